@@ -1,0 +1,1 @@
+"""An MCP server over the flow version deployments of the Patchworks Core API."""

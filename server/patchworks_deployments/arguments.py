@@ -1,0 +1,79 @@
+"""The types of the tools' arguments: lenient about how models write them, strict about what they mean."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+
+from patchworks_deployments.changes import Clearable
+from patchworks_deployments.models import Include, read_time
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _as_text(value: object) -> object:
+    """Models pass ids as numbers; the API mixes both."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_values(value: object) -> object:
+    """Several values may come as a list."""
+    return ",".join(str(_as_text(v)) for v in value) if isinstance(value, list) and value else _as_text(value)
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic reports ValueError
+    return value
+
+
+def _is_identifier(value: str) -> str:
+    if not _IDENTIFIER.fullmatch(value):
+        raise ValueError("must be an id of 1 to 64 letters, digits, _ or -")
+    return value
+
+
+def _are_identifiers(value: str) -> str:
+    return ",".join(_is_identifier(part.strip()) for part in value.split(","))
+
+
+def _is_plain(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be text without line breaks or control characters")
+    return value
+
+
+def _is_time(value: str) -> str:
+    if read_time(value) is None:
+        raise ValueError("must be an ISO 8601 time such as 2026-03-02T09:00:00Z")
+    return value
+
+
+_Text = Annotated[str, BeforeValidator(_as_values), StringConstraints(max_length=500), AfterValidator(_is_plain)]
+
+Identifier = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_identifier)]
+Identifiers = Annotated[str, BeforeValidator(_as_values), AfterValidator(_are_identifiers)]
+WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+
+FlowVersionId = Identifier
+DeploymentId = Identifier
+OptionalIdentifiers = Identifiers | SkipJsonSchema[None]
+OptionalText = _Text | SkipJsonSchema[None]
+OptionalIdentifier = Identifier | SkipJsonSchema[None]
+OptionalNumber = WholeNumber | SkipJsonSchema[None]
+OptionalFlag = bool | SkipJsonSchema[None]
+OptionalTime = Annotated[str, AfterValidator(_is_time)] | SkipJsonSchema[None]
+OptionalIncludes = list[Include] | SkipJsonSchema[None]
+OptionalClear = list[Clearable] | SkipJsonSchema[None]
+
+Sort = Literal[
+    "created_at",
+    "-created_at",
+    "enabled_at",
+    "-enabled_at",
+    "flow_name",
+    "-flow_name",
+    "flow_version_iteration",
+    "-flow_version_iteration",
+]

@@ -1,0 +1,125 @@
+"""How requests prove who they come from: a raw API key, a bearer token, or a login with one re-login on 401."""
+
+import time
+from collections.abc import AsyncGenerator, Generator
+
+import anyio
+import httpx2
+from pydantic import SecretStr
+
+from patchworks_deployments.errors import Unauthenticated, Unreachable
+from patchworks_deployments.settings import Settings
+
+LOGIN_PAUSE = 5.0
+"""Seconds for which a refused login is not tried again: hammering a login locks accounts."""
+
+SANDBOX_KEY = SecretStr("sandbox-key")
+"""What the embedded sandbox takes as its API key; no secret, as it opens nothing else."""
+
+EXPIRY_MARGIN = 60.0
+"""Seconds before its expiry at which a token is no longer used."""
+
+
+class HeaderAuth(httpx2.Auth):
+    """A fixed `Authorization` header: Patchworks takes an API key raw, without a scheme word."""
+
+    def __init__(self, value: SecretStr) -> None:
+        self._value = value
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Set the header."""
+        request.headers["Authorization"] = self._value.get_secret_value()
+        yield request
+
+    def secrets(self) -> list[str]:
+        """The values that must never be shown."""
+        return [self._value.get_secret_value()]
+
+
+class LoginAuth(httpx2.Auth):
+    """User name and password, exchanged for a bearer token that lives for `expires_in` seconds (a day).
+
+    A 401 logs in once more and repeats the request once; requests that meet a 401 together share one login.
+    Source: Patchworks' documentation of `POST /fabric/api/login`.
+    """
+
+    def __init__(self, login_url: str, user_field: str, username: str, password: SecretStr) -> None:
+        self._login_url = login_url
+        self._user_field = user_field
+        self._username = username
+        self._password = password
+        self._lock = anyio.Lock()
+        self._token: str | None = None
+        self._expires_at = 0.0
+        self._refused: tuple[float, Unauthenticated] | None = None
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send with the current token; after a 401 with a fresh one, once."""
+        refused_token = None
+        for last_try in (False, True):
+            async with self._lock:
+                if self._needs_login(refused_token):
+                    answer = yield self._login_request()
+                    await answer.aread()
+                    self._accept(answer)
+                token = self._token
+            request.headers["Authorization"] = f"Bearer {token}"
+            response = yield request
+            if response.status_code != httpx2.codes.UNAUTHORIZED or last_try:
+                return
+            refused_token = token
+
+    def _needs_login(self, refused_token: str | None) -> bool:
+        """Not when another request has got a new token since `refused_token` met its 401."""
+        if self._refused and time.monotonic() < self._refused[0]:
+            raise self._refused[1]
+        return self._token in {None, refused_token} or time.monotonic() >= self._expires_at
+
+    def _login_request(self) -> httpx2.Request:
+        return httpx2.Request(
+            "POST",
+            self._login_url,
+            json={self._user_field: self._username, "password": self._password.get_secret_value()},
+            headers={"Accept": "application/json"},
+        )
+
+    def _accept(self, answer: httpx2.Response) -> None:
+        if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+            raise Unreachable(f"The login at Patchworks failed (status {answer.status_code}).")
+        token, lifetime = _read_login(answer)
+        if not token:
+            refusal = Unauthenticated(
+                f"Patchworks refused the login (status {answer.status_code}).",
+                next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
+            )
+            self._token, self._refused = None, (time.monotonic() + LOGIN_PAUSE, refusal)
+            raise refusal
+        self._token, self._refused = token, None
+        self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN, EXPIRY_MARGIN)
+
+    def secrets(self) -> list[str]:
+        """The values that must never be shown."""
+        return [self._password.get_secret_value(), self._token or ""]
+
+
+def _read_login(answer: httpx2.Response) -> tuple[str | None, float]:
+    """The token, None if there is none, and its lifetime in seconds."""
+    try:
+        content = answer.json() if answer.is_success else None
+    except ValueError:
+        content = None
+    content = content if isinstance(content, dict) else {}
+    token, lifetime = content.get("token"), content.get("expires_in")
+    is_usable = isinstance(token, str) and token.isascii() and token.isprintable()
+    return token if is_usable else None, float(lifetime) if isinstance(lifetime, int | float) else 3600.0
+
+
+def build_auth(settings: Settings) -> HeaderAuth | LoginAuth:
+    """The one way to authenticate that the settings name."""
+    if settings.api_key:
+        return HeaderAuth(settings.api_key)
+    if settings.bearer_token:
+        return HeaderAuth(SecretStr(f"Bearer {settings.bearer_token.get_secret_value()}"))
+    if settings.username and settings.password:
+        return LoginAuth(settings.login_url, settings.login_user_field, settings.username, settings.password)
+    return HeaderAuth(SANDBOX_KEY)

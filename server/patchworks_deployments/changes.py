@@ -1,0 +1,337 @@
+"""What one write would do: the state it rests on, what it wants, how to send it, and how to take it back.
+
+Each of the five writes is planned here from what was just read; nothing here changes anything.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any, Literal
+
+from patchworks_deployments import rendering
+from patchworks_deployments.client import DeploymentsClient
+from patchworks_deployments.errors import InvalidArgument, StateMoved
+from patchworks_deployments.models import Deployment, ToolCall, read_time
+
+Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
+
+COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
+"""The facts a write can touch; names, people and the version's status follow from others."""
+
+
+class Risk(StrEnum):
+    """What a write can do to work that is running: declared once per operation."""
+
+    ADDITIVE = "additive"
+    DESTRUCTIVE = "destructive"
+
+
+RISKS = {
+    "create_deployment": Risk.ADDITIVE,
+    "enable_deployment": Risk.ADDITIVE,
+    "update_deployment": Risk.DESTRUCTIVE,
+    "delete_deployment": Risk.DESTRUCTIVE,
+    "disable_deployment": Risk.DESTRUCTIVE,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One planned write.
+
+    `basis` holds every deployment that was read for it, `wanted` the fields of `COMPARED` that it sets;
+    `before` is None for a create and `after` None for a delete.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    effect: str
+    flow_version_id: str
+    basis: tuple[Deployment, ...]
+    before: Deployment | None
+    after: Deployment | None
+    wanted: Mapping[str, Any] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+    undo: ToolCall | None = None
+    send: Callable[[], Awaitable[Deployment | None]]
+    replan: Callable[[], Awaitable["Change"]]
+
+    @property
+    def risk(self) -> Risk:
+        """The operation's risk."""
+        return RISKS[self.tool]
+
+    @property
+    def is_needed(self) -> bool:
+        """False when the target is already in the wanted state."""
+        if self.before is None or self.after is None:
+            return self.before is not self.after
+        return not matches(self.before, self.wanted)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that was read for this write."""
+        return fingerprint(self.basis)
+
+    def only_if(self, state: str | None) -> "Change":
+        """This change, if `state` is None or still the target's fingerprint. Raises `StateMoved`."""
+        if state and state.strip() != self.fingerprint:
+            raise StateMoved("The deployment is no longer in the state that if_state names.")
+        return self
+
+    @property
+    def environments(self) -> list[tuple[str | None, str | None]]:
+        """(id, name) of each environment that this touches; the name is None where it is not known."""
+        states = [deployment for deployment in (self.before, self.after) if deployment]
+        return [
+            (d.virtual_environment_id, d.virtual_environment_name)
+            for d in states
+            if d.virtual_environment_id or d.virtual_environment_name or d.unreadable
+        ]
+
+
+def fingerprint(deployments: Sequence[Deployment]) -> str:
+    """A short digest of states, the same whenever and wherever they are read."""
+    states = [deployment.model_dump(exclude={"other", "unreadable"}) for deployment in deployments]
+    return hashlib.sha256(json.dumps(states, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
+    """Whether each wanted field has its wanted value."""
+    return all(getattr(deployment, name) == value for name, value in wanted.items())
+
+
+def differences(before: Deployment, after: Deployment) -> list[str]:
+    """`priority: 5 → inherited`, for each fact that differs."""
+    lines = []
+    if (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at):
+        lines.append(f"state: {rendering.state(before)} → {rendering.state(after)}")
+    if before.priority != after.priority:
+        lines.append(f"queue priority: {rendering.priority(before)} → {rendering.priority(after)}")
+    if before.virtual_environment_id != after.virtual_environment_id:
+        lines.append(f"environment: {rendering.environment(before)} → {rendering.environment(after)}")
+    lines.extend(
+        f"{name.removesuffix('_id').replace('_', ' ')}: {getattr(before, name)} → {getattr(after, name)}"
+        for name in ("flow_version_id", "package_id")
+        if getattr(before, name) != getattr(after, name)
+    )
+    return lines
+
+
+async def plan_enable(client: DeploymentsClient, flow_version_id: str, deployment_id: str) -> Change:
+    """Plan to let a deployment process runs."""
+    ids = {"flow_version_id": flow_version_id, "deployment_id": deployment_id}
+    before = await client.get(flow_version_id, deployment_id)
+
+    return Change(
+        tool="enable_deployment",
+        arguments=ids,
+        effect="Enable this deployment: its triggers start runs by themselves.",
+        flow_version_id=flow_version_id,
+        basis=(before,),
+        before=before,
+        after=before.model_copy(update={"enabled": True, "enabled_at": before.enabled_at}),
+        wanted={"enabled": True},
+        undo=ToolCall(tool="disable_deployment", arguments=ids),
+        send=partial(client.enable, flow_version_id, deployment_id),
+        replan=partial(plan_enable, client, flow_version_id, deployment_id),
+    )
+
+
+async def plan_disable(client: DeploymentsClient, flow_version_id: str, deployment_id: str) -> Change:
+    """Plan to keep a deployment from processing runs."""
+    ids = {"flow_version_id": flow_version_id, "deployment_id": deployment_id}
+    before = await client.get(flow_version_id, deployment_id)
+
+    return Change(
+        tool="disable_deployment",
+        arguments=ids,
+        effect="Disable this deployment: it stops processing runs.",
+        flow_version_id=flow_version_id,
+        basis=(before,),
+        before=before,
+        after=before.model_copy(update={"enabled": False, "enabled_at": None}),
+        wanted={"enabled": False},
+        undo=ToolCall(tool="enable_deployment", arguments=ids),
+        send=partial(client.disable, flow_version_id, deployment_id),
+        replan=partial(plan_disable, client, flow_version_id, deployment_id),
+    )
+
+
+async def plan_delete(client: DeploymentsClient, flow_version_id: str, deployment_id: str) -> Change:
+    """Plan to remove a deployment for good."""
+    before = await client.get(flow_version_id, deployment_id)
+
+    again = {
+        "flow_version_id": flow_version_id,
+        "virtual_environment_id": before.virtual_environment_id,
+        "priority": before.priority,
+        "deploy_disabled": not before.enabled,
+    }
+    lost = {
+        "id": before.id,
+        "enabled_at": before.enabled_at,
+        "created_at": before.created_at,
+        "package_id": before.package_id,
+    }
+    return Change(
+        tool="delete_deployment",
+        arguments={"flow_version_id": flow_version_id, "deployment_id": deployment_id},
+        effect="Delete this deployment for good.",
+        flow_version_id=flow_version_id,
+        basis=(before,),
+        before=before,
+        after=None,
+        lost=tuple(f"{name} {value}" for name, value in lost.items() if value is not None),
+        undo=ToolCall(tool="create_deployment", arguments={k: v for k, v in again.items() if v is not None}),
+        send=partial(client.delete, flow_version_id, deployment_id),
+        replan=partial(plan_delete, client, flow_version_id, deployment_id),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What an update asks for; None leaves a field alone, `clear` resets it to null."""
+
+    virtual_environment_id: str | None = None
+    priority: int | None = None
+    enabled_at: str | None = None
+    deploy_disabled: bool | None = None
+    clear: tuple[Clearable, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        """Just what was asked for: a PUT that wipes what nobody mentioned must not happen."""
+        given = {
+            "virtual_environment_id": self.virtual_environment_id,
+            "priority": self.priority,
+            "enabled_at": self.enabled_at,
+            "deploy_disabled": self.deploy_disabled,
+        }
+        return {k: v for k, v in given.items() if v is not None} | dict.fromkeys(self.clear)
+
+    def wanted(self) -> dict[str, Any]:
+        """The state that the body stands for. Raises `InvalidArgument` where it contradicts itself."""
+        body = self.body()
+        if not body:
+            raise InvalidArgument("There is nothing to update.", next_step="Give a field to set or to clear.")
+        if body == {"deploy_disabled": False}:
+            raise InvalidArgument("deploy_disabled=false enables nothing.", next_step="Use enable_deployment.")
+        for name in self.clear:
+            if getattr(self, name) is not None:
+                raise InvalidArgument(f"{name} is both set and cleared.", next_step="Do one of the two.")
+        if self.deploy_disabled and self.enabled_at:
+            raise InvalidArgument(
+                "enabled_at and deploy_disabled=true contradict each other.", next_step="Give one of the two."
+            )
+        wanted = {k: v for k, v in body.items() if k not in {"enabled_at", "deploy_disabled"}}
+        if self.enabled_at:
+            wanted |= {"enabled": True, "enabled_at": read_time(self.enabled_at)}
+        elif self.deploy_disabled or "enabled_at" in self.clear:
+            wanted |= {"enabled": False, "enabled_at": None}
+        return wanted
+
+
+async def plan_update(client: DeploymentsClient, flow_version_id: str, deployment_id: str, update: Update) -> Change:
+    """Plan to change the fields in `update` and no others."""
+    body, wanted = update.body(), update.wanted()
+    before = await client.get(flow_version_id, deployment_id)
+    moved = "virtual_environment_id" in wanted and wanted["virtual_environment_id"] != before.virtual_environment_id
+
+    return Change(
+        tool="update_deployment",
+        arguments={"flow_version_id": flow_version_id, "deployment_id": deployment_id, **body},
+        effect="Update this deployment.",
+        flow_version_id=flow_version_id,
+        basis=(before,),
+        before=before,
+        after=before.model_copy(update={**wanted, **({"virtual_environment_name": None} if moved else {})}),
+        wanted=wanted,
+        undo=_undo_update(flow_version_id, before, wanted),
+        send=partial(client.update, flow_version_id, deployment_id, body),
+        replan=partial(plan_update, client, flow_version_id, deployment_id, update),
+    )
+
+
+def _undo_update(flow_version_id: str, before: Deployment, wanted: Mapping[str, Any]) -> ToolCall:
+    touched = [name for name in ("virtual_environment_id", "priority", "enabled_at") if name in wanted]
+    old = {name: getattr(before, name) for name in touched}
+    cleared = [name for name, value in old.items() if value is None]
+    return ToolCall(
+        tool="update_deployment",
+        arguments={
+            "flow_version_id": flow_version_id,
+            "deployment_id": before.id,
+            **{name: value for name, value in old.items() if value is not None},
+            **({"clear": cleared} if cleared else {}),
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDeployment:
+    """What a create asks for; None leaves a choice to Patchworks: no environment, inherited priority, enabled."""
+
+    virtual_environment_id: str | None = None
+    priority: int | None = None
+    deploy_disabled: bool | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Just what was asked for."""
+        given = {
+            "virtual_environment_id": self.virtual_environment_id,
+            "priority": self.priority,
+            "deploy_disabled": self.deploy_disabled,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def wanted(self) -> dict[str, Any]:
+        """The state that the body stands for."""
+        wanted = {"virtual_environment_id": self.virtual_environment_id, "enabled": not self.deploy_disabled}
+        return wanted if self.priority is None else wanted | {"priority": self.priority}
+
+
+async def plan_create(client: DeploymentsClient, flow_version_id: str, new: NewDeployment) -> Change:
+    """Plan to deploy a flow version. Raises `InvalidArgument` when it is already there in another state."""
+    present = tuple(await client.every_deployment_of(flow_version_id))
+    wanted = new.wanted()
+    already = _already_deployed(present, new)
+    if already and not matches(already, wanted):
+        raise InvalidArgument(
+            f"Flow version {flow_version_id} is already deployed there as deployment {already.id} "
+            f"({rendering.state(already)}, queue priority {rendering.priority(already)}).",
+            next_step="Use enable_deployment, disable_deployment or update_deployment on it.",
+        )
+    namesakes = [d for d in present if d.virtual_environment_id == new.virtual_environment_id]
+    known = present[0] if present else None
+    wished = Deployment(
+        id="new",
+        flow_version_id=flow_version_id,
+        flow_id=known.flow_id if known else None,
+        flow_name=known.flow_name if known else None,
+        iteration=known.iteration if known else None,
+        virtual_environment_name=namesakes[0].virtual_environment_name if namesakes else None,
+        **wanted,
+    )
+
+    return Change(
+        tool="create_deployment",
+        arguments={"flow_version_id": flow_version_id, **new.body()},
+        effect="Create this deployment" + (", disabled." if new.deploy_disabled else ": it starts processing runs."),
+        flow_version_id=flow_version_id,
+        basis=present,
+        before=already,
+        after=already or wished,
+        wanted=wanted,
+        send=partial(client.create, flow_version_id, new.body()),
+        replan=partial(plan_create, client, flow_version_id, new),
+    )
+
+
+def _already_deployed(present: Sequence[Deployment], new: NewDeployment) -> Deployment | None:
+    """This flow version's deployment in that environment; without one, any number can exist."""
+    if new.virtual_environment_id is None:
+        return None
+    return next((d for d in present if d.virtual_environment_id == new.virtual_environment_id), None)

@@ -1,0 +1,133 @@
+"""The command line: arguments and commands; the only place that prints or exits."""
+
+import argparse
+import json
+import sys
+import typing
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import anyio
+from pydantic.fields import FieldInfo
+
+from patchworks_deployments import __version__
+from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.settings import Settings, load_settings
+
+PROGRAM = "patchworks-deployments-mcp"
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments name; without one, serve MCP over stdio."""
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    try:
+        status = _COMMANDS[command](options)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        status = USAGE_ERROR
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="An MCP server over Patchworks flow version deployments. Without a command it serves stdio.",
+        epilog="Credentials come from the environment only: PATCHWORKS_API_KEY, or PATCHWORKS_BEARER_TOKEN, "
+        "or PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD. Each flag has a variable too: --read-only is "
+        "PATCHWORKS_READ_ONLY.",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    _add_settings(parser)
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
+    _add_settings(commands.add_parser("check", help="try the settings against the API, line by line"))
+    schemas = commands.add_parser("schemas", help="write one JSON file per tool")
+    schemas.add_argument("--directory", type=Path, default=Path("tool_schemas"), help="default: %(default)s")
+    sandbox = commands.add_parser("sandbox", help="serve the stand-in for Patchworks over HTTP, on loopback")
+    sandbox.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 takes a free one")
+    sandbox.add_argument("--deployments", type=int, default=60, help="how many to make up; default: %(default)s")
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting that has a description; secrets have none, as flags show in process lists."""
+    for name, field in Settings.model_fields.items():
+        if field.description:
+            _add_setting(parser, name, field)
+
+
+def _add_setting(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    flag = "--" + name.replace("_", "-")
+    # SUPPRESS lets a flag stand before or after the command without one parser's default undoing the other's value.
+    if field.annotation is bool:
+        parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=field.description)
+    else:
+        parser.add_argument(flag, metavar="VALUE", default=argparse.SUPPRESS, help=field.description)
+
+
+def _serve(options: dict[str, object]) -> int:
+    from patchworks_deployments.app import create_server  # noqa: PLC0415 - settings are checked before the slow import
+
+    create_server(load_settings(None, **options)).run("stdio")
+    return 0
+
+
+def _demo(_: dict[str, object]) -> int:
+    from patchworks_deployments.demo import conversation  # noqa: PLC0415 - not for who serves
+
+    return anyio.run(_print_all, conversation())
+
+
+def _check(options: dict[str, object]) -> int:
+    from patchworks_deployments.app import transport_for  # noqa: PLC0415 - not for who serves
+    from patchworks_deployments.check import findings  # noqa: PLC0415 - not for who serves
+
+    settings = load_settings(None, **options)
+    return anyio.run(_print_findings, findings(settings, transport_for(settings)))
+
+
+def _schemas(options: dict[str, object]) -> int:
+    from patchworks_deployments.definitions import tool_definitions  # noqa: PLC0415 - not for who serves
+
+    directory = Path(str(options["directory"]))
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, definition in anyio.run(tool_definitions).items():
+        (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
+        print(directory / f"{name}.json")
+    return 0
+
+
+def _sandbox(options: dict[str, object]) -> int:
+    from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - not for who serves MCP
+
+    serve(int(str(options["port"])), int(str(options["deployments"])), announce=lambda line: print(line, flush=True))
+    return 0
+
+
+_COMMANDS: dict[str | None, typing.Callable[[dict[str, object]], int]] = {
+    None: _serve,
+    "demo": _demo,
+    "check": _check,
+    "schemas": _schemas,
+    "sandbox": _sandbox,
+}
+
+
+async def _print_all(lines: AsyncIterator[str]) -> int:
+    async for line in lines:
+        print(line, flush=True)
+    return 0
+
+
+async def _print_findings(findings: AsyncIterator[tuple[bool, str]]) -> int:
+    failed = False
+    async for is_fine, line in findings:
+        print(f"{'ok  ' if is_fine else 'FAIL'} {line}", flush=True)
+        failed = failed or not is_fine
+    return int(failed)

@@ -1,0 +1,227 @@
+"""Who must agree to a write, how they are asked, and the codes for clients that cannot ask.
+
+No setting and no argument lets a destructive write go unconfirmed: see `Policy.must_ask`.
+"""
+
+import abc
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mcp.server.mcpserver import Elicit
+from pydantic import BaseModel, Field
+
+from patchworks_deployments import rendering
+from patchworks_deployments.changes import Change, Risk, differences
+from patchworks_deployments.settings import Settings
+
+CODE_LIFETIME = 600
+"""Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
+
+
+class Form(BaseModel, abc.ABC):
+    """What a human fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
+
+    @abc.abstractmethod
+    def agrees_to(self, change: Change) -> bool:
+        """Whether this answer lets the change happen."""
+
+
+class Agreement(Form):
+    """The form for most writes: a box that is never ticked beforehand."""
+
+    agree: bool = Field(default=False, title="Yes, do this", description="Tick to let it happen.")
+
+    def agrees_to(self, change: Change) -> bool:
+        """Whether the box is ticked."""
+        del change
+        return self.agree
+
+
+class TypedId(Form):
+    """The form for a delete: the deployment's id, typed."""
+
+    deployment_id: str = Field(
+        title="Deployment id", description="Type the id of the deployment to delete it.", max_length=64
+    )
+
+    def agrees_to(self, change: Change) -> bool:
+        """Whether the id is that of the deployment in question."""
+        return change.before is not None and self.deployment_id.strip() == change.before.id
+
+
+class Consent(BaseModel):
+    """Why no human was asked in this call: because nobody must be, or because the write does not go ahead."""
+
+    kind: Literal["not_required", "code", "unchanged", "preview", "code_required", "refused"]
+    message: str = ""
+    code: str | None = None
+
+
+Answer = Form | Consent
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which writes ask, and whom."""
+
+    confirm: Literal["destructive", "all"]
+    confirm_by: Literal["auto", "human", "code"]
+    protected: frozenset[str]
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Policy":
+        """The policy that the settings name; environments are compared without regard to case."""
+        protected = frozenset(entry.casefold() for entry in settings.protected_environments)
+        return cls(settings.confirm, settings.confirm_by, protected)
+
+    def must_ask(self, change: Change) -> bool:
+        """Whether somebody has to agree."""
+        return change.risk is Risk.DESTRUCTIVE or self.confirm == "all" or self.is_protected(change)
+
+    def is_protected(self, change: Change) -> bool:
+        """Whether the change touches a protected environment.
+
+        An environment whose name is not known counts as protected unless all entries are ids: ids are numbers.
+        """
+        names_matter = any(not entry.isdigit() for entry in self.protected)
+        return any(
+            (identifier or "").casefold() in self.protected
+            or (names_matter if name is None else name.casefold() in self.protected)
+            for identifier, name in change.environments
+        )
+
+
+class Codes:
+    """Short codes that prove a preview was seen: an HMAC over all that the write would do and rest on.
+
+    Stateless but for one thing: a code that was used is remembered until it expires, so that a state which
+    comes back cannot be acted on twice.
+    """
+
+    def __init__(self, keys: Sequence[bytes], server: str, clock: Callable[[], float] = time.time) -> None:
+        self._keys = list(keys) or [secrets.token_bytes(32)]
+        self._server = server
+        self._clock = clock
+        self._used: dict[str, int] = {}
+
+    def issue(self, change: Change, caller: str) -> str:
+        """A code for exactly this change by this caller, good for `CODE_LIFETIME` seconds."""
+        expiry = int(self._clock()) + CODE_LIFETIME
+        return f"{expiry:x}-{self._mac(self._keys[0], change, caller, expiry)}"
+
+    def redeem(self, code: str, change: Change, caller: str) -> bool:
+        """Whether the code is good for this change; it is used up by that."""
+        stamp, _, mac = code.strip().lower().partition("-")
+        expiry = int(stamp, 16) if len(stamp) == 8 and stamp.isalnum() and _is_hex(stamp) else 0  # noqa: PLR2004 - until 2106
+        now = int(self._clock())
+        self._used = {used: until for used, until in self._used.items() if until > now}
+        genuine = [
+            hmac.compare_digest(self._mac(key, change, caller, expiry).encode(), mac.encode()) for key in self._keys
+        ]
+        if not any(genuine) or expiry <= now or mac in self._used:
+            return False
+        self._used[mac] = expiry
+        return True
+
+    def _mac(self, key: bytes, change: Change, caller: str, expiry: int) -> str:
+        bound = [self._server, caller, change.tool, dict(change.arguments), change.fingerprint, expiry]
+        digest = hmac.new(key, json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
+        return base64.b32encode(digest[:10]).decode().lower()
+
+
+def _is_hex(text: str) -> bool:
+    return all(character in "0123456789abcdef" for character in text)
+
+
+def ask(change: Change) -> Elicit[Form]:
+    """The question for a human."""
+    if change.tool == "delete_deployment":
+        return Elicit(question(change), TypedId)
+    return Elicit(question(change), Agreement)
+
+
+def question(change: Change) -> str:
+    """Built from the target's state only, and the same for the same state: the SDK asks anew when it changed."""
+    target = change.before or change.after
+    assert target is not None
+    lines = [change.effect, "", f"Where: {rendering.place(target)}"]
+    if change.before:
+        lines.append(f"Deployment: {change.before.id} of flow version {change.flow_version_id}")
+        lines.append(f"Now: {rendering.state(change.before)}, queue priority {rendering.priority(change.before)}")
+        if change.before.updated_at:
+            lines.append(f"Last changed: {rendering.moment(change.before.updated_at)}")
+    else:
+        lines.append(f"Flow version: {change.flow_version_id}")
+    lines += consequences(change)
+    if change.tool == "delete_deployment" and change.before:
+        lines.append(f"To delete it, type its id: {change.before.id}")
+    return "\n".join(lines)
+
+
+def consequences(change: Change) -> list[str]:
+    """What would be different afterwards, line by line."""
+    if change.before and change.after:
+        return [f"Change of {line}" for line in differences(change.before, change.after)]
+    if change.after:
+        return [f"Then: {rendering.state(change.after)}, queue priority {rendering.priority(change.after)}"]
+    return [f"Lost for good: {', '.join(change.lost)}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """Who calls, and how: what a decision needs to know beside the change."""
+
+    caller: str
+    can_ask: bool
+    dry_run: bool
+    code: str | None
+
+
+def decide(change: Change, call: Call, policy: Policy, codes: Codes) -> Consent | Elicit[Form]:
+    """What stands between this call and its write: nothing, a question, a code, or a refusal."""
+    if not change.is_needed:
+        return Consent(kind="unchanged", message=_UNCHANGED)
+    if call.dry_run:
+        return Consent(kind="preview", message="Dry run: nothing was changed.")
+    if not policy.must_ask(change):
+        return Consent(kind="not_required")
+    is_protected = policy.is_protected(change)
+    if call.can_ask and (is_protected or policy.confirm_by != "code"):
+        return ask(change)
+    if is_protected or policy.confirm_by == "human":
+        return Consent(kind="refused", message=_NO_HUMAN_PROTECTED if is_protected else _NO_HUMAN)
+    return _by_code(change, call, codes)
+
+
+def _by_code(change: Change, call: Call, codes: Codes) -> Consent:
+    if call.code and codes.redeem(call.code, change, call.caller):
+        return Consent(kind="code")
+    message = _STALE_CODE if call.code else _SHOW_PREVIEW
+    return Consent(kind="code_required", message=message, code=codes.issue(change, call.caller))
+
+
+_UNCHANGED = "It already is as wanted; nothing was sent and nobody was asked."
+_NO_HUMAN = (
+    "A human must agree to this, and this client cannot ask one (it does not support elicitation). Nothing was "
+    "changed. Use a client that can ask, or let a person set PATCHWORKS_CONFIRM_BY=auto to allow codes."
+)
+_NO_HUMAN_PROTECTED = (
+    "This touches a protected environment, where only a human may agree, and this client cannot ask one (it does "
+    "not support elicitation). Nothing was changed. A person can do it from a client that can ask."
+)
+_SHOW_PREVIEW = (
+    "Nothing was changed yet. Show this preview to the person. Only if they agree, call again with the same "
+    "arguments and this confirmation_code within 10 minutes."
+)
+_STALE_CODE = (
+    "That code is not good for this: it is wrong, expired, used, or the deployment or the arguments changed since. "
+    "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the new "
+    "confirmation_code within 10 minutes."
+)

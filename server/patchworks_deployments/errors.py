@@ -1,0 +1,150 @@
+"""Everything that can go wrong, each with what happened, whether anything changed, and what to do next.
+
+    DeploymentsError
+    ├── SettingsError             the settings do not allow a start
+    ├── InvalidArgument           the caller's arguments make no sense together
+    ├── StateMoved               the target is not in the state that the caller named
+    ├── AuditLogUnwritable        a write was not sent because it could not be recorded
+    └── UpstreamError             Patchworks, or the way to it
+        ├── Unreachable           the request never left
+        ├── NoAnswer              it left; no whole answer came back           (may have acted)
+        ├── UnexpectedResponse    an answer came, but not one that can be read (may have acted)
+        ├── Unavailable           5xx                                          (may have acted)
+        ├── Unauthenticated       401, or a login that was refused
+        ├── Forbidden             403
+        ├── NotFound              404
+        ├── Conflict              409
+        ├── TooLarge              413
+        ├── Throttled             429
+        └── Rejected              any other 4xx, above all 422 with its field errors
+
+`may_have_acted` tells whether a write that met this error can have been carried out all the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class DeploymentsError(Exception):
+    """A failure in words for a model and a person: `what` happened and what to do `next`."""
+
+    may_have_acted: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.next_step = next_step or self.default_next_step
+
+    default_next_step: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        fate = "" if self.may_have_acted else "Nothing was changed."
+        return " ".join(part for part in (self.what, fate, self.next_step) if part)
+
+
+class SettingsError(DeploymentsError):
+    """The settings are missing, contradictory or misspelt; the message names each."""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class InvalidArgument(DeploymentsError):
+    """Arguments that are each well-formed but make no sense together."""
+
+
+class StateMoved(DeploymentsError):
+    """The target changed since the state that the caller named."""
+
+    default_next_step = "Read it with get_deployment and decide anew."
+
+
+class AuditLogUnwritable(DeploymentsError):
+    """The audit log is configured and does not accept a line, so nothing may be sent."""
+
+    default_next_step = "Make the file named by PATCHWORKS_AUDIT_LOG writable, or unset it, then call again."
+
+
+class UpstreamError(DeploymentsError):
+    """Patchworks refused, failed, or could not be reached."""
+
+
+class Unreachable(UpstreamError):
+    """The request never left this machine: no connection, no name, no free slot in time."""
+
+    default_next_step = "Check PATCHWORKS_BASE_URL and the network, then try again."
+
+
+class NoAnswer(UpstreamError):
+    """The request left, and no whole answer came back."""
+
+    may_have_acted = True
+    default_next_step = "Try again later; before you repeat a change, read the deployment first."
+
+
+class UnexpectedResponse(UpstreamError):
+    """An answer that is no deployment at all: HTML, a cut-off body, a list for an object, a redirect."""
+
+    may_have_acted = True
+    default_next_step = "Check that PATCHWORKS_BASE_URL points at the Patchworks Core API."
+
+
+class Unavailable(UpstreamError):
+    """Patchworks answered with a 5xx status."""
+
+    may_have_acted = True
+    default_next_step = "Try again later; before you repeat a change, read the deployment first."
+
+    def __init__(self, what: str, *, status: int) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+class Unauthenticated(UpstreamError):
+    """401: the key, token or password is missing, wrong, revoked or expired."""
+
+    default_next_step = "A person must check the Patchworks credentials of this server."
+
+
+class Forbidden(UpstreamError):
+    """403: the credentials are good but do not allow this."""
+
+    default_next_step = "A person must give these Patchworks credentials the right, or use others."
+
+
+class NotFound(UpstreamError):
+    """404: no such flow version or deployment, or not this deployment under this flow version."""
+
+    default_next_step = "Check both ids with list_deployments: a deployment is found only under its own flow version."
+
+
+class Conflict(UpstreamError):
+    """409: the state in Patchworks does not allow this now."""
+
+    default_next_step = "Read the deployment again, then decide."
+
+
+class TooLarge(UpstreamError):
+    """413: Patchworks takes at most 8 MB."""
+
+    default_next_step = "Send less."
+
+
+class Throttled(UpstreamError):
+    """429: too many requests; `retry_after` is in seconds when Patchworks said it."""
+
+    def __init__(self, what: str, *, retry_after: float | None = None) -> None:
+        wait = f"{retry_after:.0f} seconds" if retry_after else "a minute"
+        super().__init__(what, next_step=f"Wait {wait}, then call again.")
+        self.retry_after = retry_after
+
+
+class Rejected(UpstreamError):
+    """Another 4xx; `fields` holds Laravel's validation errors, field by field."""
+
+    default_next_step = "Correct the arguments, then call again."
+
+    def __init__(self, what: str, *, status: int, fields: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(what)
+        self.status = status
+        self.fields = dict(fields or {})

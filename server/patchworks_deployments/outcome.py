@@ -1,0 +1,219 @@
+"""Acting on a decision: compare, write, verify, and say truthfully what became of it."""
+
+import json
+from dataclasses import dataclass
+
+import anyio
+from mcp.server.mcpserver import AcceptedElicitation, ElicitationResult
+from mcp_types import CallToolResult, TextContent
+
+from patchworks_deployments import rendering
+from patchworks_deployments.changes import COMPARED, Change, differences, fingerprint, matches
+from patchworks_deployments.client import DeploymentsClient
+from patchworks_deployments.confirmation import Answer, Consent, consequences
+from patchworks_deployments.errors import NotFound, UpstreamError
+from patchworks_deployments.models import ConfirmedBy, Deployment, Status, ToolCall, WriteResult
+from patchworks_deployments.services import Services
+
+FAILURES: frozenset[Status] = frozenset({"refused", "failed", "unknown"})
+
+_OF_CONSENT: dict[str, Status] = {
+    "unchanged": "unchanged",
+    "preview": "preview",
+    "code_required": "confirmation_required",
+    "refused": "refused",
+}
+
+
+async def carry_out(
+    services: Services, change: Change, answer: ElicitationResult[Answer], *, asked_live: bool
+) -> WriteResult:
+    """Do what was agreed to, or say why not.
+
+    `asked_live` means that the target was read before the human was asked (the older era), so that it has to
+    be read again; in the newer era the SDK reads and compares on the way back.
+    """
+    if not isinstance(answer, AcceptedElicitation):
+        return _not_done(change, "declined", "The person did not agree. Nothing was changed.")
+    if isinstance(answer.data, Consent):
+        consent = answer.data
+        if consent.kind in _OF_CONSENT:
+            return _not_done(change, _OF_CONSENT[consent.kind], consent.message, consent.code)
+        return await _write(services, change, "code" if consent.kind == "code" else "not_required")
+    if not answer.data.agrees_to(change):
+        return _not_done(change, "declined", _NOT_AGREED)
+    if asked_live and (await change.replan()).fingerprint != change.fingerprint:
+        return _not_done(change, "refused", _CHANGED_MEANWHILE)
+    return await _write(services, change, "human")
+
+
+_NOT_AGREED = "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
+_CHANGED_MEANWHILE = (
+    "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
+    "Nothing was changed by this call. Read it again and ask again."
+)
+
+
+def _not_done(change: Change, status: Status, message: str, code: str | None = None) -> WriteResult:
+    shows_after = status in {"preview", "confirmation_required"}
+    return WriteResult(
+        status=status,
+        message=message,
+        before=change.before,
+        after=change.after if shows_after else None,
+        lost=list(change.lost) or None if shows_after else None,
+        confirmation_code=code,
+    )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What reading back found: the deployment, or that there is none, or why that could not be learned."""
+
+    deployment: Deployment | None
+    trouble: UpstreamError | None = None
+
+
+async def _write(services: Services, change: Change, confirmed_by: ConfirmedBy) -> WriteResult:
+    services.audit.ensure_writable()
+    # From here on a caller that goes away must not leave a write half known.
+    with anyio.CancelScope(shield=True):
+        answered, trouble = None, None
+        try:
+            answered = await change.send()
+        except UpstreamError as error:
+            if not error.may_have_acted:
+                return WriteResult(status="failed", message=str(error), before=change.before, confirmed_by=confirmed_by)
+            trouble = error
+        reading = await _read_back(services.client, change, answered)
+    return _verdict(change, reading, trouble, confirmed_by)
+
+
+async def _read_back(client: DeploymentsClient, change: Change, answered: Deployment | None) -> _Reading:
+    try:
+        target = change.before or answered
+        if target:
+            return _Reading(await client.get(change.flow_version_id, target.id))
+        return _Reading(await _find_created(client, change))
+    except NotFound:
+        return _Reading(None)
+    except UpstreamError as error:
+        return _Reading(answered, error)
+
+
+async def _find_created(client: DeploymentsClient, change: Change) -> Deployment | None:
+    """The deployment that a create without a readable answer made: new since, in the wanted environment."""
+    known = {deployment.id for deployment in change.basis}
+    present = await client.every_deployment_of(change.flow_version_id)
+    wanted = change.wanted["virtual_environment_id"]
+    return next((d for d in present if d.id not in known and d.virtual_environment_id == wanted), None)
+
+
+def _verdict(
+    change: Change, reading: _Reading, trouble: UpstreamError | None, confirmed_by: ConfirmedBy
+) -> WriteResult:
+    after = reading.deployment
+    status: Status
+    if reading.trouble and trouble:
+        status, message = "unknown", f"{trouble.what} {reading.trouble.what} {_how_to_find_out(change)}"
+    elif reading.trouble:
+        status, message = (
+            "done",
+            f"Patchworks accepted it, but it could not be read back: {reading.trouble.what}",
+        )
+    elif _is_achieved(change, after):
+        status = "done"
+        message = f"{trouble.what} Reading back shows that it was done." if trouble else "Done and verified."
+    else:
+        status, message = (
+            "failed",
+            f"{trouble.what if trouble else _ACCEPTED} {_what_is_there(change, after)}",
+        )
+    done = status == "done"
+    return WriteResult(
+        status=status,
+        message=message,
+        before=change.before,
+        after=after,
+        verified=done and not reading.trouble,
+        confirmed_by=confirmed_by,
+        also_changed=_also_changed(change, after) or None,
+        lost=list(change.lost) or None if done else None,
+        undo=_undo(change, after) if done else None,
+    )
+
+
+_ACCEPTED = "Patchworks accepted the call without an error."
+
+
+def _is_achieved(change: Change, after: Deployment | None) -> bool:
+    if change.after is None:
+        return after is None
+    return after is not None and matches(after, change.wanted)
+
+
+def _what_is_there(change: Change, after: Deployment | None) -> str:
+    late = "Read it again before you repeat this: a late arrival cannot be ruled out."
+    if after is None:
+        return f"Reading back finds no such deployment. {late}"
+    if change.before and not differences(change.before, after):
+        return f"Reading back shows that nothing was changed. {late}"
+    return f"Reading back shows: {rendering.state(after)}, queue priority {rendering.priority(after)}. {late}"
+
+
+def _how_to_find_out(change: Change) -> str:
+    call = (
+        f"get_deployment(flow_version_id={change.flow_version_id}, deployment_id={change.before.id})"
+        if change.before
+        else f"list_flow_version_deployments(flow_version_id={change.flow_version_id})"
+    )
+    return f"Whether it was done is unknown. Do not repeat it; find out with {call}."
+
+
+def _also_changed(change: Change, after: Deployment | None) -> list[str]:
+    """What differs although nobody asked for it."""
+    if not (change.before and after):
+        return []
+    follows = {"enabled_at"} if "enabled" in change.wanted else set()
+    untouched = set(COMPARED) - set(change.wanted) - follows
+    return differences(
+        change.before.model_copy(update={n: getattr(after, n) for n in set(COMPARED) - untouched}), after
+    )
+
+
+def _undo(change: Change, after: Deployment | None) -> ToolCall | None:
+    """The call that reverses this, refused by `if_state` once things have moved on."""
+    if change.undo is None and after is not None:
+        ids = {"flow_version_id": change.flow_version_id, "deployment_id": after.id}
+        return ToolCall(tool="delete_deployment", arguments={**ids, "if_state": fingerprint([after])})
+    if change.undo and after is not None:
+        arguments = {**change.undo.arguments, "if_state": fingerprint([after])}
+        return change.undo.model_copy(update={"arguments": arguments})
+    return change.undo
+
+
+def tool_result(change: Change, result: WriteResult) -> CallToolResult:
+    """The result for the wire: lines for people, the same facts structured."""
+    target = result.after or result.before or change.after
+    lines = [result.message]
+    if target:
+        lines.append(f"Deployment {target.id}: {rendering.place(target)}")
+    if result.status in {"preview", "confirmation_required"}:
+        lines += [change.effect, *consequences(change)]
+    elif result.before and result.after:
+        lines += differences(result.before, result.after)
+    elif target:
+        lines.append(f"state: {rendering.state(target)}")
+    if result.also_changed:
+        lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
+    if result.undo:
+        lines.append(f"Undo: {result.undo.tool} {json.dumps(result.undo.arguments)}")
+    if result.lost and result.status == "done":
+        lines.append(f"Undo cannot bring back: {', '.join(result.lost)}")
+    if result.confirmation_code:
+        lines.append(f"confirmation_code: {result.confirmation_code}")
+    return CallToolResult(
+        content=[TextContent(type="text", text="\n".join(lines))],
+        structured_content=result.to_json(),
+        is_error=result.status in FAILURES,
+    )

@@ -1,0 +1,164 @@
+"""Settings from the environment (`PATCHWORKS_*`) and flags, in one model that refuses what it cannot be sure of."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from patchworks_deployments.errors import SettingsError
+
+PREFIX = "PATCHWORKS_"
+BASE_URL = "https://core.wearepatchworks.com"
+LOGIN_URL = "https://app.wearepatchworks.com/fabric/api/login"
+SHORTEST_STATE_KEY = 32
+"""Bytes; the SDK asks the same of the keys that seal its request state."""
+
+AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login"]
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """How this server reaches Patchworks and what it may do there."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    sandbox: Annotated[bool, Field(description="use the embedded stand-in for Patchworks, no account needed")] = False
+    base_url: Annotated[str, Field(description="address of the Patchworks Core API")] = BASE_URL
+    allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
+    timeout: Annotated[float, Field(gt=0, le=300, description="seconds to wait for an answer")] = 30.0
+
+    api_key: SecretStr | None = None
+    bearer_token: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    login_url: Annotated[str, Field(description="where user name and password are exchanged")] = LOGIN_URL
+    login_user_field: Annotated[str, Field(description="name of the user field at login")] = "username"
+
+    read_only: Annotated[bool, Field(description="offer no tool that changes anything")] = False
+    confirm: Annotated[Literal["destructive", "all"], Field(description="which writes ask: 'destructive' or 'all'")] = (
+        "destructive"
+    )
+    confirm_by: Annotated[
+        Literal["auto", "human", "code"], Field(description="who is asked: 'auto', 'human' or 'code'")
+    ] = "auto"
+    protected_environments: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="environments, by id or name, where every write asks a human; comma-separated"),
+    ] = ()
+    state_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+    audit_log: Annotated[Path | None, Field(description="file that gets one JSON line per attempted write")] = None
+
+    @field_validator("base_url", "login_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be a web address such as " + BASE_URL)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must have no user name, password, query or fragment")
+        return url.rstrip("/")
+
+    @field_validator("state_keys")
+    @classmethod
+    def _long_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value().encode()) < SHORTEST_STATE_KEY for key in keys):
+            raise ValueError(f"each key must have at least {SHORTEST_STATE_KEY} bytes")
+        return keys
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        ways = self._ways()
+        if not ways:
+            raise ValueError(
+                "no way to authenticate: set PATCHWORKS_API_KEY, or PATCHWORKS_BEARER_TOKEN, or both "
+                "PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD; or try without an account: --sandbox"
+            )
+        if len(ways) > 1:
+            raise ValueError(f"set only one of {', '.join(ways)}; now they contradict each other")
+        if ways == ["PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD"] and not (self.username and self.password):
+            missing = "PATCHWORKS_PASSWORD" if self.username else "PATCHWORKS_USERNAME"
+            raise ValueError(f"{missing} is missing: a login needs both user name and password")
+        if self.sandbox and self.base_url != BASE_URL:
+            raise ValueError("--sandbox (PATCHWORKS_SANDBOX) does not use PATCHWORKS_BASE_URL: remove one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        for name, url in (("BASE_URL", self.base_url), ("LOGIN_URL", self.login_url)):
+            parts = urlsplit(url)
+            if parts.scheme == "http" and not self.allow_http and not _is_loopback(parts.hostname or ""):
+                raise ValueError(
+                    f"{PREFIX}{name} is plain http to another machine, which would show the credentials to the "
+                    f"network: use https, or set {PREFIX}ALLOW_HTTP=true if that is really meant"
+                )
+        return self
+
+    def _ways(self) -> list[str]:
+        given = {
+            "--sandbox (PATCHWORKS_SANDBOX)": self.sandbox,
+            "PATCHWORKS_API_KEY": self.api_key,
+            "PATCHWORKS_BEARER_TOKEN": self.bearer_token,
+            "PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD": self.username or self.password,
+        }
+        return [way for way, value in given.items() if value]
+
+    @property
+    def authentication(self) -> AuthenticationMethod:
+        """The one way that is set."""
+        if self.sandbox:
+            return "sandbox"
+        if self.api_key:
+            return "api_key"
+        return "bearer_token" if self.bearer_token else "login"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
+    """Settings from the process's environment, overridden by `flags` that are not None.
+
+    `environment` is only looked at for misspelt names; the default is the process's own.
+    Raises `SettingsError` with one line per fault, never with a secret.
+    """
+    faults = list(_misspelt(os.environ if environment is None else environment))
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        faults.extend(_fault(details["loc"], details["msg"]) for details in error.errors(include_input=False))
+        raise SettingsError(_refusal(faults)) from None
+    if faults:
+        raise SettingsError(_refusal(faults))
+    return settings
+
+
+def _misspelt(names: Iterable[str]) -> Iterable[str]:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    for name in sorted(names):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            nearest = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}."
+            yield f"{name} is not a setting: {hint}"
+
+
+def _fault(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text[:1].upper() + text[1:]
+
+
+def _refusal(faults: list[str]) -> str:
+    return "\n".join(["The server was not started, because its settings are not right:", *(f"- {f}" for f in faults)])
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,0 +1,139 @@
+"""How a tool behaves whatever it does: strict arguments, short errors, small schemas, an audit line per attempt."""
+
+import difflib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Self, cast
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import ValidationError
+
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError
+from patchworks_deployments.models import clean_text
+from patchworks_deployments.services import Services, caller, client_name, services
+
+logger = logging.getLogger(__name__)
+
+
+class StrictTool(Tool):
+    """A tool that refuses arguments it does not know and reports errors in its own words."""
+
+    @classmethod
+    def create(cls, function: Callable[..., Any], title: str, hints: ToolAnnotations) -> Self:
+        """The tool made of `function`, its docstring and its signature."""
+        tool = cast("Self", cls.from_function(function, title=title, annotations=hints))
+        tool.description = " ".join(tool.description.split())
+        tool.parameters = _compact(tool.parameters) | {"additionalProperties": False}
+        tool.fn_metadata.output_schema = _compact(tool.fn_metadata.output_schema)
+        return tool
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: FBT001, FBT002 - the SDK's signature
+    ) -> Any:  # noqa: ANN401 - the SDK's signature
+        """Run the tool; every anticipated failure leaves as `ToolError` with its own text alone."""
+        known = self.parameters["properties"]
+        if unknown := [_unknown(name, known) for name in arguments if name not in known]:
+            raise ToolError(f"{'; '.join(unknown[:5])}. Nothing was changed.")
+        try:
+            return await super().run(arguments, context, convert_result)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(f"{_faults(error.__cause__)}. Nothing was changed.") from error.__cause__
+            if isinstance(error.__cause__, DeploymentsError):
+                raise ToolError(str(error.__cause__)) from error.__cause__
+            raise
+
+
+class WriteTool(StrictTool):
+    """A tool that changes something: each attempt leaves one line in the audit log."""
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: FBT001, FBT002 - the SDK's signature
+    ) -> Any:  # noqa: ANN401 - the SDK's signature
+        """Run the tool and record what became of it; a question on its way to a human is no attempt yet."""
+        started = time.monotonic()
+        try:
+            result = await super().run(arguments, context, convert_result)
+        except ToolError as error:
+            self._record(context, arguments, started, {"status": "refused", "message": str(error)})
+            raise
+        if isinstance(result, CallToolResult):
+            self._record(context, arguments, started, result.structured_content or {})
+        elif not isinstance(result, InputRequiredResult):
+            raise TypeError(f"{self.name} must return a CallToolResult")
+        return result
+
+    def _record(
+        self,
+        context: Context[Services, Any],
+        arguments: dict[str, Any],
+        started: float,
+        result: Mapping[str, Any],
+    ) -> None:
+        given = {name: value for name, value in arguments.items() if name not in {"reason", "confirmation_code"}}
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "tool": self.name,
+            "outcome": result.get("status"),
+            "arguments": given,
+            "target": arguments.get("deployment_id"),
+            "before": result.get("before"),
+            "after": result.get("after"),
+            "verified": result.get("verified"),
+            "confirmed_by": result.get("confirmed_by"),
+            "reason": arguments.get("reason"),
+            "caller": caller(),
+            "client": client_name(context),
+            "message": result.get("message"),
+            "milliseconds": round((time.monotonic() - started) * 1000),
+        }
+        try:
+            services(context).audit.record(line)
+        except AuditLogUnwritable as error:
+            logger.error("%s %s: %s", self.name, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    shown = clean_text(name, 60)
+    nearest = difflib.get_close_matches(name[:60], known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    return f'"{shown}" is not an argument of this tool: {hint}'
+
+
+def _faults(error: ValidationError) -> str:
+    """One short clause per bad argument, without the library's links and without repeating the input."""
+    clauses = dict.fromkeys(
+        f"{fault['loc'][0]}: {_plain(fault['type'], fault['msg'])}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+    return "; ".join(list(clauses)[:5])
+
+
+def _plain(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is required"
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
+    """The schema without titles and null defaults, which say nothing and cost tokens."""
+    if isinstance(schema, list):
+        return [_compact(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _compact(field) for name, field in value.items()} if key == "properties" else _compact(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+    }

@@ -1,0 +1,227 @@
+"""The tools that change something. Each declares its plan; how it is agreed to and carried out is the same for all.
+
+A call runs in three steps: the plan (`changes.py`) reads the target, `consent_to` decides or asks
+(`confirmation.py`), and the tool's body acts (`outcome.py`).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+
+from patchworks_deployments import changes
+from patchworks_deployments.arguments import (
+    DeploymentId,
+    FlowVersionId,
+    OptionalClear,
+    OptionalFlag,
+    OptionalIdentifier,
+    OptionalNumber,
+    OptionalTime,
+)
+from patchworks_deployments.changes import Change, Clearable, NewDeployment, Update
+from patchworks_deployments.confirmation import Answer, Call, Consent, Form, decide
+from patchworks_deployments.models import WriteResult
+from patchworks_deployments.outcome import carry_out, tool_result
+from patchworks_deployments.services import Services, caller, can_ask, is_stateless, services
+from patchworks_deployments.tools import WriteTool
+
+Ctx = Context[Services, Any]
+Result = Annotated[CallToolResult, WriteResult]
+
+DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
+Reason = Annotated[
+    Annotated[str, StringConstraints(max_length=500)] | SkipJsonSchema[None],
+    Field(description="Why; kept in the audit log."),
+]
+Code = Annotated[
+    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
+    Field(description="From a preview that the person agreed to."),
+]
+IfState = Annotated[
+    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
+    Field(description="From an undo: refuse if changed since."),
+]
+
+
+def consent_to(plan: Callable[..., Awaitable[Change]]) -> Resolve:
+    """The resolver that puts what `plan` reads before whoever must agree."""
+
+    async def consent(
+        ctx: Ctx,
+        change: Annotated[Change, Resolve(plan)],
+        dry_run: bool | None,
+        confirmation_code: str | None,
+    ) -> Consent | Elicit[Form]:
+        held = services(ctx)
+        call = Call(caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=confirmation_code)
+        return decide(change, call, held.policy, held.codes)
+
+    return Resolve(consent)
+
+
+async def _act(ctx: Ctx, change: Change, answer: ElicitationResult[Answer]) -> CallToolResult:
+    result = await carry_out(services(ctx), change, answer, asked_live=not is_stateless(ctx))
+    return tool_result(change, result)
+
+
+async def plan_create(
+    ctx: Ctx,
+    flow_version_id: str,
+    virtual_environment_id: str | None,
+    priority: int | None,
+    deploy_disabled: bool | None,
+) -> Change:
+    """Read what is deployed of this flow version."""
+    new = NewDeployment(
+        virtual_environment_id=virtual_environment_id, priority=priority, deploy_disabled=deploy_disabled
+    )
+    return await changes.plan_create(services(ctx).client, flow_version_id, new)
+
+
+async def create_deployment(
+    ctx: Ctx,
+    flow_version_id: FlowVersionId,
+    change: Annotated[Change, Resolve(plan_create)],
+    answer: Annotated[ElicitationResult[Answer], consent_to(plan_create)],
+    virtual_environment_id: OptionalIdentifier = None,
+    priority: Annotated[OptionalNumber, Field(description="Queue priority; default: the flow's.")] = None,
+    deploy_disabled: Annotated[OptionalFlag, Field(description="Deploy without enabling.")] = None,
+    dry_run: DryRun = False,
+    reason: Reason = None,
+    confirmation_code: Code = None,
+) -> Result:
+    """Deploy a flow version into a virtual environment, enabled unless deploy_disabled.
+
+    An environment holds one version of a flow: delete the old deployment first.
+    """
+    return await _act(ctx, change, answer)
+
+
+async def plan_update(
+    ctx: Ctx,
+    flow_version_id: str,
+    deployment_id: str,
+    virtual_environment_id: str | None,
+    priority: int | None,
+    enabled_at: str | None,
+    deploy_disabled: bool | None,
+    clear: list[Clearable] | None,
+    if_state: str | None,
+) -> Change:
+    """Read the deployment and lay the wanted fields over it."""
+    update = Update(
+        virtual_environment_id=virtual_environment_id,
+        priority=priority,
+        enabled_at=enabled_at,
+        deploy_disabled=deploy_disabled,
+        clear=tuple(clear or ()),
+    )
+    change = await changes.plan_update(services(ctx).client, flow_version_id, deployment_id, update)
+    return change.only_if(if_state)
+
+
+async def update_deployment(
+    ctx: Ctx,
+    flow_version_id: FlowVersionId,
+    deployment_id: DeploymentId,
+    change: Annotated[Change, Resolve(plan_update)],
+    answer: Annotated[ElicitationResult[Answer], consent_to(plan_update)],
+    virtual_environment_id: OptionalIdentifier = None,
+    priority: OptionalNumber = None,
+    enabled_at: Annotated[OptionalTime, Field(description="ISO 8601.")] = None,
+    deploy_disabled: OptionalFlag = None,
+    clear: Annotated[OptionalClear, Field(description="Fields to reset to null.")] = None,
+    dry_run: DryRun = False,
+    reason: Reason = None,
+    confirmation_code: Code = None,
+    if_state: IfState = None,
+) -> Result:
+    """Change a deployment's environment, queue priority or enabled time. Fields not given stay as they are.
+
+    To switch it on or off use enable_deployment or disable_deployment.
+    """
+    return await _act(ctx, change, answer)
+
+
+async def plan_delete(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
+    """Read the deployment that would go."""
+    return (await changes.plan_delete(services(ctx).client, flow_version_id, deployment_id)).only_if(if_state)
+
+
+async def delete_deployment(
+    ctx: Ctx,
+    flow_version_id: FlowVersionId,
+    deployment_id: DeploymentId,
+    change: Annotated[Change, Resolve(plan_delete)],
+    answer: Annotated[ElicitationResult[Answer], consent_to(plan_delete)],
+    dry_run: DryRun = False,
+    reason: Reason = None,
+    confirmation_code: Code = None,
+    if_state: IfState = None,
+) -> Result:
+    """Delete a deployment for good. To only stop it, use disable_deployment."""
+    return await _act(ctx, change, answer)
+
+
+async def plan_enable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
+    """Read the deployment to switch on."""
+    return (await changes.plan_enable(services(ctx).client, flow_version_id, deployment_id)).only_if(if_state)
+
+
+async def enable_deployment(
+    ctx: Ctx,
+    flow_version_id: FlowVersionId,
+    deployment_id: DeploymentId,
+    change: Annotated[Change, Resolve(plan_enable)],
+    answer: Annotated[ElicitationResult[Answer], consent_to(plan_enable)],
+    dry_run: DryRun = False,
+    reason: Reason = None,
+    confirmation_code: Code = None,
+    if_state: IfState = None,
+) -> Result:
+    """Enable a deployment: its triggers start runs by themselves."""
+    return await _act(ctx, change, answer)
+
+
+async def plan_disable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
+    """Read the deployment to switch off."""
+    return (await changes.plan_disable(services(ctx).client, flow_version_id, deployment_id)).only_if(if_state)
+
+
+async def disable_deployment(
+    ctx: Ctx,
+    flow_version_id: FlowVersionId,
+    deployment_id: DeploymentId,
+    change: Annotated[Change, Resolve(plan_disable)],
+    answer: Annotated[ElicitationResult[Answer], consent_to(plan_disable)],
+    dry_run: DryRun = False,
+    reason: Reason = None,
+    confirmation_code: Code = None,
+    if_state: IfState = None,
+) -> Result:
+    """Disable a deployment: it stops processing runs and stays deployed."""
+    return await _act(ctx, change, answer)
+
+
+def _hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
+    return ToolAnnotations(
+        read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=True
+    )
+
+
+WRITE_TOOLS = (
+    (create_deployment, "Deploy a flow version", _hints(destructive=False, idempotent=False)),
+    (update_deployment, "Update a deployment", _hints(destructive=True, idempotent=True)),
+    (delete_deployment, "Delete a deployment", _hints(destructive=True, idempotent=False)),
+    (enable_deployment, "Enable a deployment", _hints(destructive=False, idempotent=True)),
+    (disable_deployment, "Disable a deployment", _hints(destructive=True, idempotent=True)),
+)
+
+
+def write_tools() -> list[WriteTool]:
+    """The tools that a read-only server leaves out."""
+    return [WriteTool.create(function, title, hints) for function, title, hints in WRITE_TOOLS]

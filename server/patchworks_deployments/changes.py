@@ -43,12 +43,13 @@ class Change:
     """One planned write.
 
     `basis` holds every deployment that was read for it, `wanted` the fields of `COMPARED` that it sets;
-    `before` is None for a create and `after` None for a delete.
+    `before` is None for a create and `after` None for a delete; `effect` says what would happen, `done` what did.
     """
 
     tool: str
     arguments: Mapping[str, Any]
     effect: str
+    done: str
     flow_version_id: str
     basis: tuple[Deployment, ...]
     before: Deployment | None
@@ -130,6 +131,7 @@ async def plan_enable(client: DeploymentsClient, flow_version_id: str, deploymen
         tool="enable_deployment",
         arguments=ids,
         effect="Enable this deployment: its triggers start runs by themselves.",
+        done="Enabled",
         flow_version_id=flow_version_id,
         basis=(before,),
         before=before,
@@ -150,6 +152,7 @@ async def plan_disable(client: DeploymentsClient, flow_version_id: str, deployme
         tool="disable_deployment",
         arguments=ids,
         effect="Disable this deployment: it stops processing runs.",
+        done="Disabled",
         flow_version_id=flow_version_id,
         basis=(before,),
         before=before,
@@ -169,7 +172,7 @@ async def plan_delete(client: DeploymentsClient, flow_version_id: str, deploymen
         "flow_version_id": flow_version_id,
         "virtual_environment_id": before.virtual_environment_id,
         "priority": before.priority,
-        "deploy_disabled": not before.enabled,
+        "deploy_disabled": True if before.enabled is False else None,
     }
     lost = {
         "id": before.id,
@@ -181,6 +184,7 @@ async def plan_delete(client: DeploymentsClient, flow_version_id: str, deploymen
         tool="delete_deployment",
         arguments={"flow_version_id": flow_version_id, "deployment_id": deployment_id},
         effect="Delete this deployment for good.",
+        done="Deleted",
         flow_version_id=flow_version_id,
         basis=(before,),
         before=before,
@@ -244,6 +248,7 @@ async def plan_update(client: DeploymentsClient, flow_version_id: str, deploymen
         tool="update_deployment",
         arguments={"flow_version_id": flow_version_id, "deployment_id": deployment_id, **body},
         effect="Update this deployment.",
+        done="Updated",
         flow_version_id=flow_version_id,
         basis=(before,),
         before=before,
@@ -320,6 +325,7 @@ async def plan_create(client: DeploymentsClient, flow_version_id: str, new: NewD
         tool="create_deployment",
         arguments={"flow_version_id": flow_version_id, **new.body()},
         effect="Create this deployment" + (", disabled." if new.deploy_disabled else ": it starts processing runs."),
+        done="Created",
         flow_version_id=flow_version_id,
         basis=present,
         before=already,

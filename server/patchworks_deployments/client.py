@@ -3,15 +3,17 @@
 With `auth.py` the only place that knows HTTP. Every failure leaves as one of `errors.UpstreamError`.
 """
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-import anyio
 import httpx2
 import stamina
+from pydantic_core import from_json
 
 from patchworks_deployments.auth import HeaderAuth, LoginAuth, build_auth
 from patchworks_deployments.errors import (
@@ -156,7 +158,8 @@ class DeploymentsClient:
         params: Mapping[str, str] | None = None,
         json_body: Mapping[str, Any] | None = None,
     ) -> object:
-        request = self._http.build_request(method, path, params=params, json=json_body)
+        url = f"{path}?{urlencode(params)}" if params else path
+        request = self._http.build_request(method, url, json=json_body)
 
         def backoff(error: Exception) -> bool | float:
             return _retry_wait(error, is_read=method == "GET")
@@ -169,8 +172,9 @@ class DeploymentsClient:
         raise AssertionError
 
     async def _send(self, request: httpx2.Request) -> object:
-        with _upstream_errors(request), anyio.fail_after(self._timeout):
-            response = await self._http.send(request, auth=self._auth)
+        with _upstream_errors(request):
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.send(request, auth=self._auth)
         return self._read(response)
 
     def _read(self, response: httpx2.Response) -> object:
@@ -275,9 +279,8 @@ def _json(response: httpx2.Response) -> object:
     if not response.content:
         return None
     try:
-        # JSON knows no NaN; Python's reader does, and no output may hold one.
-        return json.loads(response.content, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+        return from_json(response.content)
+    except ValueError:
         kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
         raise UnexpectedResponse(
             f"Patchworks answered {response.status_code} with a body that is not JSON ({clean_text(kind, 40)})."

@@ -6,10 +6,12 @@ deployment at all is an error.
 """
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +21,9 @@ from patchworks_deployments.errors import UnexpectedResponse
 
 NAME_LIMIT = 120
 """Longest name, in characters, that is passed on; Patchworks' own forms take far fewer."""
+
+REMEMBERED = 4096
+"""How many cleaned names and parsed times are kept: the same ones come again with every page."""
 
 MASKED = "[masked]"
 
@@ -181,77 +186,54 @@ def read_page(answer: object, *, page: int) -> DeploymentPage:
 def _read_record(record: object, *, with_other: bool = False) -> Deployment | None:
     if not isinstance(record, dict):
         return None
-    fields = _Fields(_flat(record))
-    identifier = fields.identifier("id")
-    if identifier is None:
+    raw = _flat(record)
+    if (identifier := _identifier(raw.get("id"))) is None:
         return None
-    version, environment = fields.relation("flow_version"), fields.relation("virtual_environment")
-    package, flow = fields.relation("package"), version.relation("flow")
-    enabled_at = fields.time("enabled_at")
+    version, environment = _related(raw, "flow_version"), _related(raw, "virtual_environment")
+    flow, package = _related(version, "flow"), _related(raw, "package")
     values: dict[str, Any] = {
         "id": identifier,
-        "flow_version_id": fields.identifier("flow_version_id") or version.identifier("id"),
-        "flow_id": fields.identifier("flow_id") or version.identifier("flow_id") or flow.identifier("id"),
-        "flow_name": fields.name("flow_name") or version.name("flow_name") or flow.name("name"),
+        "flow_version_id": _identifier(raw.get("flow_version_id")) or _identifier(version.get("id")),
+        "flow_id": _identifier(raw.get("flow_id")) or _identifier(version.get("flow_id") or flow.get("id")),
+        "flow_name": _name(raw.get("flow_name")) or _name(version.get("flow_name") or flow.get("name")),
         "iteration": _first(
-            fields.number("iteration"), version.number("iteration"), fields.number("flow_version_iteration")
+            _number(raw.get("iteration")), _number(version.get("iteration")), _number(raw.get("flow_version_iteration"))
         ),
-        "flow_version_status": fields.name("status") or version.name("status"),
-        "virtual_environment_id": fields.identifier("virtual_environment_id") or environment.identifier("id"),
-        "virtual_environment_name": environment.name("name") or fields.name("virtual_environment_name"),
-        "package_id": fields.identifier("package_id") or package.identifier("id"),
-        "package_name": package.name("name") or fields.name("package_name"),
-        "priority": fields.number("priority"),
-        "enabled": bool(fields.raw["enabled_at"]) if "enabled_at" in fields.raw else None,
-        "enabled_at": enabled_at,
-        "enabled_by": fields.person("enabled_by"),
-        "deployed_at": fields.time("deployed_at") or version.time("deployed_at"),
-        "deployed_by": fields.person("user") or fields.person("deployed_by") or version.person("deployed_by"),
-        "created_at": fields.time("created_at"),
-        "updated_at": fields.time("updated_at"),
+        "flow_version_status": _name(raw.get("status")) or _name(version.get("status")),
+        "virtual_environment_id": _identifier(raw.get("virtual_environment_id")) or _identifier(environment.get("id")),
+        "virtual_environment_name": _name(environment.get("name")) or _name(raw.get("virtual_environment_name")),
+        "package_id": _identifier(raw.get("package_id")) or _identifier(package.get("id")),
+        "package_name": _name(package.get("name")) or _name(raw.get("package_name")),
+        "priority": _number(raw.get("priority")),
+        "enabled": bool(raw["enabled_at"]) if "enabled_at" in raw else None,
+        "enabled_at": read_time(raw.get("enabled_at")),
+        "enabled_by": _person(raw.get("enabled_by")),
+        "deployed_at": read_time(raw.get("deployed_at")) or read_time(version.get("deployed_at")),
+        "deployed_by": _person(raw.get("user"))
+        or _person(raw.get("deployed_by"))
+        or _person(version.get("deployed_by")),
+        "created_at": read_time(raw.get("created_at")),
+        "updated_at": read_time(raw.get("updated_at")),
     }
-    unreadable = sorted(field for field in fields.odd if values.get(field) is None)
-    other = _masked(_unread(fields.raw)) if with_other else None
-    # Every value has just been read into its type, so validating it again would only cost time.
-    return Deployment.model_construct(**values, unreadable=unreadable or None, other=other)
+    odd = [field for field, value in values.items() if value is None and raw.get(field) is not None]
+    return Deployment(**values, unreadable=odd or None, other=_masked(_unread(raw)) if with_other else None)
 
 
-class _Fields:
-    """A record's fields, read leniently; names of non-null fields of an unusable type collect in `odd`."""
+def _related(raw: Mapping[str, Any], relation: str) -> dict[str, Any]:
+    value = raw.get(relation)
+    return _flat(value) if isinstance(value, dict) else {}
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.raw = raw
-        self.odd: set[str] = set()
 
-    def _read(self, field: str, value: T | None) -> T | None:
-        if value is None and self.raw.get(field) is not None:
-            self.odd.add(field)
-        return value
+def _name(value: object) -> str | None:
+    return clean_text(value) if isinstance(value, str) else None
 
-    def identifier(self, field: str) -> str | None:
-        return self._read(field, _identifier(self.raw.get(field)))
 
-    def number(self, field: str) -> int | None:
-        return self._read(field, _number(self.raw.get(field)))
-
-    def name(self, field: str) -> str | None:
-        value = self.raw.get(field)
-        return self._read(field, clean_text(value) if isinstance(value, str) else None)
-
-    def time(self, field: str) -> str | None:
-        return self._read(field, read_time(self.raw.get(field)))
-
-    def person(self, field: str) -> str | None:
-        """A user given as an object, a name, or an id."""
-        value = self.raw.get(field)
-        if isinstance(value, dict):
-            someone = _Fields(_flat(value))
-            return someone.name("name") or someone.name("email") or someone.identifier("id")
-        return self._read(field, clean_text(value) if isinstance(value, str) else _identifier(value))
-
-    def relation(self, field: str) -> "_Fields":
-        value = self.raw.get(field)
-        return _Fields(_flat(value) if isinstance(value, dict) else {})
+def _person(value: object) -> str | None:
+    """A user given as an object, a name, or an id."""
+    if isinstance(value, dict):
+        someone = _flat(value)
+        return _name(someone.get("name")) or _name(someone.get("email")) or _identifier(someone.get("id"))
+    return _name(value) or _identifier(value)
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -303,14 +285,17 @@ def read_time(value: object) -> str | None:
     """An ISO 8601 time in UTC, to the second; the API also sends `{"date": ...}` objects."""
     if isinstance(value, dict):
         value = value.get("date")
-    if not isinstance(value, str):
-        return None
+    return _parse_time(value) if isinstance(value, str) else None
+
+
+@lru_cache(REMEMBERED)
+def _parse_time(text: str) -> str | None:
     try:
-        moment = datetime.fromisoformat(value)
-        in_utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
+        in_utc = moment.astimezone(UTC) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
-    return in_utc.strftime("%Y-%m-%dT%H:%M:%SZ") if in_utc.year >= 1000 else None  # noqa: PLR2004 - strftime pads no year
+    return in_utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
@@ -318,11 +303,13 @@ _INVISIBLE = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
 
 def clean_text(text: str, limit: int = NAME_LIMIT) -> str | None:
     """Text from the API on one line: no control, direction or invisible characters, bounded; None if empty."""
-    if len(text) <= limit and text.isprintable() and text == " ".join(text.split()):
-        return text or None
-    # Cut before cleaning: a name of megabytes must not cost time.
-    kept = text[: limit * 4]
-    line = "".join(" " if unicodedata.category(char) in _INVISIBLE or char.isspace() else char for char in kept)
+    # Cut before cleaning: a name of megabytes must cost neither time nor, remembered, memory.
+    return _one_line(text[: limit * 4], limit)
+
+
+@lru_cache(REMEMBERED)
+def _one_line(text: str, limit: int) -> str | None:
+    line = "".join(" " if unicodedata.category(char) in _INVISIBLE or char.isspace() else char for char in text)
     words = " ".join(line.split())
     return (words if len(words) <= limit else words[: limit - 1] + "…") or None
 
@@ -344,7 +331,12 @@ _LONGEST_VALUE, _LONGEST_LIST, _DEEPEST = 500, 20, 4
 
 def _unread(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the record holds beyond the fields of `Deployment`, without nulls."""
-    return {key: value for key, value in record.items() if key not in Deployment.model_fields and value is not None}
+    read = Deployment.model_fields.keys() | _MISLEADING
+    return {key: value for key, value in record.items() if key not in read and value is not None}
+
+
+_MISLEADING = {"status", "is_deployed"}
+"""They speak of the flow version, and read "Deployed" on a disabled deployment."""
 
 
 def _masked(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded
@@ -354,6 +346,8 @@ def _masked(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JS
     if isinstance(value, list):
         items = [_masked(item, depth + 1) for item in value[:_LONGEST_LIST]]
         return items if len(value) <= _LONGEST_LIST else [*items, f"[{len(value) - _LONGEST_LIST} more]"]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return _masked_text(value, depth) if isinstance(value, str) else value
 
 

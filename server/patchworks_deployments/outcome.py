@@ -113,22 +113,7 @@ def _verdict(
     change: Change, reading: _Reading, trouble: UpstreamError | None, confirmed_by: ConfirmedBy
 ) -> WriteResult:
     after = reading.deployment
-    status: Status
-    if reading.trouble and trouble:
-        status, message = "unknown", f"{trouble.what} {reading.trouble.what} {_how_to_find_out(change)}"
-    elif reading.trouble:
-        status, message = (
-            "done",
-            f"Patchworks accepted it, but it could not be read back: {reading.trouble.what}",
-        )
-    elif _is_achieved(change, after):
-        status = "done"
-        message = f"{trouble.what} Reading back shows that it was done." if trouble else "Done and verified."
-    else:
-        status, message = (
-            "failed",
-            f"{trouble.what if trouble else _ACCEPTED} {_what_is_there(change, after)}",
-        )
+    status, message = _judge(change, reading, trouble)
     done = status == "done"
     return WriteResult(
         status=status,
@@ -143,7 +128,18 @@ def _verdict(
     )
 
 
-_ACCEPTED = "Patchworks accepted the call without an error."
+def _judge(change: Change, reading: _Reading, trouble: UpstreamError | None) -> tuple[Status, str]:
+    if reading.trouble and trouble:
+        return "unknown", f"{trouble.what} {reading.trouble.what} {_how_to_find_out(change)}"
+    if reading.trouble:
+        return "done", f"{change.done}: Patchworks accepted it. It could not be read back: {reading.trouble.what}"
+    before_that = f"{trouble.what} " if trouble else ""
+    if _is_achieved(change, reading.deployment):
+        return "done", f"{before_that}{change.done}, and verified by reading back."
+    return "failed", f"{before_that or _ACCEPTED}{_what_is_there(change, reading.deployment)}"
+
+
+_ACCEPTED = "Patchworks accepted the call without an error. "
 
 
 def _is_achieved(change: Change, after: Deployment | None) -> bool:
@@ -195,15 +191,15 @@ def _undo(change: Change, after: Deployment | None) -> ToolCall | None:
 def tool_result(change: Change, result: WriteResult) -> CallToolResult:
     """The result for the wire: lines for people, the same facts structured."""
     target = result.after or result.before or change.after
+    assert target is not None
     lines = [result.message]
-    if target:
-        lines.append(f"Deployment {target.id}: {rendering.place(target)}")
+    lines.append(f"Deployment {target.id}: {rendering.place(target)}")
     if result.status in {"preview", "confirmation_required"}:
         lines += [change.effect, *consequences(change)]
     elif result.before and result.after:
         lines += differences(result.before, result.after)
-    elif target:
-        lines.append(f"state: {rendering.state(target)}")
+    elif result.after or result.status != "done":
+        lines.append(f"state: {rendering.state(target)}; queue priority {rendering.priority(target)}")
     if result.also_changed:
         lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
     if result.undo:

@@ -6,8 +6,9 @@ cell, start a line, or be read as markup.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from patchworks_deployments.models import Deployment, DeploymentPage, clean_text
+from patchworks_deployments.models import REMEMBERED, Deployment, DeploymentPage, clean_text
 
 _MARKUP = str.maketrans(
     {
@@ -26,6 +27,7 @@ _MARKUP = str.maketrans(
 )
 
 
+@lru_cache(REMEMBERED)
 def inert(text: str) -> str:
     """A name on one line without markup, bounded in length."""
     return (clean_text(text) or "").translate(_MARKUP).replace("://", ":∕∕")

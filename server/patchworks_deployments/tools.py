@@ -41,7 +41,7 @@ class StrictTool(Tool):
         """Run the tool; every anticipated failure leaves as `ToolError` with its own text alone."""
         known = self.parameters["properties"]
         if unknown := [_unknown(name, known) for name in arguments if name not in known]:
-            raise ToolError(f"{'; '.join(unknown[:5])}. Nothing was changed.")
+            raise ToolError(f"{'; '.join(unknown[:5])} Nothing was changed.")
         try:
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
@@ -107,7 +107,7 @@ class WriteTool(StrictTool):
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     shown = clean_text(name, 60)
     nearest = difflib.get_close_matches(name[:60], known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}."
     return f'"{shown}" is not an argument of this tool: {hint}'
 
 
@@ -116,6 +116,7 @@ def _faults(error: ValidationError) -> str:
     clauses = dict.fromkeys(
         f"{fault['loc'][0]}: {_plain(fault['type'], fault['msg'])}"
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        if fault["type"] != "none_required"  # the other half of "may be left out"
     )
     return "; ".join(list(clauses)[:5])
 

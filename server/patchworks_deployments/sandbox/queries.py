@@ -1,0 +1,205 @@
+"""What a listing's query string asks for: filters, includes, sorts and pages.
+
+The conventions are those of spatie/laravel-query-builder and of Laravel's paginator.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import TypeAlias
+from urllib.parse import urlencode
+
+from patchworks_deployments.sandbox.estate import Deployment, Estate
+from patchworks_deployments.sandbox.refusals import Errors, Refusal, invalid
+
+Query: TypeAlias = Mapping[str, str]
+
+INCLUDES = {
+    "enabledBy": "enabled_by",
+    "flowVersion": "flow_version",
+    "virtualEnvironment": "virtual_environment",
+    "package": "package",
+    "user": "user",
+}
+"""The name of each relation in the `include` parameter, and in the answer."""
+
+DEFAULT_PER_PAGE = 15
+MAX_PER_PAGE = 100
+
+_FILTER = re.compile(r"filter\[(.*)\]", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""Longer ones would overflow the database's integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a listing is wanted."""
+
+    number: int
+    per_page: int
+
+
+def read_includes(query: Query) -> list[str]:
+    """The relations to add to each record, by their name in the answer."""
+    wanted = _values(query.get("include", ""))
+    _refuse_unknown("include", wanted, INCLUDES)
+    return [name for parameter, name in INCLUDES.items() if parameter in wanted]
+
+
+def read_page(query: Query) -> Page:
+    """The page that is asked for, the first when none is."""
+    errors: Errors = {}
+    page = Page(
+        number=_number(query, "page", 1, None, errors),
+        per_page=_number(query, "per_page", DEFAULT_PER_PAGE, MAX_PER_PAGE, errors),
+    )
+    if errors:
+        raise invalid(errors)
+    return page
+
+
+def select(estate: Estate, query: Query) -> list[Deployment]:
+    """The deployments that pass every filter, in the wanted order."""
+    tests = _read_filters(estate, query)
+    keys = _read_sorts(estate, query)
+    found = [deployment for deployment in estate.deployments.values() if all(test(deployment) for test in tests)]
+    found.sort(key=lambda deployment: deployment.id)
+    for key, descending in reversed(keys):
+        found = _sorted_nulls_last(found, key, descending=descending)
+    return found
+
+
+def paginate(
+    found: Sequence[Deployment], page: Page, *, url: str, query: Query
+) -> tuple[Sequence[Deployment], dict[str, object]]:
+    """One page of what was found, and the `links` and `meta` that go with it."""
+    last = max(1, -(-len(found) // page.per_page))
+    start = (page.number - 1) * page.per_page
+    rows = found[start : start + page.per_page]
+
+    def link(number: int) -> str:
+        return f"{url}?{urlencode({**query, 'page': number})}"
+
+    links = {
+        "first": link(1),
+        "last": link(last),
+        "prev": link(page.number - 1) if page.number > 1 else None,
+        "next": link(page.number + 1) if page.number < last else None,
+    }
+    meta = {
+        "current_page": page.number,
+        "from": start + 1 if rows else None,
+        "last_page": last,
+        "path": url,
+        "per_page": page.per_page,
+        "to": start + len(rows) if rows else None,
+        "total": len(found),
+    }
+    return rows, {"links": links, "meta": meta}
+
+
+# Filters ------------------------------------------------------------------------------------------
+
+_Test: TypeAlias = Callable[[Deployment], bool]
+
+
+def _read_filters(estate: Estate, query: Query) -> list[_Test]:
+    makers: dict[str, Callable[[Estate, list[str]], _Test]] = {
+        "package_id": _by_package,
+        "virtual_environment_id": _by_environment,
+        "global": _anywhere,
+        "flowVersion.flow": _by_flow,
+        "name": _by_flow_name,
+        "LIKE": _by_flow_name,
+    }
+    wanted = {match[1]: _values(text) for key, text in query.items() if (match := _FILTER.fullmatch(key))}
+    _refuse_unknown("filter", wanted, makers)
+    return [makers[name](estate, values) for name, values in wanted.items() if values]
+
+
+def _by_package(_: Estate, ids: list[str]) -> _Test:
+    return lambda deployment: deployment.package_id is not None and str(deployment.package_id) in ids
+
+
+def _by_environment(_: Estate, ids: list[str]) -> _Test:
+    return lambda deployment: (
+        deployment.virtual_environment_id is not None and str(deployment.virtual_environment_id) in ids
+    )
+
+
+def _by_flow(estate: Estate, ids: list[str]) -> _Test:
+    return lambda deployment: str(estate.flow_of(deployment).id) in ids
+
+
+def _by_flow_name(estate: Estate, parts: list[str]) -> _Test:
+    return lambda deployment: _contains_any(estate.flow_of(deployment).name, parts)
+
+
+def _anywhere(estate: Estate, parts: list[str]) -> _Test:
+    def test(deployment: Deployment) -> bool:
+        environment = estate.virtual_environments.get(deployment.virtual_environment_id or 0)
+        package = estate.packages.get(deployment.package_id or 0)
+        names = [estate.flow_of(deployment).name, *(named.name for named in (environment, package) if named)]
+        return any(_contains_any(name, parts) for name in names)
+
+    return test
+
+
+def _contains_any(name: str, parts: list[str]) -> bool:
+    return any(part.casefold() in name.casefold() for part in parts)
+
+
+# Sorts --------------------------------------------------------------------------------------------
+
+_Value: TypeAlias = datetime | str | int | None
+_Key: TypeAlias = Callable[[Deployment], _Value]
+
+
+def _read_sorts(estate: Estate, query: Query) -> list[tuple[_Key, bool]]:
+    keys: dict[str, _Key] = {
+        "created_at": lambda deployment: deployment.created_at,
+        "enabled_at": lambda deployment: deployment.enabled_at,
+        "flow_name": lambda deployment: estate.flow_of(deployment).name.casefold(),
+        "flow_version_iteration": lambda deployment: estate.version_of(deployment).iteration,
+    }
+    wanted = [(text.removeprefix("-"), text.startswith("-")) for text in _values(query.get("sort", ""))]
+    _refuse_unknown("sort", [name for name, _ in wanted], keys)
+    return [(keys[name], descending) for name, descending in wanted]
+
+
+def _sorted_nulls_last(rows: list[Deployment], key: _Key, *, descending: bool) -> list[Deployment]:
+    valued = [(value, row) for row in rows if (value := key(row)) is not None]
+    valued.sort(key=lambda pair: pair[0], reverse=descending)
+    return [row for _, row in valued] + [row for row in rows if key(row) is None]
+
+
+# Reading ------------------------------------------------------------------------------------------
+
+
+def _values(text: str) -> list[str]:
+    return [value.strip() for value in text.split(",") if value.strip()]
+
+
+def _refuse_unknown(kind: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    allowed = list(known)
+    unknown = [name for name in wanted if name not in allowed]
+    if unknown:
+        message = f"Unsupported {kind}(s): `{', '.join(unknown)}`. Supported {kind}(s): `{', '.join(allowed)}`."
+        raise Refusal(HTTPStatus.BAD_REQUEST, message)
+
+
+def _number(query: Query, name: str, default: int, maximum: int | None, errors: Errors) -> int:
+    text = query.get(name, "").strip()
+    if not text:
+        return default
+    label = name.replace("_", " ")
+    number = int(text) if _NUMBER.fullmatch(text) else None
+    if number is None:
+        errors[name] = [f"The {label} field must be an integer."]
+    elif number < 1:
+        errors[name] = [f"The {label} field must be at least 1."]
+    elif maximum is not None and number > maximum:
+        errors[name] = [f"The {label} field must not be greater than {maximum}."]
+    return number or default

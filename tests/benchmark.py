@@ -15,6 +15,7 @@ import textwrap
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -24,7 +25,7 @@ INCLUDE = "flowVersion,virtualEnvironment,package"
 PATH = f"/api/v1/flow-version-deployments?include={INCLUDE}&page=1&per_page=25"
 
 SMALLEST = textwrap.dedent(
-    """
+    f"""
     import os
     import httpx2
     from mcp.server.mcpserver import MCPServer
@@ -34,11 +35,10 @@ SMALLEST = textwrap.dedent(
 
     @mcp.tool()
     async def list_deployments() -> dict[str, object]:
-        return (await client.get(%r)).json()
+        return (await client.get({PATH!r})).json()
 
     mcp.run("stdio")
     """
-    % PATH
 )
 SERVERS = {"smallest": ["-c", SMALLEST], "ours": ["-m", "patchworks_deployments"]}
 
@@ -71,8 +71,8 @@ class Server:
         await self.process.stdin.drain()
 
     def resident_mib(self) -> float:
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024  # type: ignore[index]
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
 @asynccontextmanager
@@ -201,7 +201,11 @@ async def main(rounds: int) -> None:
                 for kind, values in overheads.items():
                     values.append(await call_time(kind, canned_url, 100) - raw)
         print(f"raw GET of 25 rows: {statistics.median(raws) * 1000:.2f} ms, {size // 4} tokens")
-        _compare("overhead above the raw GET, ms", {k: statistics.median(v) * 1000 for k, v in overheads.items()}, "at most 0.75")
+        _compare(
+            "overhead above the raw GET, ms",
+            {k: statistics.median(v) * 1000 for k, v in overheads.items()},
+            "at most 0.75",
+        )
         for what, count in (await tokens(base_url)).items():
             print(f"{what}: {count} tokens")
 

@@ -73,7 +73,9 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A client of a server on the sandbox; without a person it cannot ask anybody."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
-    server = create_server(load_settings({}, sandbox=True, **settings), upstream, clock or Clock())
+    server = create_server(
+        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock or Clock()
+    )
     async with Client(server, elicitation_callback=person, mode=era) as client:
         yield client
 
@@ -85,5 +87,6 @@ def text(result: CallToolResult) -> str:
 
 def data(result: CallToolResult) -> dict[str, Any]:
     """What a program reads."""
-    assert result.structured_content is not None, text(result)
-    return result.structured_content
+    content: dict[str, Any] | None = result.structured_content
+    assert content is not None, text(result)
+    return content

@@ -50,7 +50,7 @@ def _is_time(value: str) -> str:
     return value
 
 
-_Text = Annotated[str, BeforeValidator(_as_values), StringConstraints(max_length=500), AfterValidator(_is_plain)]
+_Text = Annotated[str, StringConstraints(max_length=500), BeforeValidator(_as_values), AfterValidator(_is_plain)]
 
 Identifier = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_identifier)]
 Identifiers = Annotated[str, BeforeValidator(_as_values), AfterValidator(_are_identifiers)]

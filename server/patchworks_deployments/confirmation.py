@@ -25,6 +25,10 @@ CODE_LIFETIME = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
 
 
+MOST_SHOWN = 10
+"""Of the other deployments of a flow version, in a question."""
+
+
 class Form(BaseModel, abc.ABC):
     """What a human fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
 
@@ -158,11 +162,19 @@ def question(change: Change) -> str:
         if change.before.updated_at:
             lines.append(f"Last changed: {rendering.moment(change.before.updated_at)}")
     else:
-        lines.append(f"Flow version: {change.flow_version_id}")
+        lines.append(
+            f"Flow version: {change.flow_version_id}, now deployed in: {_elsewhere(change) or 'no environment'}"
+        )
     lines += consequences(change)
     if change.tool == "delete_deployment" and change.before:
         lines.append(f"To delete it, type its id: {change.before.id}")
     return "\n".join(lines)
+
+
+def _elsewhere(change: Change) -> str:
+    known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in change.basis[:MOST_SHOWN]]
+    more = len(change.basis) - len(known)
+    return "; ".join([*known, *([f"and {more} more"] if more else [])])
 
 
 def consequences(change: Change) -> list[str]:

@@ -315,7 +315,7 @@ def _one_line(text: str, limit: int) -> str | None:
 
 
 def _kind(value: object) -> str:
-    kinds = {dict: "an object without an id", list: "a list", str: "text", type(None): "nothing"}
+    kinds = {dict: "another object", list: "a list", str: "text", type(None): "nothing"}
     return kinds.get(type(value), "something else")
 
 

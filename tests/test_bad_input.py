@@ -1,0 +1,170 @@
+"""Bad arguments and bad answers: each a clear error, no library noise, no secret, and the server keeps serving."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import ERAS, Era, Person, connected, data, text, yes
+
+from patchworks_deployments.sandbox import Sandbox
+
+GOOD = {"flow_version_id": "1001", "deployment_id": "500"}
+
+BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
+    ("get_deployment", {**GOOD, "deployment_id": "5/0"}, "deployment_id: must be an id"),
+    ("get_deployment", {**GOOD, "deployment_id": ".."}, "deployment_id: must be an id"),
+    ("get_deployment", {**GOOD, "deployment_id": "5\n0"}, "deployment_id: must be an id"),
+    ("get_deployment", {**GOOD, "deployment_id": "5" * 10_000}, "deployment_id: must be an id"),
+    ("get_deployment", {**GOOD, "deployment_id": ""}, "deployment_id: must be an id"),
+    ("get_deployment", {**GOOD, "deployment_id": True}, "deployment_id: must be a valid string"),
+    ("get_deployment", {**GOOD, "deployment_id": None}, "deployment_id: must be a valid string"),
+    ("get_deployment", {**GOOD, "deployment_id": {"id": 5}}, "deployment_id: must be a valid string"),
+    ("get_deployment", {"deployment_id": "500"}, "flow_version_id: is required"),
+    ("get_deployment", {**GOOD, "detail": "everything"}, "detail: must be 'summary' or 'full'"),
+    ("list_deployments", {"page": 0}, "page: must be greater than or equal to 1"),
+    ("list_deployments", {"page": "one"}, "page: must be a valid integer"),
+    ("list_deployments", {"per_page": 101}, "per_page: must be less than or equal to 100"),
+    ("list_deployments", {"sort": "name; drop"}, "sort: must be 'created_at'"),
+    ("list_deployments", {"include": ["secrets"]}, "include: must be 'enabledBy'"),
+    ("list_deployments", {"flow_id": "1,,2"}, "flow_id: must be an id"),
+    ("list_deployments", {"name": "a\nb"}, "name: must be text without line breaks"),
+    ("list_deployments", {"name": "x" * 501}, "name: String should have at most 500 characters"),
+    ("list_deployments", {"enviroment_id": 1}, "did you mean virtual_environment_id?"),
+    ("list_deployments", {"filter[name]": 1}, "is not an argument"),
+    ("create_deployment", {"flow_version_id": "1001", "deploy_disable": True}, "did you mean deploy_disabled?"),
+    ("create_deployment", {"flow_version_id": "1001", "priority": 1.5}, "priority: must be a valid integer"),
+    ("create_deployment", {"flow_version_id": "1001", "priority": True}, "priority: must be a whole number"),
+    ("create_deployment", {"flow_version_id": "1001", "deploy_disabled": "maybe"}, "deploy_disabled: must be"),
+    ("update_deployment", GOOD, "There is nothing to update"),
+    ("update_deployment", {**GOOD, "enabled_at": "tomorrow"}, "enabled_at: must be an ISO 8601 time"),
+    ("update_deployment", {**GOOD, "clear": ["id"]}, "clear: must be"),
+    ("update_deployment", {**GOOD, "clear": ["priority"], "priority": 4}, "priority is both set and cleared"),
+    ("update_deployment", {**GOOD, "deploy_disabled": False}, "Use enable_deployment"),
+    (
+        "update_deployment",
+        {**GOOD, "deploy_disabled": True, "enabled_at": "2026-01-01T00:00:00Z"},
+        "contradict each other",
+    ),
+    ("disable_deployment", {**GOOD, "confirm": True}, "is not an argument"),
+    ("disable_deployment", {**GOOD, "reason": "x" * 501}, "reason: "),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "said"), BAD_ARGUMENTS)
+async def test_a_bad_argument_is_named_briefly_and_nothing_is_sent(
+    tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    """The error names the argument and what it must be, in a few words, and no write is sent."""
+    sandbox = Sandbox()
+    async with connected(sandbox, person=Person(yes)) as client:
+        result = await client.call_tool(tool, arguments)
+        assert (await client.call_tool("list_deployments", {})).is_error is False
+    assert result.is_error
+    assert said in text(result)
+    assert "Nothing was changed." in text(result)
+    assert "pydantic" not in text(result)
+    assert "must be None" not in text(result)
+    assert len(text(result)) < 600
+    assert sandbox.writes == []
+
+
+async def test_a_number_as_text_and_text_as_a_number_are_understood() -> None:
+    """Ids may be numbers, and numbers may be text, as models write them."""
+    async with connected() as client:
+        numbers = await client.call_tool("get_deployment", {"flow_version_id": 1001, "deployment_id": 500})
+        texts = await client.call_tool("list_deployments", {"page": "1", "per_page": "2"})
+    assert data(numbers)["id"] == "500"
+    assert len(data(texts)["deployments"]) == 2
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from([*GOOD, "page", "clear", "priority", "dry_run"]) | st.text(), any_json))
+async def test_whatever_a_model_passes_nothing_destructive_happens_unasked(arguments: dict[str, Any]) -> None:
+    """Any arguments at all end in a result, and without a person's yes no write leaves."""
+    sandbox = Sandbox(3)
+    async with connected(sandbox) as client:
+        for tool in ("update_deployment", "delete_deployment", "disable_deployment", "list_deployments"):
+            result = await client.call_tool(tool, arguments)
+            assert "Error executing tool" not in text(result)
+    assert sandbox.writes == []
+
+
+KEY = "a-very-secret-api-key"
+BIG = b'{"data": "' + b"x" * 20_000_000 + b'"}'
+
+
+def _reply(status: int, content: bytes = b"", **headers: str) -> httpx2.Response:
+    return httpx2.Response(
+        status, content=content, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 65_536):
+        yield content[start : start + 65_536]
+
+
+BAD_ANSWERS = {
+    "HTML": (_reply(200, b"<html>hello</html>", content_type="text/html"), "not JSON (text/html)"),
+    "empty body": (_reply(200), "Patchworks answered with nothing"),
+    "truncated body": (_reply(200, b'{"data": [{"id": 1}'), "not JSON"),
+    "list for an object": (_reply(200, b"[]"), "Patchworks answered with a list"),
+    "20 MB": (_reply(200, BIG), "more than 8 MiB"),
+    "redirect": (_reply(302, location="https://elsewhere.example/"), "status 302"),
+    "401": (_reply(401, b'{"message": "Unauthenticated."}'), "does not accept the credentials"),
+    "403": (_reply(403, b'{"message": "No."}'), "does not allow this"),
+    "404": (_reply(404, b'{"message": "No."}'), "knows no such"),
+    "409": (_reply(409, b'{"message": "Busy."}'), "conflicts"),
+    "413": (_reply(413, b""), "too large"),
+    "422": (_reply(422, b'{"message": "Bad.", "errors": {"sort": ["is odd"]}}'), "sort: is odd"),
+    "429": (_reply(429, b"{}"), "Wait a minute"),
+    "429 with Retry-After": (_reply(429, b"{}", retry_after="90"), "Wait 90 seconds"),
+    "500": (_reply(500, b"<html>Whoops</html>"), "Patchworks failed (status 500)"),
+    "echoed key": (_reply(400, b'{"message": "bad key ' + KEY.encode() + b'"}'), "[secret]"),
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_bad_answer_is_a_clear_error(answer: str, era: Era) -> None:
+    """The error says what Patchworks did, in our words, and the server keeps serving."""
+    response, said = BAD_ANSWERS[answer]
+    good = {"data": [], "meta": {"total": 0}}
+    replies = [response]
+
+    def handler(_: httpx2.Request) -> httpx2.Response:
+        reply = replies[0] if replies else httpx2.Response(200, json=good)
+        return httpx2.Response(reply.status_code, content=_chunks(reply.content), headers=reply.headers)
+
+    async with connected(era=era, transport=httpx2.MockTransport(handler), api_key=KEY) as client:
+        result = await client.call_tool("list_deployments", {})
+        replies.clear()
+        assert not (await client.call_tool("list_deployments", {})).is_error
+    assert result.is_error
+    assert said in text(result)
+    assert KEY not in text(result)
+    assert "Traceback" not in text(result)
+
+
+async def test_a_hang_ends_with_an_error() -> None:
+    """An API that never answers is given up after the timeout."""
+
+    class Hanging(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            await anyio.sleep_forever()
+            raise AssertionError(request)
+
+    async with connected(transport=Hanging(), timeout=0.05) as client:
+        result = await client.call_tool("list_deployments", {})
+    assert "did not answer in time" in text(result)

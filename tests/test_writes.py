@@ -1,0 +1,401 @@
+"""Every write tool in every situation, in both protocol eras; the grid is made, not typed out."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+import pytest
+from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult
+from support import ERAS, Clock, Era, Person, connected, data, no, text, yes
+
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.estate import Deployment
+
+Arguments = dict[str, Any]
+
+
+def _target(sandbox: Sandbox, *, enabled: bool = True) -> Deployment:
+    """A deployment in an environment, in the asked state."""
+    return next(
+        row
+        for row in sandbox.estate.deployments.values()
+        if row.virtual_environment_id and (row.enabled_at is not None) is enabled
+    )
+
+
+def _ids(row: Deployment) -> Arguments:
+    return {"flow_version_id": str(row.flow_version_id), "deployment_id": str(row.id)}
+
+
+def _free_place(sandbox: Sandbox) -> Arguments:
+    """A flow version that is deployed somewhere, and an environment without its flow."""
+    estate = sandbox.estate
+    version = estate.version_of(_target(sandbox))
+    taken = {d.virtual_environment_id for d in estate.deployments.values() if estate.flow_of(d).id == version.flow_id}
+    free = next(e for e in estate.virtual_environments if e not in taken)
+    return {"flow_version_id": str(version.id), "virtual_environment_id": str(free)}
+
+
+def _occupy(sandbox: Sandbox, arguments: Arguments) -> None:
+    """Somebody else deploys the same version there."""
+    row = _target(sandbox)
+    estate = sandbox.estate
+    estate.deployments[9000] = Deployment(
+        id=9000,
+        flow_version_id=int(arguments["flow_version_id"]),
+        virtual_environment_id=int(arguments["virtual_environment_id"]),
+        package_id=None,
+        priority=None,
+        enabled_at=row.created_at,
+        enabled_by=None,
+        user_id=row.user_id,
+        created_at=row.created_at,
+        updated_at=row.created_at,
+    )
+
+
+def _disturb(sandbox: Sandbox, arguments: Arguments) -> None:
+    """Somebody else changes what the write rests on."""
+    if "deployment_id" in arguments:
+        row = sandbox.estate.deployments[int(arguments["deployment_id"])]
+        row.priority = 77
+        row.updated_at = datetime(2026, 5, 5, tzinfo=UTC)
+    else:
+        _occupy(sandbox, arguments | {"virtual_environment_id": _other_environment(sandbox, arguments)})
+
+
+def _other_environment(sandbox: Sandbox, arguments: Arguments) -> int:
+    wanted = int(arguments["virtual_environment_id"])
+    used = {d.virtual_environment_id for d in sandbox.estate.deployments.values()}
+    return next(e for e in sandbox.estate.virtual_environments if e != wanted and e in used)
+
+
+def _row(sandbox: Sandbox, arguments: Arguments) -> Deployment | None:
+    return sandbox.estate.deployments.get(int(arguments["deployment_id"]))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One write tool: arguments that change something, and whether it has happened."""
+
+    tool: str
+    arguments: Callable[[Sandbox], Arguments]
+    is_done: Callable[[Sandbox, Arguments], bool]
+    make_done: Callable[[Sandbox, Arguments], None] | None
+
+    def __str__(self) -> str:
+        return self.tool.removesuffix("_deployment")
+
+
+def _set_enabled(sandbox: Sandbox, arguments: Arguments, moment: datetime | None) -> None:
+    sandbox.estate.deployments[int(arguments["deployment_id"])].enabled_at = moment
+
+
+def _set_priority(sandbox: Sandbox, arguments: Arguments) -> None:
+    sandbox.estate.deployments[int(arguments["deployment_id"])].priority = arguments["priority"]
+
+
+def _is_created(sandbox: Sandbox, arguments: Arguments) -> bool:
+    return any(
+        d.id != 9000
+        and d.flow_version_id == int(arguments["flow_version_id"])
+        and d.virtual_environment_id == int(arguments["virtual_environment_id"])
+        for d in sandbox.estate.deployments.values()
+    )
+
+
+def _has(check: Callable[[Deployment], bool]) -> Callable[[Sandbox, Arguments], bool]:
+    def is_done(sandbox: Sandbox, arguments: Arguments) -> bool:
+        row = _row(sandbox, arguments)
+        return row is not None and check(row)
+
+    return is_done
+
+
+CASES = (
+    Case("create_deployment", _free_place, _is_created, _occupy),
+    Case(
+        "update_deployment",
+        lambda s: {**_ids(_target(s)), "priority": 42},
+        _has(lambda row: row.priority == 42),
+        _set_priority,
+    ),
+    Case("delete_deployment", lambda s: _ids(_target(s)), lambda s, a: _row(s, a) is None, None),
+    Case(
+        "enable_deployment",
+        lambda s: _ids(_target(s, enabled=False)),
+        _has(lambda row: row.enabled_at is not None),
+        lambda s, a: _set_enabled(s, a, datetime(2026, 4, 1, tzinfo=UTC)),
+    ),
+    Case(
+        "disable_deployment",
+        lambda s: _ids(_target(s)),
+        _has(lambda row: row.enabled_at is None),
+        lambda s, a: _set_enabled(s, a, None),
+    ),
+)
+
+
+@dataclass
+class World:
+    """A sandbox, the case's arguments on it, and what the server is set to."""
+
+    case: Case
+    era: Era
+    sandbox: Sandbox
+    arguments: Arguments
+    clock: Clock
+
+    async def call(
+        self, person: Person | None = None, *, tool: str = "", settings: dict[str, Any] | None = None, **more: Any
+    ) -> CallToolResult:
+        """One call on a fresh connection; every write asks."""
+        settings = {"confirm": "all", "state_keys": "k" * 32, **(settings or {})}
+        async with connected(self.sandbox, person=person, era=self.era, clock=self.clock, **settings) as client:
+            return await client.call_tool(tool or self.case.tool, {**self.arguments, **more})
+
+    def assert_done(self, result: CallToolResult, confirmed_by: str) -> None:
+        outcome = data(result)
+        assert (outcome["status"], outcome["verified"], outcome["confirmed_by"]) == ("done", True, confirmed_by)
+        assert self.case.is_done(self.sandbox, self.arguments)
+        assert len(self.sandbox.writes) == 1
+        assert not result.is_error
+
+    def assert_nothing_sent(self, result: CallToolResult, status: str) -> None:
+        assert data(result)["status"] == status, text(result)
+        assert self.sandbox.writes == []
+        assert not self.case.is_done(self.sandbox, self.arguments)
+
+
+Scenario = Callable[[World], Awaitable[None]]
+
+
+async def human_yes(world: World) -> None:
+    """A human who agrees is asked once, and the write is done, verified, in at most four requests."""
+    person = Person(yes)
+    world.assert_done(await world.call(person), "human")
+    assert len(person.asked) == 1
+    assert len(world.sandbox.requests) <= 4
+
+
+async def human_no(world: World) -> None:
+    """A human who declines stops the write."""
+    world.assert_nothing_sent(await world.call(Person(no)), "declined")
+
+
+async def human_cancels(world: World) -> None:
+    """A human who closes the question stops the write."""
+    world.assert_nothing_sent(await world.call(Person(lambda _: ElicitResult(action="cancel"))), "declined")
+
+
+async def human_sends_empty_form(world: World) -> None:
+    """A form that is sent without the box ticked, or with another id, is no agreement."""
+
+    def careless(question: ElicitRequestFormParams) -> ElicitResult:
+        is_box = "agree" in question.requested_schema["properties"]
+        return ElicitResult(action="accept", content={"agree": False} if is_box else {"deployment_id": "1"})
+
+    world.assert_nothing_sent(await world.call(Person(careless)), "declined")
+
+
+async def cannot_ask(world: World) -> None:
+    """Where only a human will do, a client that cannot ask is refused and told what to do instead."""
+    result = await world.call(settings={"confirm_by": "human"})
+    world.assert_nothing_sent(result, "refused")
+    assert result.is_error
+    assert "PATCHWORKS_CONFIRM_BY" in text(result)
+
+
+async def code_right(world: World) -> None:
+    """A client that cannot ask gets a preview and a code, and the code carries the very same call out."""
+    preview = await world.call()
+    world.assert_nothing_sent(preview, "confirmation_required")
+    assert len(world.sandbox.requests) == 1
+    code = data(preview)["confirmation_code"]
+    assert code in text(preview)
+    world.assert_done(await world.call(confirmation_code=code), "code")
+    assert len(world.sandbox.requests) <= 4
+
+
+async def code_wrong(world: World) -> None:
+    """A tampered code gets a fresh preview instead of the write."""
+    code = data(await world.call())["confirmation_code"]
+    tampered = code[:-1] + ("a" if code[-1] != "a" else "b")
+    result = await world.call(confirmation_code=tampered)
+    world.assert_nothing_sent(result, "confirmation_required")
+    assert data(result)["confirmation_code"] != tampered
+
+
+async def code_stretched(world: World) -> None:
+    """A code whose expiry was moved is worthless."""
+    expiry, _, mac = data(await world.call())["confirmation_code"].partition("-")
+    later = f"{int(expiry, 16) + 600:x}-{mac}"
+    world.assert_nothing_sent(await world.call(confirmation_code=later), "confirmation_required")
+
+
+async def code_expired(world: World) -> None:
+    """A code dies after ten minutes."""
+    code = data(await world.call())["confirmation_code"]
+    world.clock.now += 600
+    world.assert_nothing_sent(await world.call(confirmation_code=code), "confirmation_required")
+
+
+async def code_replayed(world: World) -> None:
+    """A used code is dead even when the target comes back to the very same state."""
+    async with connected(world.sandbox, era=world.era, confirm="all") as client:
+        frozen = {key: _copy(row) for key, row in world.sandbox.estate.deployments.items()}
+        preview = await client.call_tool(world.case.tool, world.arguments)
+        agreed = {**world.arguments, "confirmation_code": data(preview)["confirmation_code"]}
+        assert data(await client.call_tool(world.case.tool, agreed))["status"] == "done"
+        world.sandbox.estate.deployments = frozen
+        again = await client.call_tool(world.case.tool, agreed)
+    assert data(again)["status"] == "confirmation_required"
+    assert len(world.sandbox.writes) == 1
+
+
+async def code_of_another_target(world: World) -> None:
+    """A code for one target does not open another."""
+    code = data(await world.call())["confirmation_code"]
+    others = [d for d in world.sandbox.estate.deployments.values() if str(d.id) != world.arguments.get("deployment_id")]
+    if world.case.tool == "create_deployment":
+        world.arguments["priority"] = 3
+    else:
+        wants_disabled = world.case.tool == "enable_deployment"
+        world.arguments |= _ids(next(d for d in others if (d.enabled_at is None) is wants_disabled))
+    world.assert_nothing_sent(await world.call(confirmation_code=code), "confirmation_required")
+
+
+async def code_of_another_tool(world: World) -> None:
+    """A code for one tool does not open another."""
+    code = data(await world.call())["confirmation_code"]
+    other = "delete_deployment" if world.case.tool != "delete_deployment" else "disable_deployment"
+    arguments = _ids(_target(world.sandbox, enabled=world.case.tool != "enable_deployment"))
+    async with connected(world.sandbox, era=world.era, clock=world.clock, state_keys="k" * 32) as client:
+        result = await client.call_tool(other, {**arguments, "confirmation_code": code})
+    assert data(result)["status"] == "confirmation_required"
+    assert world.sandbox.writes == []
+
+
+async def code_after_change(world: World) -> None:
+    """A code dies as soon as its target changes."""
+    code = data(await world.call())["confirmation_code"]
+    _disturb(world.sandbox, world.arguments)
+    world.assert_nothing_sent(await world.call(confirmation_code=code), "confirmation_required")
+
+
+async def dry_run(world: World) -> None:
+    """A dry run shows what would change, asks nobody, and reads once."""
+    person = Person(yes)
+    result = await world.call(person, dry_run=True)
+    world.assert_nothing_sent(result, "preview")
+    assert person.asked == []
+    assert len(world.sandbox.requests) == 1
+
+
+async def no_op(world: World) -> None:
+    """What is already as wanted is recognised with one read before anybody is asked."""
+    if world.case.make_done is None:
+        return
+    world.case.make_done(world.sandbox, world.arguments)
+    person = Person(yes)
+    result = await world.call(person)
+    assert data(result)["status"] == "unchanged"
+    assert person.asked == []
+    assert len(world.sandbox.requests) == 1
+
+
+async def changed_meanwhile(world: World) -> None:
+    """What changed while the human thought is never overwritten: the old era is refused, the new one asks again."""
+    answers = iter([yes, no])
+    person = Person(
+        lambda question: next(answers)(question),  # noqa: PLW0108 - the next one, each time
+        meanwhile=lambda: _disturb(world.sandbox, world.arguments),
+    )
+    result = await world.call(person)
+    world.assert_nothing_sent(result, "refused" if world.era == "legacy" else "declined")
+    assert len(person.asked) == (1 if world.era == "legacy" else 2)
+
+
+async def vanished_meanwhile(world: World) -> None:
+    """A target that vanished while the human thought is reported, and nothing is sent."""
+    if world.case.tool == "create_deployment":
+        return
+    person = Person(yes, meanwhile=lambda: world.sandbox.estate.deployments.pop(int(world.arguments["deployment_id"])))
+    result = await world.call(person)
+    assert result.is_error
+    assert "404" in text(result)
+    assert "Nothing was changed" in text(result)
+    assert world.sandbox.writes == []
+
+
+def _protect(world: World) -> dict[str, Any]:
+    row = _row(world.sandbox, world.arguments) if "deployment_id" in world.arguments else None
+    environment = row.virtual_environment_id if row else int(world.arguments["virtual_environment_id"])
+    assert environment
+    return {"protected_environments": world.sandbox.estate.virtual_environments[environment].name.upper()}
+
+
+async def protected_with_human(world: World) -> None:
+    """In a protected environment a human is asked for every write, whatever the other settings say."""
+    settings = {**_protect(world), "confirm": "destructive", "confirm_by": "code"}
+    person = Person(yes)
+    world.assert_done(await world.call(person, settings=settings), "human")
+    assert len(person.asked) == 1
+
+
+async def protected_without_human(world: World) -> None:
+    """In a protected environment a client that cannot ask is refused: no code will do."""
+    settings = {**_protect(world), "confirm": "destructive", "confirm_by": "auto"}
+    result = await world.call(settings=settings)
+    world.assert_nothing_sent(result, "refused")
+    assert "protected" in text(result)
+
+
+async def read_only(world: World) -> None:
+    """A read-only server neither lists nor runs a write tool."""
+    async with connected(world.sandbox, person=Person(yes), era=world.era, read_only=True) as client:
+        assert world.case.tool not in {tool.name for tool in (await client.list_tools()).tools}
+        result = await client.call_tool(world.case.tool, world.arguments)
+    assert result.is_error
+    assert world.sandbox.requests == type(world.sandbox.requests)()
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    human_yes,
+    human_no,
+    human_cancels,
+    human_sends_empty_form,
+    cannot_ask,
+    code_right,
+    code_wrong,
+    code_stretched,
+    code_expired,
+    code_replayed,
+    code_of_another_target,
+    code_of_another_tool,
+    code_after_change,
+    dry_run,
+    no_op,
+    changed_meanwhile,
+    vanished_meanwhile,
+    protected_with_human,
+    protected_without_human,
+    read_only,
+)
+
+
+def _copy(row: Deployment) -> Deployment:
+    return Deployment(**{name: getattr(row, name) for name in Deployment.__slots__})
+
+
+@pytest.mark.parametrize(
+    ("scenario", "case", "era"),
+    list(product(SCENARIOS, CASES, ERAS)),
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+async def test_a_write_in_every_situation(scenario: Scenario, case: Case, era: Era) -> None:
+    """Each scenario holds for each write tool in each era; the scenario's own docstring says what it is."""
+    sandbox = Sandbox()
+    await scenario(World(case, era, sandbox, case.arguments(sandbox), Clock()))

@@ -70,6 +70,12 @@ class Settings(BaseSettings):
             raise ValueError("must have no user name, password, query or fragment")
         return url.rstrip("/")
 
+    @field_validator("audit_log")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        """Hosts start servers in any folder and expand no `~`."""
+        return path.expanduser() if path else None
+
     @field_validator("state_keys")
     @classmethod
     def _long_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:

@@ -13,7 +13,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.models import clean_text
 from patchworks_deployments.services import Services, caller, client_name, services
 
@@ -66,7 +66,8 @@ class WriteTool(StrictTool):
         try:
             result = await super().run(arguments, context, convert_result)
         except ToolError as error:
-            self._record(context, arguments, started, {"status": "refused", "message": str(error)})
+            status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
+            self._record(context, arguments, started, {"status": status, "message": str(error)})
             raise
         if isinstance(result, CallToolResult):
             self._record(context, arguments, started, result.structured_content or {})

@@ -1,0 +1,114 @@
+"""The audit log: one line per attempt, whatever became of it, and no write without it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from support import ERAS, Era, Person, connected, data, no, text, yes
+from test_faults import FaultyTransport
+
+from patchworks_deployments.sandbox import Sandbox
+
+IDS = {"flow_version_id": "1001", "deployment_id": "500"}
+
+
+def _lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_every_attempt_leaves_one_line(era: Era, tmp_path: Path) -> None:
+    """Done, unchanged, previewed, declined, awaiting a code, refused and failed attempts are all recorded, once."""
+    log = tmp_path / "audit.jsonl"
+    sandbox = Sandbox()
+    async with connected(sandbox, person=Person(yes), era=era, audit_log=log) as client:
+        await client.call_tool("disable_deployment", {**IDS, "reason": "stocktake"})
+        await client.call_tool("disable_deployment", IDS)
+        await client.call_tool("enable_deployment", {**IDS, "dry_run": True})
+        await client.call_tool("delete_deployment", {**IDS, "deployment_id": "1"})
+        await client.call_tool("disable_deployment", {**IDS, "nonsense": 1})
+        await client.call_tool("list_deployments", {})
+    async with connected(sandbox, person=Person(no), era=era, audit_log=log) as client:
+        await client.call_tool("delete_deployment", IDS)
+    async with connected(sandbox, era=era, audit_log=log) as client:
+        await client.call_tool("delete_deployment", IDS)
+    async with connected(sandbox, era=era, audit_log=log, confirm_by="human") as client:
+        await client.call_tool("delete_deployment", IDS)
+    outcomes = [line["outcome"] for line in _lines(log)]
+    assert outcomes == [
+        "done",
+        "unchanged",
+        "preview",
+        "failed",
+        "refused",
+        "declined",
+        "confirmation_required",
+        "refused",
+    ]
+
+
+async def test_a_line_holds_who_what_why_and_how(tmp_path: Path) -> None:
+    """Time, tool, arguments, target, states, reason, caller, client, confirmation and duration are in the line."""
+    log = tmp_path / "audit.jsonl"
+    async with connected(person=Person(yes), audit_log=log) as client:
+        await client.call_tool("disable_deployment", {**IDS, "reason": "line one\nline two"})
+    (line,) = _lines(log)
+    assert line["tool"] == "disable_deployment"
+    assert line["arguments"] == IDS
+    assert line["target"] == "500"
+    assert (line["before"]["enabled"], line["after"]["enabled"], line["verified"]) == (True, False, True)
+    assert line["reason"] == "line one\nline two"
+    assert line["caller"] == "local"
+    assert line["client"].startswith("mcp")
+    assert line["confirmed_by"] == "human"
+    assert line["milliseconds"] >= 0
+    assert line["time"].endswith("+00:00")
+
+
+async def test_an_unknown_fate_is_recorded_as_unknown(tmp_path: Path) -> None:
+    """A write whose answer and reading back are lost stands in the log as unknown."""
+    log = tmp_path / "audit.jsonl"
+
+    def lost(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadTimeout("lost", request=request)
+
+    transport = FaultyTransport(Sandbox(), acts=True, fault=lost, reads_fail_after=True)
+    async with connected(transport=transport, person=Person(yes), audit_log=log) as client:
+        await client.call_tool("disable_deployment", IDS)
+    assert [line["outcome"] for line in _lines(log)] == ["unknown"]
+
+
+@pytest.mark.parametrize("unwritable", ["/dev/full", "a/missing/folder/log", "."])
+async def test_without_a_writable_log_no_write_is_sent(unwritable: str, tmp_path: Path) -> None:
+    """A log on a full disk, in no folder, or that is a folder stops the write before it leaves; reading goes on."""
+    sandbox = Sandbox()
+    log = tmp_path / unwritable
+    async with connected(sandbox, person=Person(yes), audit_log=log) as client:
+        result = await client.call_tool("disable_deployment", IDS)
+        assert not (await client.call_tool("list_deployments", {})).is_error
+    assert result.is_error
+    assert "audit log cannot be written" in text(result)
+    assert "Nothing was changed" in text(result)
+    assert sandbox.writes == []
+
+
+async def test_several_processes_can_share_one_log(tmp_path: Path) -> None:
+    """Lines of several servers on one file stay whole and none is lost."""
+    log = tmp_path / "audit.jsonl"
+    for _ in range(3):
+        async with connected(audit_log=log) as one, connected(audit_log=log) as two:
+            for client in (one, two):
+                await client.call_tool("delete_deployment", {**IDS, "reason": "x" * 400})
+    assert len(_lines(log)) == 6
+
+
+async def test_codes_never_stand_in_the_log(tmp_path: Path) -> None:
+    """A confirmation code is a key: the log says that a code was used, not which."""
+    log = tmp_path / "audit.jsonl"
+    async with connected(audit_log=log) as client:
+        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
+        await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
+    assert [line["confirmed_by"] for line in _lines(log)] == [None, "code"]
+    assert code not in log.read_text(encoding="utf-8")

@@ -1,0 +1,113 @@
+"""The commands, as a person types them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_stdio import COMMAND, ROOT, sandbox_over_http
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command's outcome, with nothing of Patchworks in the environment but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWORKS_")}
+    return subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, env={**clean, **environment}, check=False
+    )
+
+
+def test_demo_plays_the_main_job() -> None:
+    """The demo lists, disables with a yes, lists again, undoes, previews with a code and declines a delete."""
+    outcome = run("demo")
+    assert outcome.returncode == 0, outcome.stderr
+    said = outcome.stdout
+    marks = [
+        "8 tools",
+        "> list_deployments",
+        "> get_deployment",
+        "? the server asks the person",
+        "Disabled, and verified by reading back.",
+        "> enable_deployment",
+        "The person did not agree. Nothing was changed.",
+        "confirmation_code:",
+    ]
+    positions = [said.find(mark) for mark in marks]
+    assert -1 not in positions, dict(zip(marks, positions, strict=True))
+    assert positions == sorted(positions)
+    assert outcome.stderr == ""
+
+
+def test_check_says_line_by_line_what_works() -> None:
+    """With good settings every line is ok and the status is 0."""
+    with sandbox_over_http() as address:
+        outcome = run("check", PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=address)
+    assert outcome.returncode == 0, outcome.stdout
+    assert all(line.startswith("ok  ") for line in outcome.stdout.splitlines())
+    assert "60 deployments" in outcome.stdout
+    assert "sandbox-key" not in outcome.stdout
+
+
+def test_check_names_a_refused_key_without_showing_it() -> None:
+    """A wrong key is a FAIL line that says what to do, and status 1."""
+    with sandbox_over_http() as address:
+        outcome = run("check", PATCHWORKS_API_KEY="wrong-key-value", PATCHWORKS_BASE_URL=address)
+    assert outcome.returncode == 1
+    assert "FAIL list deployments: Patchworks does not accept the credentials" in outcome.stdout
+    assert "wrong-key-value" not in outcome.stdout + outcome.stderr
+
+
+def test_check_reports_a_protected_environment_that_does_not_exist() -> None:
+    """A name that no deployment bears is a FAIL line, as it would protect nothing."""
+    outcome = run("check", "--sandbox", "--protected-environments", "UK Live,UK Lvie")
+    assert outcome.returncode == 1
+    assert "ok   protected environment UK Live: found" in outcome.stdout
+    assert "FAIL protected environment UK Lvie" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ((), {}, "No way to authenticate"),
+        ((), {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_READ_ONYL": "1"}, "did you mean PATCHWORKS_READ_ONLY?"),
+        (("--sandbox",), {"PATCHWORKS_API_KEY": "hush"}, "contradict each other"),
+        (("--sandbox", "--confirm", "nothing"), {}, "PATCHWORKS_CONFIRM: "),
+        (("--sandbox",), {"PATCHWORKS_STATE_KEYS": "hush"}, "at least 32 bytes"),
+        ((), {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_BASE_URL": "http://api.example.com"}, "plain http"),
+        (("--sandbox",), {"PATCHWORKS_CONFIRM_BY": "nobody"}, "PATCHWORKS_CONFIRM_BY: "),
+    ],
+)
+def test_wrong_settings_stop_the_start_with_one_clear_message(
+    arguments: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    """The message names the setting and what to write; nothing goes to stdout, no secret and no traceback."""
+    outcome = run(*arguments, **environment)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    assert "hush" not in outcome.stderr
+
+
+def test_schemas_writes_what_is_under_review(tmp_path: Path) -> None:
+    """One JSON file per tool, the same as in the repository."""
+    outcome = run("schemas", "--directory", str(tmp_path))
+    assert outcome.returncode == 0, outcome.stderr
+    written = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()}
+    kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tool_schemas").iterdir()}
+    assert written == kept
+
+
+def test_every_setting_without_a_secret_has_a_flag() -> None:
+    """The help names each flag, and none that would show a secret in the process list."""
+    said = run("--help").stdout
+    assert all(flag in said for flag in ("--sandbox", "--read-only", "--confirm-by", "--audit-log", "--base-url"))
+    assert all(flag not in said for flag in ("--api-key", "--password", "--state-keys", "--bearer-token"))
+
+
+def test_python_dash_m_is_the_command() -> None:
+    """Both ways to start the program print the same version."""
+    script = Path(sys.executable).with_name("patchworks-deployments-mcp")
+    installed = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert run("--version").stdout == installed.stdout

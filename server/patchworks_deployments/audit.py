@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +45,37 @@ class AuditLog:
             raise AuditLogUnwritable(f"The audit log cannot be written ({error.strerror}).") from error
         if written != len(data):
             raise AuditLogUnwritable("The audit log cannot be written (the disk is full).")
+
+
+@dataclass(frozen=True)
+class Who:
+    """The caller's identity, and the client program's own name for itself."""
+
+    caller: str
+    client: str | None
+
+
+def line(
+    tool: str, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
+) -> dict[str, Any]:
+    """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "tool": tool,
+        "outcome": result.get("status"),
+        "arguments": {name: value for name, value in arguments.items() if name not in _NOT_ARGUMENTS},
+        "target": arguments.get("deployment_id"),
+        "before": result.get("before"),
+        "after": result.get("after"),
+        "verified": result.get("verified"),
+        "confirmed_by": result.get("confirmed_by"),
+        "reason": arguments.get("reason"),
+        "caller": who.caller,
+        "client": who.client,
+        "message": result.get("message"),
+        "milliseconds": round(seconds * 1000),
+    }
+
+
+_NOT_ARGUMENTS = {"reason", "confirmation_code"}
+"""The reason has its own place; a code is a key and is not recorded."""

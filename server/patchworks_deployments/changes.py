@@ -3,23 +3,18 @@
 Each of the five writes is planned here from what was just read; nothing here changes anything.
 """
 
-import hashlib
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from patchworks_deployments import rendering
+from patchworks_deployments import rendering, states
 from patchworks_deployments.client import DeploymentsClient
 from patchworks_deployments.errors import InvalidArgument, StateMoved
 from patchworks_deployments.models import Deployment, ToolCall, read_time
 
 Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
-
-COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
-"""The facts a write can touch; names, people and the version's status follow from others."""
 
 
 class Risk(StrEnum):
@@ -38,11 +33,50 @@ RISKS = {
 }
 
 
+MOST_SHOWN = 10
+"""Of the other deployments of a flow version, in a question."""
+
+
+class Plan(Protocol):
+    """What a decision about consent needs to know of a write, whatever it consists of."""
+
+    @property
+    def tool(self) -> str:
+        """The tool that was called."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What it was asked to do, as far as it bears on the outcome."""
+
+    @property
+    def risk(self) -> Risk:
+        """What it can do to work that is running."""
+
+    @property
+    def is_needed(self) -> bool:
+        """False when everything is already in the wanted state."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that was read for this write."""
+
+    @property
+    def environments(self) -> Sequence[tuple[str | None, str | None]]:
+        """(id, name) of each environment that this touches; the name is None where it is not known."""
+
+    @property
+    def must_be_typed(self) -> str | None:
+        """What a human has to type to agree, instead of ticking a box."""
+
+    def question(self) -> str:
+        """Built from the target's state only, and the same for the same state: the SDK asks anew when it changed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One planned write.
+    """One planned write to one deployment.
 
-    `basis` holds every deployment that was read for it, `wanted` the fields of `COMPARED` that it sets;
+    `basis` holds every deployment that was read for it, `wanted` the fields of `states.COMPARED` that it sets;
     `before` is None for a create and `after` None for a delete; `effect` says what would happen, `done` what did.
     """
 
@@ -70,12 +104,22 @@ class Change:
         """False when the target is already in the wanted state."""
         if self.before is None or self.after is None:
             return self.before is not self.after
-        return not matches(self.before, self.wanted)
+        return not states.matches(self.before, self.wanted)
 
     @property
     def fingerprint(self) -> str:
         """Changes with anything that was read for this write."""
-        return fingerprint(self.basis)
+        return states.fingerprint(self.basis)
+
+    @property
+    def environments(self) -> list[tuple[str | None, str | None]]:
+        """(id, name) of the environments before and after."""
+        return environments_of(deployment for deployment in (self.before, self.after) if deployment)
+
+    @property
+    def must_be_typed(self) -> str | None:
+        """A delete wants the deployment's id."""
+        return self.before.id if self.before and not self.after else None
 
     def only_if(self, state: str | None) -> "Change":
         """This change, if `state` is None or still the target's fingerprint. Raises `StateMoved`."""
@@ -83,43 +127,44 @@ class Change:
             raise StateMoved("The deployment is no longer in the state that if_state names.")
         return self
 
-    @property
-    def environments(self) -> list[tuple[str | None, str | None]]:
-        """(id, name) of each environment that this touches; the name is None where it is not known."""
-        states = [deployment for deployment in (self.before, self.after) if deployment]
-        return [
-            (d.virtual_environment_id, d.virtual_environment_name)
-            for d in states
-            if d.virtual_environment_id or d.virtual_environment_name or d.unreadable
-        ]
+    def question(self) -> str:
+        """The effect, the target, its present state, and what would be different."""
+        target = self.before or self.after
+        assert target is not None
+        lines = [self.effect, "", f"Where: {rendering.place(target)}"]
+        if self.before:
+            lines.append(f"Deployment: {self.before.id} of flow version {self.flow_version_id}")
+            lines.append(f"Now: {rendering.state(self.before)}, queue priority {rendering.priority(self.before)}")
+            if self.before.updated_at:
+                lines.append(f"Last changed: {rendering.moment(self.before.updated_at)}")
+        else:
+            lines.append(f"Flow version: {self.flow_version_id}, now deployed in: {self._elsewhere()}")
+        lines += self.consequences()
+        if self.must_be_typed:
+            lines.append(f"To delete it, type its id: {self.must_be_typed}")
+        return "\n".join(lines)
+
+    def consequences(self) -> list[str]:
+        """What would be different afterwards, line by line."""
+        if self.before and self.after:
+            return [f"Change of {line}" for line in states.differences(self.before, self.after)]
+        if self.after:
+            return [f"Then: {rendering.state(self.after)}, queue priority {rendering.priority(self.after)}"]
+        return [f"Lost for good: {', '.join(self.lost)}"]
+
+    def _elsewhere(self) -> str:
+        known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in self.basis[:MOST_SHOWN]]
+        more = len(self.basis) - len(known)
+        return "; ".join([*known, *([f"and {more} more"] if more else [])]) or "no environment"
 
 
-def fingerprint(deployments: Sequence[Deployment]) -> str:
-    """A short digest of states, the same whenever and wherever they are read."""
-    states = [deployment.model_dump(exclude={"other", "unreadable"}) for deployment in deployments]
-    return hashlib.sha256(json.dumps(states, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
-    """Whether each wanted field has its wanted value."""
-    return all(getattr(deployment, name) == value for name, value in wanted.items())
-
-
-def differences(before: Deployment, after: Deployment) -> list[str]:
-    """`priority: 5 → inherited`, for each fact that differs."""
-    lines = []
-    if (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at):
-        lines.append(f"state: {rendering.state(before)} → {rendering.state(after)}")
-    if before.priority != after.priority:
-        lines.append(f"queue priority: {rendering.priority(before)} → {rendering.priority(after)}")
-    if before.virtual_environment_id != after.virtual_environment_id:
-        lines.append(f"environment: {rendering.environment(before)} → {rendering.environment(after)}")
-    lines.extend(
-        f"{name.removesuffix('_id').replace('_', ' ')}: {getattr(before, name)} → {getattr(after, name)}"
-        for name in ("flow_version_id", "package_id")
-        if getattr(before, name) != getattr(after, name)
-    )
-    return lines
+def environments_of(deployments: Iterable[Deployment]) -> list[tuple[str | None, str | None]]:
+    """(id, name) of each environment; one that could not be read counts, with neither."""
+    return [
+        (d.virtual_environment_id, d.virtual_environment_name)
+        for d in deployments
+        if d.virtual_environment_id or d.virtual_environment_name or d.unreadable
+    ]
 
 
 async def plan_enable(client: DeploymentsClient, flow_version_id: str, deployment_id: str) -> Change:
@@ -303,7 +348,7 @@ async def plan_create(client: DeploymentsClient, flow_version_id: str, new: NewD
     present = tuple(await client.every_deployment_of(flow_version_id))
     wanted = new.wanted()
     already = _already_deployed(present, new)
-    if already and not matches(already, wanted):
+    if already and not states.matches(already, wanted):
         raise InvalidArgument(
             f"Flow version {flow_version_id} is already deployed there as deployment {already.id} "
             f"({rendering.state(already)}, queue priority {rendering.priority(already)}).",

@@ -17,23 +17,18 @@ from typing import Literal
 from mcp.server.mcpserver import Elicit
 from pydantic import BaseModel, Field
 
-from patchworks_deployments import rendering
-from patchworks_deployments.changes import Change, Risk, differences
+from patchworks_deployments.changes import Plan, Risk
 from patchworks_deployments.settings import Settings
 
 CODE_LIFETIME = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
 
 
-MOST_SHOWN = 10
-"""Of the other deployments of a flow version, in a question."""
-
-
 class Form(BaseModel, abc.ABC):
     """What a human fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
 
     @abc.abstractmethod
-    def agrees_to(self, change: Change) -> bool:
+    def agrees_to(self, plan: Plan) -> bool:
         """Whether this answer lets the change happen."""
 
 
@@ -42,9 +37,9 @@ class Agreement(Form):
 
     agree: bool = Field(default=False, title="Yes, do this", description="Tick to let it happen.")
 
-    def agrees_to(self, change: Change) -> bool:
+    def agrees_to(self, plan: Plan) -> bool:
         """Whether the box is ticked."""
-        del change
+        del plan
         return self.agree
 
 
@@ -55,9 +50,9 @@ class TypedId(Form):
         title="Deployment id", description="Type the id of the deployment to delete it.", max_length=64
     )
 
-    def agrees_to(self, change: Change) -> bool:
+    def agrees_to(self, plan: Plan) -> bool:
         """Whether the id is that of the deployment in question."""
-        return change.before is not None and self.deployment_id.strip() == change.before.id
+        return self.deployment_id.strip() == plan.must_be_typed
 
 
 class Consent(BaseModel):
@@ -85,11 +80,11 @@ class Policy:
         protected = frozenset(entry.casefold() for entry in settings.protected_environments)
         return cls(settings.confirm, settings.confirm_by, protected)
 
-    def must_ask(self, change: Change) -> bool:
+    def must_ask(self, plan: Plan) -> bool:
         """Whether somebody has to agree."""
-        return change.risk is Risk.DESTRUCTIVE or self.confirm == "all" or self.is_protected(change)
+        return plan.risk is Risk.DESTRUCTIVE or self.confirm == "all" or self.is_protected(plan)
 
-    def is_protected(self, change: Change) -> bool:
+    def is_protected(self, plan: Plan) -> bool:
         """Whether the change touches a protected environment.
 
         An environment whose name is not known counts as protected unless all entries are ids: ids are numbers.
@@ -98,7 +93,7 @@ class Policy:
         return any(
             (identifier or "").casefold() in self.protected
             or (names_matter if name is None else name.casefold() in self.protected)
-            for identifier, name in change.environments
+            for identifier, name in plan.environments
         )
 
 
@@ -115,27 +110,27 @@ class Codes:
         self._clock = clock
         self._used: dict[str, int] = {}
 
-    def issue(self, change: Change, caller: str) -> str:
+    def issue(self, plan: Plan, caller: str) -> str:
         """A code for exactly this change by this caller, good for `CODE_LIFETIME` seconds."""
         expiry = int(self._clock()) + CODE_LIFETIME
-        return f"{expiry:x}-{self._mac(self._keys[0], change, caller, expiry)}"
+        return f"{expiry:x}-{self._mac(self._keys[0], plan, caller, expiry)}"
 
-    def redeem(self, code: str, change: Change, caller: str) -> bool:
+    def redeem(self, code: str, plan: Plan, caller: str) -> bool:
         """Whether the code is good for this change; it is used up by that."""
         stamp, _, mac = code.strip().lower().partition("-")
         expiry = int(stamp, 16) if len(stamp) == 8 and stamp.isalnum() and _is_hex(stamp) else 0  # noqa: PLR2004 - until 2106
         now = int(self._clock())
         self._used = {used: until for used, until in self._used.items() if until > now}
         genuine = [
-            hmac.compare_digest(self._mac(key, change, caller, expiry).encode(), mac.encode()) for key in self._keys
+            hmac.compare_digest(self._mac(key, plan, caller, expiry).encode(), mac.encode()) for key in self._keys
         ]
         if not any(genuine) or expiry <= now or mac in self._used:
             return False
         self._used[mac] = expiry
         return True
 
-    def _mac(self, key: bytes, change: Change, caller: str, expiry: int) -> str:
-        bound = [self._server, caller, change.tool, dict(change.arguments), change.fingerprint, expiry]
+    def _mac(self, key: bytes, plan: Plan, caller: str, expiry: int) -> str:
+        bound = [self._server, caller, plan.tool, dict(plan.arguments), plan.fingerprint, expiry]
         digest = hmac.new(key, json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
         return base64.b32encode(digest[:10]).decode().lower()
 
@@ -144,51 +139,14 @@ def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
 
 
-def ask(change: Change) -> Elicit[Form]:
+def ask(plan: Plan) -> Elicit[Form]:
     """The question for a human."""
-    if change.tool == "delete_deployment":
-        return Elicit(question(change), TypedId)
-    return Elicit(question(change), Agreement)
-
-
-def question(change: Change) -> str:
-    """Built from the target's state only, and the same for the same state: the SDK asks anew when it changed."""
-    target = change.before or change.after
-    assert target is not None
-    lines = [change.effect, "", f"Where: {rendering.place(target)}"]
-    if change.before:
-        lines.append(f"Deployment: {change.before.id} of flow version {change.flow_version_id}")
-        lines.append(f"Now: {rendering.state(change.before)}, queue priority {rendering.priority(change.before)}")
-        if change.before.updated_at:
-            lines.append(f"Last changed: {rendering.moment(change.before.updated_at)}")
-    else:
-        lines.append(
-            f"Flow version: {change.flow_version_id}, now deployed in: {_elsewhere(change) or 'no environment'}"
-        )
-    lines += consequences(change)
-    if change.tool == "delete_deployment" and change.before:
-        lines.append(f"To delete it, type its id: {change.before.id}")
-    return "\n".join(lines)
-
-
-def _elsewhere(change: Change) -> str:
-    known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in change.basis[:MOST_SHOWN]]
-    more = len(change.basis) - len(known)
-    return "; ".join([*known, *([f"and {more} more"] if more else [])])
-
-
-def consequences(change: Change) -> list[str]:
-    """What would be different afterwards, line by line."""
-    if change.before and change.after:
-        return [f"Change of {line}" for line in differences(change.before, change.after)]
-    if change.after:
-        return [f"Then: {rendering.state(change.after)}, queue priority {rendering.priority(change.after)}"]
-    return [f"Lost for good: {', '.join(change.lost)}"]
+    return Elicit(plan.question(), TypedId if plan.must_be_typed else Agreement)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Who calls, and how: what a decision needs to know beside the change."""
+    """Who calls, and how: what a decision needs to know beside the plan."""
 
     caller: str
     can_ask: bool
@@ -196,27 +154,27 @@ class Call:
     code: str | None
 
 
-def decide(change: Change, call: Call, policy: Policy, codes: Codes) -> Consent | Elicit[Form]:
+def decide(plan: Plan, call: Call, policy: Policy, codes: Codes) -> Consent | Elicit[Form]:
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
-    if not change.is_needed:
+    if not plan.is_needed:
         return Consent(kind="unchanged", message=_UNCHANGED)
     if call.dry_run:
         return Consent(kind="preview", message="Dry run: nothing was changed.")
-    if not policy.must_ask(change):
+    if not policy.must_ask(plan):
         return Consent(kind="not_required")
-    is_protected = policy.is_protected(change)
+    is_protected = policy.is_protected(plan)
     if call.can_ask and (is_protected or policy.confirm_by != "code"):
-        return ask(change)
+        return ask(plan)
     if is_protected or policy.confirm_by == "human":
         return Consent(kind="refused", message=_NO_HUMAN_PROTECTED if is_protected else _NO_HUMAN)
-    return _by_code(change, call, codes)
+    return _by_code(plan, call, codes)
 
 
-def _by_code(change: Change, call: Call, codes: Codes) -> Consent:
-    if call.code and codes.redeem(call.code, change, call.caller):
+def _by_code(plan: Plan, call: Call, codes: Codes) -> Consent:
+    if call.code and codes.redeem(call.code, plan, call.caller):
         return Consent(kind="code")
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return Consent(kind="code_required", message=message, code=codes.issue(change, call.caller))
+    return Consent(kind="code_required", message=message, code=codes.issue(plan, call.caller))
 
 
 _UNCHANGED = "It already is as wanted; nothing was sent and nobody was asked."

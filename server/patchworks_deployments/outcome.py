@@ -8,14 +8,25 @@ from mcp.server.mcpserver import AcceptedElicitation, ElicitationResult
 from mcp_types import CallToolResult, TextContent
 
 from patchworks_deployments import rendering
-from patchworks_deployments.changes import COMPARED, Change, differences, fingerprint, matches
+from patchworks_deployments.changes import Change, Plan
 from patchworks_deployments.client import DeploymentsClient
-from patchworks_deployments.confirmation import Answer, Consent, consequences
+from patchworks_deployments.confirmation import Answer, Consent
 from patchworks_deployments.errors import NotFound, UpstreamError
 from patchworks_deployments.models import ConfirmedBy, Deployment, Status, ToolCall, WriteResult
 from patchworks_deployments.services import Services
+from patchworks_deployments.states import COMPARED, differences, fingerprint, matches
 
 FAILURES: frozenset[Status] = frozenset({"refused", "failed", "unknown"})
+
+
+@dataclass(frozen=True)
+class NotAgreed:
+    """Why a write does not go ahead."""
+
+    status: Status
+    message: str
+    code: str | None = None
+
 
 _OF_CONSENT: dict[str, Status] = {
     "unchanged": "unchanged",
@@ -23,6 +34,27 @@ _OF_CONSENT: dict[str, Status] = {
     "code_required": "confirmation_required",
     "refused": "refused",
 }
+
+
+def agreement(plan: Plan, answer: ElicitationResult[Answer]) -> ConfirmedBy | NotAgreed:
+    """Who agreed to the plan, or why it does not go ahead."""
+    if not isinstance(answer, AcceptedElicitation):
+        return NotAgreed("declined", "The person did not agree. Nothing was changed.")
+    if not isinstance(answer.data, Consent):
+        return "human" if answer.data.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
+    consent = answer.data
+    if consent.kind in _OF_CONSENT:
+        return NotAgreed(_OF_CONSENT[consent.kind], consent.message, consent.code)
+    return "code" if consent.kind == "code" else "not_required"
+
+
+_FORM_NOT_FILLED_IN = (
+    "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
+)
+_CHANGED_MEANWHILE = (
+    "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
+    "Nothing was changed by this call. Read it again and ask again."
+)
 
 
 async def carry_out(
@@ -33,36 +65,26 @@ async def carry_out(
     `asked_live` means that the target was read before the human was asked (the older era), so that it has to
     be read again; in the newer era the SDK reads and compares on the way back.
     """
-    if not isinstance(answer, AcceptedElicitation):
-        return _not_done(change, "declined", "The person did not agree. Nothing was changed.")
-    if isinstance(answer.data, Consent):
-        consent = answer.data
-        if consent.kind in _OF_CONSENT:
-            return _not_done(change, _OF_CONSENT[consent.kind], consent.message, consent.code)
-        return await _write(services, change, "code" if consent.kind == "code" else "not_required")
-    if not answer.data.agrees_to(change):
-        return _not_done(change, "declined", _NOT_AGREED)
-    if asked_live and (await change.replan()).fingerprint != change.fingerprint:
-        return _not_done(change, "refused", _CHANGED_MEANWHILE)
-    return await _write(services, change, "human")
+    agreed = agreement(change, answer)
+    if isinstance(agreed, NotAgreed):
+        return _not_done(change, agreed)
+    if agreed == "human" and asked_live and (await change.replan()).fingerprint != change.fingerprint:
+        return _not_done(change, NotAgreed("refused", _CHANGED_MEANWHILE))
+    try:
+        return await write(services, change, agreed)
+    except UpstreamError as error:
+        return WriteResult(status="failed", message=str(error), before=change.before, confirmed_by=agreed)
 
 
-_NOT_AGREED = "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
-_CHANGED_MEANWHILE = (
-    "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
-    "Nothing was changed by this call. Read it again and ask again."
-)
-
-
-def _not_done(change: Change, status: Status, message: str, code: str | None = None) -> WriteResult:
-    shows_after = status in {"preview", "confirmation_required"}
+def _not_done(change: Change, reason: NotAgreed) -> WriteResult:
+    shows_after = reason.status in {"preview", "confirmation_required"}
     return WriteResult(
-        status=status,
-        message=message,
+        status=reason.status,
+        message=reason.message,
         before=change.before,
         after=change.after if shows_after else None,
         lost=list(change.lost) or None if shows_after else None,
-        confirmation_code=code,
+        confirmation_code=reason.code,
     )
 
 
@@ -74,7 +96,11 @@ class _Reading:
     trouble: UpstreamError | None = None
 
 
-async def _write(services: Services, change: Change, confirmed_by: ConfirmedBy) -> WriteResult:
+async def write(services: Services, change: Change, confirmed_by: ConfirmedBy) -> WriteResult:
+    """Send one agreed change, once, and find out what became of it.
+
+    Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` before anything is sent.
+    """
     services.audit.ensure_writable()
     # From here on a caller that goes away must not leave a write half known.
     with anyio.CancelScope(shield=True):
@@ -83,7 +109,7 @@ async def _write(services: Services, change: Change, confirmed_by: ConfirmedBy) 
             answered = await change.send()
         except UpstreamError as error:
             if not error.may_have_acted:
-                return WriteResult(status="failed", message=str(error), before=change.before, confirmed_by=confirmed_by)
+                raise
             trouble = error
         reading = await _read_back(services.client, change, answered)
     return _verdict(change, reading, trouble, confirmed_by)
@@ -195,7 +221,7 @@ def tool_result(change: Change, result: WriteResult) -> CallToolResult:
     lines = [result.message]
     lines.append(f"Deployment {target.id}: {rendering.place(target)}")
     if result.status in {"preview", "confirmation_required"}:
-        lines += [change.effect, *consequences(change)]
+        lines += [change.effect, *change.consequences()]
     elif result.before and result.after:
         lines += differences(result.before, result.after)
     elif result.after or result.status != "done":

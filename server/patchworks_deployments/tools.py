@@ -4,7 +4,6 @@ import difflib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Self, cast
 
 from mcp.server.mcpserver import Context
@@ -13,6 +12,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
+from patchworks_deployments import audit
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.models import clean_text
 from patchworks_deployments.services import Services, caller, client_name, services
@@ -82,23 +82,9 @@ class WriteTool(StrictTool):
         started: float,
         result: Mapping[str, Any],
     ) -> None:
-        given = {name: value for name, value in arguments.items() if name not in {"reason", "confirmation_code"}}
-        line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "tool": self.name,
-            "outcome": result.get("status"),
-            "arguments": given,
-            "target": arguments.get("deployment_id"),
-            "before": result.get("before"),
-            "after": result.get("after"),
-            "verified": result.get("verified"),
-            "confirmed_by": result.get("confirmed_by"),
-            "reason": arguments.get("reason"),
-            "caller": caller(),
-            "client": client_name(context),
-            "message": result.get("message"),
-            "milliseconds": round((time.monotonic() - started) * 1000),
-        }
+        line = audit.line(
+            self.name, arguments, result, audit.Who(caller(), client_name(context)), time.monotonic() - started
+        )
         try:
             services(context).audit.record(line)
         except AuditLogUnwritable as error:

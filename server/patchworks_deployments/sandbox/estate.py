@@ -160,7 +160,7 @@ def _add_deployments(estate: Estate, deployments: int) -> None:
     for number in range(deployments):
         environment, flow = divmod(number * stride % pairs, len(flows))
         versions = released[flows[flow]]
-        lags_behind = (number + 2) % 5 == 0
+        lags_behind = (number + number // len(flows) + 2) % 5 == 0
         in_no_package = (flow + 1) % 4 == 0
         deployment = _deployment(
             number,

@@ -25,7 +25,7 @@ class Refusal(Exception):
         self, status: int, message: str, *, errors: Errors | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = int(status)
         self.message = message
         self.errors = errors
         self.headers = dict(headers or {})
@@ -41,7 +41,7 @@ def invalid(errors: Errors) -> Refusal:
 
 def json_response(content: Mapping[str, object], status: int = HTTPStatus.OK) -> Response:
     """A JSON answer in ASCII, as PHP writes it; a lone surrogate that a client sent survives that too."""
-    return Response(json.dumps(content), status, media_type="application/json")
+    return Response(json.dumps(content), int(status), media_type="application/json")
 
 
 def refusal_response(refusal: Refusal, accept: str) -> Response:

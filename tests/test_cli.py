@@ -24,7 +24,7 @@ def test_demo_plays_the_main_job() -> None:
     assert outcome.returncode == 0, outcome.stderr
     said = outcome.stdout
     marks = [
-        "8 tools",
+        "11 tools",
         "> list_deployments",
         "> get_deployment",
         "? the server asks the person",

@@ -97,7 +97,7 @@ async def test_the_example_configuration_starts_a_server() -> None:
     env = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     server = StdioServerParameters(command=entry["command"], args=entry["args"], env=env)
     async with Client(server) as client:
-        assert len((await client.list_tools()).tools) == 8
+        assert len((await client.list_tools()).tools) == 11
 
 
 async def test_the_example_s_real_account_form_is_complete() -> None:
@@ -105,4 +105,4 @@ async def test_the_example_s_real_account_form_is_complete() -> None:
     config = json.loads((ROOT / "claude_config.example.json").read_text(encoding="utf-8"))
     entry = config["mcpServers"]["patchworks"]
     async with served(*entry["args"], era="auto", env={**os.environ, **entry["env"]}) as client:
-        assert len((await client.list_tools()).tools) == 8
+        assert len((await client.list_tools()).tools) == 11

@@ -13,6 +13,7 @@ from patchworks_deployments import __version__
 from patchworks_deployments.audit import AuditLog
 from patchworks_deployments.client import open_client
 from patchworks_deployments.confirmation import Codes, Policy
+from patchworks_deployments.estate_tools import estate_write_tools, overview_tools
 from patchworks_deployments.read_tools import read_tools
 from patchworks_deployments.services import SERVER_NAME, Services
 from patchworks_deployments.settings import Settings
@@ -52,7 +53,9 @@ def create_server(
                 audit=AuditLog(settings.audit_log),
             )
 
-    tools: list[Tool] = [*read_tools(), *([] if settings.read_only else write_tools())]
+    tools: list[Tool] = [*read_tools(), *overview_tools()]
+    if not settings.read_only:
+        tools += [*write_tools(), *estate_write_tools()]
     return MCPServer(
         SERVER_NAME,
         title="Patchworks deployments",

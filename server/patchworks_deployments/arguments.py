@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from patchworks_deployments.changes import Clearable
@@ -38,6 +38,13 @@ def _are_identifiers(value: str) -> str:
     return ",".join(_is_identifier(part.strip()) for part in value.split(","))
 
 
+def _is_deployment_name(value: str) -> str:
+    parts = value.strip().split("/")
+    if len(parts) not in {1, 2}:
+        raise ValueError("must be a deployment's id, or flow_version_id/deployment_id")
+    return "/".join(_is_identifier(part) for part in parts)
+
+
 def _is_plain(value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise ValueError("must be text without line breaks or control characters")
@@ -67,6 +74,9 @@ OptionalTime = Annotated[str, AfterValidator(_is_time)] | SkipJsonSchema[None]
 OptionalIncludes = list[Include] | SkipJsonSchema[None]
 OptionalClear = list[Clearable] | SkipJsonSchema[None]
 
+DeploymentName = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_deployment_name)]
+OptionalDeploymentNames = list[DeploymentName] | SkipJsonSchema[None]
+
 Sort = Literal[
     "created_at",
     "-created_at",
@@ -76,4 +86,18 @@ Sort = Literal[
     "-flow_name",
     "flow_version_iteration",
     "-flow_version_iteration",
+]
+
+DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
+Reason = Annotated[
+    Annotated[str, StringConstraints(max_length=500)] | SkipJsonSchema[None],
+    Field(description="Why; kept in the audit log."),
+]
+Code = Annotated[
+    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
+    Field(description="From a preview that the person agreed to."),
+]
+IfState = Annotated[
+    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
+    Field(description="From an undo: refuse if changed since."),
 ]

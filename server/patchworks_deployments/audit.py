@@ -1,5 +1,6 @@
 """The audit log: one JSON line for each attempt to change something, whatever became of it."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -75,6 +76,22 @@ def line(
         "message": result.get("message"),
         "milliseconds": round(seconds * 1000),
     }
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The writes that one call consists of, each recorded as soon as it is over."""
+
+    log: AuditLog
+    tool: str
+    reason: str | None
+    who: Who
+
+    def record(self, step: str, arguments: Mapping[str, Any], result: Mapping[str, Any], seconds: float) -> None:
+        """One line for one write; a log that has become unwritable is reported by the call's own line."""
+        with contextlib.suppress(AuditLogUnwritable):
+            given = {**arguments, "reason": self.reason}
+            self.log.record(line(f"{self.tool}: {step}", given, result, self.who, seconds))
 
 
 _NOT_ARGUMENTS = {"reason", "confirmation_code"}

@@ -30,6 +30,7 @@ RISKS = {
     "update_deployment": Risk.DESTRUCTIVE,
     "delete_deployment": Risk.DESTRUCTIVE,
     "disable_deployment": Risk.DESTRUCTIVE,
+    "replace_deployment": Risk.DESTRUCTIVE,
 }
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from mcp.server.mcpserver import Elicit
 from pydantic import BaseModel, Field
 
+from patchworks_deployments import rendering
 from patchworks_deployments.changes import Plan, Risk
 from patchworks_deployments.settings import Settings
 
@@ -82,19 +83,21 @@ class Policy:
 
     def must_ask(self, plan: Plan) -> bool:
         """Whether somebody has to agree."""
-        return plan.risk is Risk.DESTRUCTIVE or self.confirm == "all" or self.is_protected(plan)
+        return plan.risk is Risk.DESTRUCTIVE or self.confirm == "all" or bool(self.protected_among(plan))
 
-    def is_protected(self, plan: Plan) -> bool:
-        """Whether the change touches a protected environment.
+    def protected_among(self, plan: Plan) -> list[str]:
+        """The protected environments that the plan touches, named for people.
 
         An environment whose name is not known counts as protected unless all entries are ids: ids are numbers.
         """
         names_matter = any(not entry.isdigit() for entry in self.protected)
-        return any(
-            (identifier or "").casefold() in self.protected
-            or (names_matter if name is None else name.casefold() in self.protected)
+        found = {
+            rendering.named(name, identifier)
             for identifier, name in plan.environments
-        )
+            if (identifier or "").casefold() in self.protected
+            or (names_matter if name is None else name.casefold() in self.protected)
+        }
+        return sorted(found)
 
 
 class Codes:
@@ -139,9 +142,10 @@ def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
 
 
-def ask(plan: Plan) -> Elicit[Form]:
-    """The question for a human."""
-    return Elicit(plan.question(), TypedId if plan.must_be_typed else Agreement)
+def ask(plan: Plan, protected: Sequence[str]) -> Elicit[Form]:
+    """The question for a human; `protected` environments stand at its top."""
+    warning = f"Protected environment: {', '.join(protected)}\n" if protected else ""
+    return Elicit(warning + plan.question(), TypedId if plan.must_be_typed else Agreement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,11 +166,11 @@ def decide(plan: Plan, call: Call, policy: Policy, codes: Codes) -> Consent | El
         return Consent(kind="preview", message="Dry run: nothing was changed.")
     if not policy.must_ask(plan):
         return Consent(kind="not_required")
-    is_protected = policy.is_protected(plan)
-    if call.can_ask and (is_protected or policy.confirm_by != "code"):
-        return ask(plan)
-    if is_protected or policy.confirm_by == "human":
-        return Consent(kind="refused", message=_NO_HUMAN_PROTECTED if is_protected else _NO_HUMAN)
+    protected = policy.protected_among(plan)
+    if call.can_ask and (protected or policy.confirm_by != "code"):
+        return ask(plan, protected)
+    if protected or policy.confirm_by == "human":
+        return Consent(kind="refused", message=_NO_HUMAN_PROTECTED if protected else _NO_HUMAN)
     return _by_code(plan, call, codes)
 
 

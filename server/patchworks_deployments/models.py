@@ -41,7 +41,7 @@ def _drop_titles(schema: dict[str, Any]) -> None:
         field.pop("title", None)
 
 
-class _Output(BaseModel):
+class Output(BaseModel):
     """Data that leaves in a result: immutable, and schemas without the noise of titles."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra=_drop_titles)
@@ -51,7 +51,7 @@ class _Output(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-class Deployment(_Output):
+class Deployment(Output):
     """One flow version deployment, flat and named for people. Times are ISO 8601 in UTC.
 
     Whether it works is `enabled` alone; `flow_version_status` speaks of the version, not of this deployment.
@@ -81,7 +81,7 @@ class Deployment(_Output):
     ] = None
 
 
-class DeploymentPage(_Output):
+class DeploymentPage(Output):
     """One page of deployments. `total` and `pages` are missing when Patchworks did not say."""
 
     deployments: list[Deployment]
@@ -118,18 +118,20 @@ LISTED = frozenset(
 """What a listing shows of each deployment unless asked for more."""
 
 
-class ToolCall(_Output):
+class ToolCall(Output):
     """A tool and the exact arguments to call it with."""
 
     tool: str
     arguments: dict[str, Any]
 
 
-Status = Literal["done", "unchanged", "preview", "confirmation_required", "declined", "refused", "failed", "unknown"]
+Status = Literal[
+    "done", "partial", "unchanged", "preview", "confirmation_required", "declined", "refused", "failed", "unknown"
+]
 ConfirmedBy = Literal["human", "code", "not_required"]
 
 
-class WriteResult(_Output):
+class WriteResult(Output):
     """What became of one attempt to change a deployment.
 
     `before` and `after` are states as read from Patchworks; in a preview `after` is what would be.
@@ -144,6 +146,43 @@ class WriteResult(_Output):
     also_changed: Annotated[Maybe[list[str]], Field(description="What changed without being asked.")] = None
     lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
     undo: Maybe[ToolCall] = None
+    confirmation_code: Maybe[str] = None
+
+
+class NotSwitched(Output):
+    """A deployment that is not in the wanted state, and why."""
+
+    deployment: Annotated[str, Field(description="flow_version_id/deployment_id")]
+    why: str
+
+
+class SwitchResult(Output):
+    """What became of switching several deployments. Deployments are named flow_version_id/deployment_id."""
+
+    status: Status
+    message: str
+    done: Maybe[list[str]] = None
+    unchanged: Maybe[list[str]] = None
+    failed: Maybe[list[NotSwitched]] = None
+    not_tried: Maybe[list[NotSwitched]] = None
+    confirmed_by: Maybe[ConfirmedBy] = None
+    undo: Maybe[ToolCall] = None
+    confirmation_code: Maybe[str] = None
+
+
+class ReplaceResult(Output):
+    """What became of putting another version into an environment."""
+
+    status: Status
+    message: str
+    before: Maybe[Deployment] = None
+    after: Maybe[Deployment] = None
+    restored: Maybe[Deployment] = None
+    verified: Maybe[bool] = None
+    gap_milliseconds: Annotated[Maybe[int], Field(description="How long the environment held neither version.")] = None
+    confirmed_by: Maybe[ConfirmedBy] = None
+    undo: Maybe[ToolCall] = None
+    repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
     confirmation_code: Maybe[str] = None
 
 

@@ -16,7 +16,7 @@ from patchworks_deployments.models import ConfirmedBy, Deployment, Status, ToolC
 from patchworks_deployments.services import Services
 from patchworks_deployments.states import COMPARED, differences, fingerprint, matches
 
-FAILURES: frozenset[Status] = frozenset({"refused", "failed", "unknown"})
+FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknown"})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -22,11 +22,9 @@ from patchworks_deployments.arguments import (
 from patchworks_deployments.client import DeploymentQuery
 from patchworks_deployments.models import Deployment, DeploymentPage
 from patchworks_deployments.services import Services, services
-from patchworks_deployments.tools import StrictTool
+from patchworks_deployments.tools import READ_ONLY, StrictTool
 
 PER_PAGE = 25
-
-READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 
 Page = Annotated[int, Field(ge=1)] | SkipJsonSchema[None]
 PerPage = Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None]

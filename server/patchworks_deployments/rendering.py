@@ -4,9 +4,11 @@ Names come from Patchworks and are data: `inert` takes the meaning out of every 
 cell, start a line, or be read as markup.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from patchworks_deployments.models import REMEMBERED, Deployment, DeploymentPage, clean_text
 
@@ -92,6 +94,11 @@ def describe(deployment: Deployment) -> str:
     if deployment.unreadable:
         lines.append(f"could not be read: {', '.join(deployment.unreadable)}")
     return "\n".join(lines)
+
+
+def as_json(arguments: Mapping[str, Any]) -> str:
+    """A call's arguments, to be copied."""
+    return json.dumps(arguments, ensure_ascii=False)
 
 
 def table(page: DeploymentPage, next_call: str | None, extra: Sequence[str] = ()) -> str:

@@ -7,7 +7,7 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
 from mcp_types.version import is_version_at_least
 
-from patchworks_deployments.audit import AuditLog
+from patchworks_deployments.audit import AuditLog, Who
 from patchworks_deployments.client import DeploymentsClient
 from patchworks_deployments.confirmation import Codes, Policy
 
@@ -39,6 +39,11 @@ def client_name(ctx: Context[Services, Any]) -> str | None:
     """The client program's own name for itself, as far as it gave one."""
     params = ctx.session.client_params
     return f"{params.client_info.name} {params.client_info.version}" if params and params.client_info else None
+
+
+def who(ctx: Context[Services, Any]) -> Who:
+    """The caller and its client, for the audit log."""
+    return Who(caller(), client_name(ctx))
 
 
 def can_ask(ctx: Context[Services, Any]) -> bool:

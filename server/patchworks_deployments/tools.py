@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from patchworks_deployments import audit
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.models import clean_text
-from patchworks_deployments.services import Services, caller, client_name, services
+from patchworks_deployments.services import Services, services, who
 
 logger = logging.getLogger(__name__)
 
@@ -82,13 +82,22 @@ class WriteTool(StrictTool):
         started: float,
         result: Mapping[str, Any],
     ) -> None:
-        line = audit.line(
-            self.name, arguments, result, audit.Who(caller(), client_name(context)), time.monotonic() - started
-        )
+        line = audit.line(self.name, arguments, result, who(context), time.monotonic() - started)
         try:
             services(context).audit.record(line)
         except AuditLogUnwritable as error:
             logger.error("%s %s: %s", self.name, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+
+
+def write_hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
+    """The hints of a tool that changes something."""
+    return ToolAnnotations(
+        read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=True
+    )
+
+
+READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+"""The hints of a tool that only looks."""
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

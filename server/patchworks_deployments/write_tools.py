@@ -4,63 +4,36 @@ A call runs in three steps: the plan (`changes.py`) reads the target, `consent_t
 (`confirmation.py`), and the tool's body acts (`outcome.py`).
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
-from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import Field, StringConstraints
-from pydantic.json_schema import SkipJsonSchema
+from mcp.server.mcpserver import Context, ElicitationResult, Resolve
+from mcp_types import CallToolResult
+from pydantic import Field
 
 from patchworks_deployments import changes
 from patchworks_deployments.arguments import (
+    Code,
     DeploymentId,
+    DryRun,
     FlowVersionId,
+    IfState,
     OptionalClear,
     OptionalFlag,
     OptionalIdentifier,
     OptionalNumber,
     OptionalTime,
+    Reason,
 )
 from patchworks_deployments.changes import Change, Clearable, NewDeployment, Update
-from patchworks_deployments.confirmation import Answer, Call, Consent, Form, decide
+from patchworks_deployments.confirmation import Answer
+from patchworks_deployments.consent import consent_to
 from patchworks_deployments.models import WriteResult
 from patchworks_deployments.outcome import carry_out, tool_result
-from patchworks_deployments.services import Services, caller, can_ask, is_stateless, services
-from patchworks_deployments.tools import WriteTool
+from patchworks_deployments.services import Services, is_stateless, services
+from patchworks_deployments.tools import WriteTool, write_hints
 
 Ctx = Context[Services, Any]
 Result = Annotated[CallToolResult, WriteResult]
-
-DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
-Reason = Annotated[
-    Annotated[str, StringConstraints(max_length=500)] | SkipJsonSchema[None],
-    Field(description="Why; kept in the audit log."),
-]
-Code = Annotated[
-    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
-    Field(description="From a preview that the person agreed to."),
-]
-IfState = Annotated[
-    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
-    Field(description="From an undo: refuse if changed since."),
-]
-
-
-def consent_to(plan: Callable[..., Awaitable[Change]]) -> Resolve:
-    """The resolver that puts what `plan` reads before whoever must agree."""
-
-    async def consent(
-        ctx: Ctx,
-        change: Annotated[Change, Resolve(plan)],
-        dry_run: bool | None,
-        confirmation_code: str | None,
-    ) -> Consent | Elicit[Form]:
-        held = services(ctx)
-        call = Call(caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=confirmation_code)
-        return decide(change, call, held.policy, held.codes)
-
-    return Resolve(consent)
 
 
 async def _act(ctx: Ctx, change: Change, answer: ElicitationResult[Answer]) -> CallToolResult:
@@ -207,18 +180,12 @@ async def disable_deployment(
     return await _act(ctx, change, answer)
 
 
-def _hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
-    return ToolAnnotations(
-        read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=True
-    )
-
-
 WRITE_TOOLS = (
-    (create_deployment, "Deploy a flow version", _hints(destructive=False, idempotent=False)),
-    (update_deployment, "Update a deployment", _hints(destructive=True, idempotent=True)),
-    (delete_deployment, "Delete a deployment", _hints(destructive=True, idempotent=False)),
-    (enable_deployment, "Enable a deployment", _hints(destructive=False, idempotent=True)),
-    (disable_deployment, "Disable a deployment", _hints(destructive=True, idempotent=True)),
+    (create_deployment, "Deploy a flow version", write_hints(destructive=False, idempotent=False)),
+    (update_deployment, "Update a deployment", write_hints(destructive=True, idempotent=True)),
+    (delete_deployment, "Delete a deployment", write_hints(destructive=True, idempotent=False)),
+    (enable_deployment, "Enable a deployment", write_hints(destructive=False, idempotent=True)),
+    (disable_deployment, "Disable a deployment", write_hints(destructive=True, idempotent=True)),
 )
 
 

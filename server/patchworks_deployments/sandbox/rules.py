@@ -149,8 +149,6 @@ class _Reader:
         value = self._value(name)
         if value is None:
             self._add(name, "The flow version id field is required.")
-        elif not _is_id_like(value):
-            self._add(name, "The flow version id field must be a string.")
         elif _parse_id(value) != version.id:
             self._add(name, "The selected flow version id is invalid.")
 
@@ -158,9 +156,6 @@ class _Reader:
         name = "virtual_environment_id"
         value = self._value(name)
         if value is None:
-            return None
-        if not _is_id_like(value):
-            self._add(name, "The virtual environment id field must be a string.")
             return None
         id_ = _parse_id(value)
         if id_ not in self._estate.virtual_environments:
@@ -216,13 +211,9 @@ def _label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _is_id_like(value: object) -> bool:
-    return isinstance(value, (str, int)) and not isinstance(value, bool)
-
-
 def _parse_id(value: object) -> int | None:
     """The number that an id is, given as a number or as its plain decimal text."""
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     return int(value) if isinstance(value, str) and _ID.fullmatch(value) else None
 

@@ -1,0 +1,96 @@
+"""All deployments that a person means, by id or by part of a name, read a page at a time, several at once."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from patchworks_deployments.client import DeploymentQuery, DeploymentsClient
+from patchworks_deployments.concurrency import each
+from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.models import Deployment
+
+PER_PAGE = 100
+MOST_PAGES = 500
+
+Progress = Callable[[int, int], Awaitable[None]]
+"""Told how much is done of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which deployments: `flow`, `environment` and `package` are an id (digits) or part of a name."""
+
+    flow: str | None = None
+    environment: str | None = None
+    package: str | None = None
+    enabled: bool | None = None
+    deployment_id: str | None = None
+
+    def query(self, page: int) -> DeploymentQuery:
+        """What the API can filter by itself; it knows neither environment names nor enabled."""
+        return DeploymentQuery(
+            flow_id=self.flow if _is_id(self.flow) else None,
+            name=None if _is_id(self.flow) else self.flow,
+            virtual_environment_id=self.environment if _is_id(self.environment) else None,
+            package_id=self.package if _is_id(self.package) else None,
+            sort="created_at",
+            page=page,
+            per_page=PER_PAGE,
+        )
+
+    def holds(self, deployment: Deployment) -> bool:
+        """Whether it is meant, whatever the API has filtered."""
+        return (
+            _means(self.flow, deployment.flow_id, deployment.flow_name)
+            and _means(self.environment, deployment.virtual_environment_id, deployment.virtual_environment_name)
+            and _means(self.package, deployment.package_id, deployment.package_name)
+            and (self.enabled is None or deployment.enabled is self.enabled)
+            and (self.deployment_id is None or deployment.id == self.deployment_id)
+        )
+
+
+@dataclass(frozen=True)
+class Estate:
+    """What was read; `unreadable` records are left out, and `moved` says that the total changed while reading."""
+
+    deployments: list[Deployment]
+    unreadable: int
+    moved: bool
+
+
+async def read_estate(client: DeploymentsClient, selection: Selection, progress: Progress) -> Estate:
+    """Every deployment that the selection means, by id. Raises `InvalidArgument` when there are too many pages."""
+    first = await client.list_deployments(selection.query(1))
+    pages = first.pages or 1
+    if pages > MOST_PAGES:
+        raise InvalidArgument(
+            f"That is {first.total or 'more than 50,000'} deployments, more than can be read at once.",
+            next_step="Narrow it with flow, environment or package.",
+        )
+    done = 1
+    await progress(done, pages)
+
+    async def read(number: int) -> tuple[list[Deployment], int, int | None]:
+        nonlocal done
+        page = await client.list_deployments(selection.query(number))
+        done += 1
+        await progress(done, pages)
+        return [d for d in page.deployments if selection.holds(d)], page.unreadable or 0, page.total
+
+    rest = await each(read, range(2, pages + 1))
+    found = {d.id: d for d in first.deployments if selection.holds(d)}
+    found.update((d.id, d) for deployments, _, _ in rest for d in deployments)
+    return Estate(
+        deployments=list(found.values()),
+        unreadable=(first.unreadable or 0) + sum(unreadable for _, unreadable, _ in rest),
+        moved=any(total != first.total for _, _, total in rest),
+    )
+
+
+def _is_id(text: str | None) -> bool:
+    return bool(text) and str(text).isascii() and str(text).isdigit()
+
+
+def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool:
+    if wanted is None:
+        return True
+    return identifier == wanted if _is_id(wanted) else wanted.casefold() in (name or "").casefold()

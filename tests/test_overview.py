@@ -1,0 +1,137 @@
+"""What runs where, in one call."""
+
+import json
+
+import pytest
+from support import ERAS, Era, connected, data, text
+
+from patchworks_deployments.sandbox import Sandbox
+
+both_eras = pytest.mark.parametrize("era", ERAS)
+
+
+def _rows(sandbox: Sandbox) -> list[tuple[str, str | None, bool]]:
+    """(flow name, environment name, enabled) of every deployment."""
+    estate = sandbox.estate
+    return [
+        (
+            estate.flow_of(d).name,
+            estate.virtual_environments[d.virtual_environment_id].name if d.virtual_environment_id else None,
+            d.enabled_at is not None,
+        )
+        for d in estate.deployments.values()
+    ]
+
+
+@both_eras
+@pytest.mark.parametrize("size", [0, 1, 60, 2_000, 10_000])
+async def test_the_counts_are_those_of_the_estate_whatever_its_size(era: Era, size: int) -> None:
+    """Totals agree with the data, from an empty account to ten thousand deployments, within 2,500 tokens of text."""
+    sandbox = Sandbox(size)
+    async with connected(sandbox, era=era) as client:
+        result = await client.call_tool("deployment_overview", {})
+    seen, rows = data(result), _rows(sandbox)
+    assert seen["deployments"] == len(rows)
+    assert seen["enabled"] == sum(enabled for *_, enabled in rows)
+    assert seen["disabled"] == sum(not enabled for *_, enabled in rows)
+    assert len(text(result)) / 4 <= 2_500
+    assert len(json.dumps(seen)) / 4 <= 5_000
+    assert len(sandbox.requests) == max(1, -(-size // 100))
+
+
+async def test_one_call_tells_how_many_run_in_an_environment_and_how_many_are_disabled() -> None:
+    """An environment is named by a part of its name, in any case."""
+    sandbox = Sandbox(300)
+    here = [enabled for _, place, enabled in _rows(sandbox) if place == "EU Production"]
+    async with connected(sandbox) as client:
+        result = await client.call_tool("deployment_overview", {"environment": "eu prod"})
+    environments = data(result)["environments"]
+    assert [e["name"] for e in environments] == ["EU Production"]
+    assert (environments[0]["deployments"], environments[0]["disabled"]) == (len(here), here.count(False))
+    assert f"{len(here)} deployments" in text(result)
+
+
+async def test_one_call_tells_where_a_flow_runs_and_in_which_iteration() -> None:
+    """The matrix has a cell for each environment with iteration and state."""
+    sandbox = Sandbox()
+    async with connected(sandbox) as client:
+        result = await client.call_tool("deployment_overview", {"flow": "100"})
+    (row,) = data(result)["matrix"]
+    mine = [d for d in sandbox.estate.deployments.values() if sandbox.estate.flow_of(d).id == 100]
+    assert {(c["deployment_id"], c["iteration"], c["enabled"]) for c in row["cells"]} == {
+        (str(d.id), sandbox.estate.version_of(d).iteration, d.enabled_at is not None) for d in mine
+    }
+    assert sandbox.requests[0].query["filter[flowVersion.flow]"] == "100"
+
+
+async def test_flows_with_several_enabled_versions_are_named() -> None:
+    """The question "which flow has more than one enabled version in Production" is answered by one call."""
+    sandbox = Sandbox()
+    estate = sandbox.estate
+    estate.virtual_environments[14].name = "US Production"
+    first, second = [d for d in estate.deployments.values() if estate.flow_of(d).id == 100][:2]
+    versions = [v.id for v in estate.flow_versions.values() if v.flow_id == 100]
+    first.flow_version_id, second.flow_version_id = versions[0], versions[1]
+    first.virtual_environment_id, second.virtual_environment_id = 11, 14
+    first.enabled_at = second.enabled_at = first.created_at
+    async with connected(sandbox) as client:
+        result = await client.call_tool("deployment_overview", {"environment": "Production", "enabled": True})
+    several = next(a for a in data(result)["attention"] if "more than one enabled" in a["what"])
+    assert any("(100): 1 in EU Production; 2 in US Production" in example for example in several["examples"])
+
+
+async def test_a_deployment_is_found_by_its_id_alone() -> None:
+    """Nobody has to know the flow version; an unknown id is an error."""
+    async with connected(Sandbox(2_000)) as client:
+        result = await client.call_tool("deployment_overview", {"deployment_id": 794})
+        unknown = await client.call_tool("deployment_overview", {"deployment_id": 99999})
+    assert text(result).startswith("Deployment 794 of flow version")
+    assert unknown.is_error
+    assert "no deployment 99999" in text(unknown)
+
+
+async def test_what_deserves_attention_is_pointed_out() -> None:
+    """Disabled ones, several iterations, missing places, no environment, and shared names are listed with counts."""
+    sandbox = Sandbox(200)
+    async with connected(sandbox) as client:
+        result = await client.call_tool("deployment_overview", {})
+    attention = {a["what"]: a for a in data(result)["attention"]}
+    without = sum(d.virtual_environment_id is None for d in sandbox.estate.deployments.values())
+    assert attention["without environment"]["count"] == without
+    assert attention["disabled"]["count"] == data(result)["disabled"]
+    assert "Shopify orders to NetSuite: 100, 103" in attention["names of several flows"]["examples"]
+    assert "flows in several iterations" in attention
+
+
+async def test_a_flow_missing_where_all_its_siblings_are_is_pointed_out() -> None:
+    """When every other flow of a package is in an environment, the one that is not is named."""
+    sandbox = Sandbox()
+    estate = sandbox.estate
+    rows = list(estate.deployments.values())
+    flows = list(estate.flows)[:4]
+    estate.deployments.clear()
+    for number, flow in enumerate(flows):
+        for environment in (10, 11):
+            if (number, environment) == (3, 11):
+                continue
+            row = rows.pop()
+            row.flow_version_id = next(v.id for v in estate.flow_versions.values() if v.flow_id == flow)
+            row.virtual_environment_id, row.package_id = environment, 60
+            estate.deployments[row.id] = row
+    async with connected(sandbox) as client:
+        result = await client.call_tool("deployment_overview", {})
+    missing = next(a for a in data(result)["attention"] if a["what"].startswith("flows missing"))
+    assert missing["examples"] == [f"{estate.flows[flows[3]].name} ({flows[3]}) not in EU Production"]
+
+
+async def test_reading_the_estate_reports_progress() -> None:
+    """A client that asks for progress hears of every page."""
+    heard: list[tuple[float, float | None]] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        del message
+        heard.append((progress, total))
+
+    async with connected(Sandbox(1_000), era="legacy") as client:
+        await client.call_tool("deployment_overview", {}, progress_callback=on_progress)
+    assert heard == [(n, 10) for n in range(1, 11)]

@@ -1,0 +1,265 @@
+"""Putting another version of a flow into an environment."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from support import ERAS, Era, Person, connected, data, no, text, yes
+
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.estate import Deployment
+
+both_eras = pytest.mark.parametrize("era", ERAS)
+TOOL = "replace_deployment"
+
+
+def _setting(sandbox: Sandbox, *, seen_elsewhere: bool = True) -> tuple[Deployment, dict[str, Any]]:
+    """An enabled deployment with a priority, and arguments that put another version of its flow in its place."""
+    estate = sandbox.estate
+    old = next(d for d in estate.deployments.values() if d.virtual_environment_id and d.enabled_at and d.priority)
+    version = estate.version_of(old)
+    new = next(v for v in estate.flow_versions.values() if v.flow_id == version.flow_id and v.id != version.id)
+    for row in list(estate.deployments.values()):
+        if row.flow_version_id == new.id:
+            del estate.deployments[row.id]
+    if seen_elsewhere:
+        other = next(
+            d for d in estate.deployments.values() if d.id != old.id and estate.flow_of(d).id == version.flow_id
+        )
+        other.flow_version_id = new.id
+    ids = {"flow_version_id": str(old.flow_version_id), "deployment_id": str(old.id)}
+    return old, {**ids, "new_flow_version_id": str(new.id)}
+
+
+def _at(sandbox: Sandbox, old: Deployment) -> list[Deployment]:
+    """What the old one's environment holds of its flow."""
+    estate = sandbox.estate
+    flow = estate.flow_versions[old.flow_version_id].flow_id
+    place = old.virtual_environment_id
+    return [
+        d for d in estate.deployments.values() if d.virtual_environment_id == place and estate.flow_of(d).id == flow
+    ]
+
+
+@both_eras
+@pytest.mark.parametrize("seen_elsewhere", [True, False])
+async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_elsewhere: bool) -> None:  # noqa: FBT001
+    """The new version takes the old one's place, queue priority and state; the gap is reported; undo puts it back."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox, seen_elsewhere=seen_elsewhere)
+    before = len(sandbox.estate.deployments)
+    person = Person(yes)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = data(await client.call_tool(TOOL, arguments))
+        assert (result["status"], result["verified"]) == ("done", True)
+        assert len(person.asked) == 1
+        (new,) = _at(sandbox, old)
+        assert str(new.flow_version_id) == arguments["new_flow_version_id"]
+        assert (new.priority, new.enabled_at is not None) == (old.priority, True)
+        assert result["gap_milliseconds"] >= 0
+        undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
+    assert undone["status"] == "done"
+    assert [d.flow_version_id for d in _at(sandbox, old)] == [old.flow_version_id]
+    assert len(sandbox.estate.deployments) == before
+
+
+async def test_the_question_shows_both_sides() -> None:
+    """What goes and what comes, where, and with which state and priority."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    person = Person(no)
+    async with connected(sandbox, person=person) as client:
+        result = await client.call_tool(TOOL, {**arguments, "enabled": False, "priority": 3})
+    assert data(result)["status"] == "declined"
+    goes, comes = [line for line in person.asked[0].splitlines() if line.startswith(("Goes", "Comes"))]
+    assert f"deployment {old.id}" in goes
+    assert f"queue priority {old.priority}" in goes
+    assert f"(version {arguments['new_flow_version_id']}), disabled, queue priority 3" in comes
+    assert sandbox.writes == []
+
+
+async def test_a_dry_run_and_a_code_work_as_for_single_writes() -> None:
+    """A dry run sends nothing; a code carries out what was previewed."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    async with connected(sandbox) as client:
+        assert data(await client.call_tool(TOOL, {**arguments, "dry_run": True}))["status"] == "preview"
+        preview = data(await client.call_tool(TOOL, arguments))
+        assert sandbox.writes == []
+        done = await client.call_tool(TOOL, {**arguments, "confirmation_code": preview["confirmation_code"]})
+    assert data(done)["status"] == "done", text(done)
+    assert str(_at(sandbox, old)[0].flow_version_id) == arguments["new_flow_version_id"]
+
+
+@both_eras
+async def test_what_changed_meanwhile_is_not_replaced(era: Era) -> None:
+    """If the old deployment changes while the person thinks, nothing is deleted."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    answers = iter([yes, no])
+    person = Person(lambda question: next(answers)(question))  # noqa: PLW0108 - the next one, each time
+    person.meanwhile = lambda: setattr(old, "priority", 9)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == ("refused" if era == "legacy" else "declined")
+    assert sandbox.writes == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["unknown version", "other flow", "other flow, unseen", "same version", "already there"]
+)
+async def test_nothing_is_deleted_when_the_new_version_does_not_fit(wrong: str) -> None:
+    """The new version must exist, be of the same flow, be another version, and not be there already."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    estate = sandbox.estate
+    others = [v for v in estate.flow_versions.values() if v.flow_id != estate.flow_of(old).id]
+    deployed = {d.flow_version_id for d in estate.deployments.values()}
+    if wrong == "unknown version":
+        arguments["new_flow_version_id"] = "99999"
+    elif wrong == "other flow":
+        arguments["new_flow_version_id"] = str(next(v.id for v in others if v.id in deployed))
+    elif wrong == "other flow, unseen":
+        arguments["new_flow_version_id"] = str(next(v.id for v in others if v.id not in deployed))
+    elif wrong == "same version":
+        arguments["new_flow_version_id"] = arguments["flow_version_id"]
+    else:
+        other = next(
+            d for d in estate.deployments.values() if str(d.flow_version_id) == arguments["new_flow_version_id"]
+        )
+        other.virtual_environment_id = old.virtual_environment_id
+    before = len(estate.deployments)
+    async with connected(sandbox, person=Person(yes)) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert result.is_error
+    assert old.id in estate.deployments
+    assert len(estate.deployments) == before
+    assert all(request.method != "DELETE" or str(old.id) not in request.path for request in sandbox.writes)
+
+
+Reply = Callable[[httpx2.Request], httpx2.Response]
+
+
+class FailingSteps(httpx2.AsyncBaseTransport):
+    """The sandbox, whose writes meet scripted faults: None passes, "lost" acts and then loses the answer."""
+
+    def __init__(self, sandbox: Sandbox, *script: str | None) -> None:
+        self._inner = httpx2.ASGITransport(app=sandbox.app)
+        self._script = list(script)
+        self.reads_fail = False
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            if self.reads_fail:
+                raise httpx2.ReadTimeout("gone", request=request)
+            return await self._inner.handle_async_request(request)
+        fault = self._script.pop(0) if self._script else None
+        if fault == "500":
+            return httpx2.Response(500, json={"message": "Whoops"})
+        if fault == "422":
+            return httpx2.Response(422, json={"message": "No.", "errors": {"flow_version_id": ["is not deployable"]}})
+        answer = await self._inner.handle_async_request(request)
+        if fault == "lost":
+            raise httpx2.ReadTimeout("lost", request=request)
+        if fault == "lost for good":
+            self.reads_fail = True
+            raise httpx2.ReadTimeout("lost", request=request)
+        return answer
+
+
+@both_eras
+async def test_a_delete_that_fails_leaves_everything_as_it_was(era: Era) -> None:
+    """Nothing is created when the old deployment could not be deleted."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    async with connected(transport=FailingSteps(sandbox, "500"), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "failed"
+    assert "could not be deleted" in text(result)
+    assert _at(sandbox, old) == [old]
+
+
+@both_eras
+@pytest.mark.parametrize("fault", ["500", "422"])
+async def test_a_create_that_fails_brings_the_old_version_back(era: Era, fault: str) -> None:
+    """The old version is restored with its priority and state, and the result says so."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    async with connected(transport=FailingSteps(sandbox, None, fault), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    (back,) = _at(sandbox, old)
+    assert (back.flow_version_id, back.priority, back.enabled_at is not None) == (
+        old.flow_version_id,
+        old.priority,
+        True,
+    )
+    assert result.is_error
+    assert data(result)["status"] == "failed"
+    assert data(result)["restored"]["id"] == str(back.id)
+    assert f"The old version was restored, as deployment {back.id}" in text(result)
+
+
+@both_eras
+async def test_when_restoring_fails_too_the_result_gives_the_call_that_repairs_it(era: Era) -> None:
+    """What is missing is said exactly, and the one call in `repair` brings it back."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    async with connected(transport=FailingSteps(sandbox, None, "500", "500"), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+        assert "could NOT be restored" in text(result)
+        assert _at(sandbox, old) == []
+        repair = data(result)["repair"]
+        repaired = await client.call_tool(repair["tool"], repair["arguments"])
+    assert data(repaired)["status"] == "done"
+    (back,) = _at(sandbox, old)
+    assert (back.flow_version_id, back.priority, back.enabled_at is not None) == (
+        old.flow_version_id,
+        old.priority,
+        True,
+    )
+
+
+@both_eras
+async def test_lost_answers_are_looked_up_at_every_step(era: Era) -> None:
+    """A delete and a create whose answers are lost are found to have happened."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    async with connected(transport=FailingSteps(sandbox, "lost", "lost"), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "done"
+    assert len(sandbox.writes) == 2
+    assert len(_at(sandbox, old)) == 1
+
+
+@both_eras
+async def test_a_create_whose_fate_is_unknown_is_not_papered_over(era: Era) -> None:
+    """When it cannot be learned whether the new one is there, nothing more is tried, and the repair is named."""
+    sandbox = Sandbox()
+    _, arguments = _setting(sandbox)
+    transport = FailingSteps(sandbox, None, "lost for good")
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "unknown"
+    assert data(result)["repair"]["tool"] == "create_deployment"
+    assert "is deleted" in text(result)
+    assert len(sandbox.writes) == 2
+
+
+async def test_every_step_stands_in_the_audit_log(tmp_path: Path) -> None:
+    """Delete, failed create and restoring create each have a line before the call's own."""
+    log = tmp_path / "audit.jsonl"
+    sandbox = Sandbox()
+    _, arguments = _setting(sandbox)
+    transport = FailingSteps(sandbox, None, "500")
+    async with connected(transport=transport, person=Person(yes), audit_log=log) as client:
+        await client.call_tool(TOOL, arguments)
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [(line["tool"], line["outcome"]) for line in lines] == [
+        (f"{TOOL}: delete", "done"),
+        (f"{TOOL}: create", "failed"),
+        (f"{TOOL}: create", "done"),
+        (TOOL, "failed"),
+    ]

@@ -31,7 +31,7 @@ SMALLEST = textwrap.dedent(
     from mcp.server.mcpserver import MCPServer
 
     mcp = MCPServer("smallest", log_level="WARNING")
-    client = httpx2.AsyncClient(base_url=os.environ["PATCHWORKS_BASE_URL"], headers={"Authorization": "sandbox-key"})
+    client = httpx2.AsyncClient(base_url=os.environ["PATCHWORKS_BASE_URL"], headers={{"Authorization": "sandbox-key"}})
 
     @mcp.tool()
     async def list_deployments() -> dict[str, object]:
@@ -97,9 +97,10 @@ async def running(kind: str, base_url: str) -> AsyncIterator[Server]:
 
 
 @contextmanager
-def sandbox() -> Iterator[str]:
+def sandbox(deployments: int = 2_000) -> Iterator[str]:
     """The stand-in API in a process of its own."""
-    command = [sys.executable, "-m", "patchworks_deployments", "sandbox", "--port", "0", "--deployments", "2000"]
+    command = [sys.executable, "-m", "patchworks_deployments", "sandbox", "--port", "0"]
+    command += ["--deployments", str(deployments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout

@@ -1,30 +1,13 @@
 """A sandbox, and clients that talk to it as Patchworks' documentation tells clients to."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
 
 import httpx2
 import pytest
+from sandbox.stage import Connect, FakeClock
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
-
-Connect: TypeAlias = Callable[..., httpx2.AsyncClient]
-
-
-class FakeClock:
-    """A clock that stands still until it is told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **duration: float) -> None:
-        """Let time pass: `advance(minutes=5)`."""
-        self.now += timedelta(**duration)
 
 
 @pytest.fixture

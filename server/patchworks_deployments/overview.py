@@ -214,7 +214,11 @@ def to_text(overview: Overview) -> str:
 
 def _totals(overview: Overview) -> str:
     states = f"{overview.enabled} enabled, {overview.disabled} disabled"
-    return f"{overview.deployments} deployments of {overview.flows} flows: {states}"
+    return f"{_number(overview.deployments, 'deployment')} of {_number(overview.flows, 'flow')}: {states}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _matrix(overview: Overview) -> list[str]:

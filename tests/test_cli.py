@@ -19,7 +19,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_demo_plays_the_main_job() -> None:
-    """The demo lists, disables with a yes, lists again, undoes, previews with a code and declines a delete."""
+    """The demo lists, disables with a yes, lists again, undoes, declines a delete, uses a code and hears of a change."""
     outcome = run("demo")
     assert outcome.returncode == 0, outcome.stderr
     said = outcome.stdout
@@ -32,6 +32,7 @@ def test_demo_plays_the_main_job() -> None:
         "> enable_deployment",
         "The person did not agree. Nothing was changed.",
         "confirmation_code:",
+        "! live update arrived",
     ]
     positions = [said.find(mark) for mark in marks]
     assert -1 not in positions, dict(zip(marks, positions, strict=True))

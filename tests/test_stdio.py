@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.session import MessageHandlerFnT
 from support import ERAS, Era, Person, data, text, yes
 
 ROOT = Path(__file__).parent.parent
@@ -18,10 +19,14 @@ COMMAND = [sys.executable, "-m", "patchworks_deployments"]
 
 @asynccontextmanager
 async def served(
-    *arguments: str, era: Era, person: Person | None = None, env: dict[str, str] | None = None
+    *arguments: str,
+    era: Era,
+    person: Person | None = None,
+    env: dict[str, str] | None = None,
+    message_handler: MessageHandlerFnT | None = None,
 ) -> AsyncIterator[Client]:
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=env)
-    async with Client(server, mode=era, elicitation_callback=person) as client:
+    async with Client(server, mode=era, elicitation_callback=person, message_handler=message_handler) as client:
         yield client
 
 

@@ -1,15 +1,12 @@
 """The types of the tools' arguments: lenient about how models write them, strict about what they mean."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from patchworks_deployments.changes import Clearable
-from patchworks_deployments.models import Include, read_time
-
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+from patchworks_deployments.models import Include, is_identifier, read_time
 
 
 def _as_text(value: object) -> object:
@@ -29,7 +26,7 @@ def _no_bool(value: object) -> object:
 
 
 def _is_identifier(value: str) -> str:
-    if not _IDENTIFIER.fullmatch(value):
+    if not is_identifier(value):
         raise ValueError("must be an id of 1 to 64 letters, digits, _ or -")
     return value
 

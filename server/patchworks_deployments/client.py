@@ -80,6 +80,19 @@ class DeploymentQuery:
         }
         return {name: value for name, value in values.items() if value is not None}
 
+    def extra_fields(self) -> list[str]:
+        """The fields of `Deployment` that an include or a sort asks to see, beyond those of every listing."""
+        asked = [*self.include, (self.sort or "").lstrip("-")]
+        return [field for word in asked for field in _ADDED_BY.get(word, ())]
+
+
+_ADDED_BY: dict[str, tuple[str, ...]] = {
+    "flowVersion": ("flow_version_status", "deployed_at"),
+    "enabledBy": ("enabled_by",),
+    "user": ("deployed_by",),
+    "created_at": ("created_at",),
+}
+
 
 class DeploymentsClient:
     """Patchworks' flow version deployments. Reads are retried; writes only where they cannot have arrived."""

@@ -36,7 +36,7 @@ async def conversation() -> AsyncIterator[str]:
 
         found = await client.call_tool("list_deployments", {"name": "orders", "per_page": 5})
         yield _shown("list_deployments", {"name": "orders", "per_page": 5}, found)
-        target = next(row for row in _data(found)["deployments"] if row["enabled"])
+        target = next(row for row in _data(found)["deployments"] if row["enabled"] and "virtual_environment_id" in row)
         ids = {"flow_version_id": target["flow_version_id"], "deployment_id": target["id"]}
         yield _shown("get_deployment", ids, await client.call_tool("get_deployment", ids))
 
@@ -66,7 +66,12 @@ async def conversation() -> AsyncIterator[str]:
         done = await client.call_tool("disable_deployment", agreed)
         yield _shown("disable_deployment", agreed, done)
         undo = _data(done)["undo"]
-        yield _shown(undo["tool"], undo["arguments"], await client.call_tool(undo["tool"], undo["arguments"]))
+        pinned = "patchworks://deployments?virtual_environment_id=" + target["virtual_environment_id"]
+        yield f"# a host has pinned {pinned}"
+        async with client.listen(resource_subscriptions=[pinned]) as updates:
+            yield _shown(undo["tool"], undo["arguments"], await client.call_tool(undo["tool"], undo["arguments"]))
+            update = await anext(updates)
+            yield f"! live update arrived: {update}"
 
 
 def _data(result: CallToolResult) -> dict[str, Any]:

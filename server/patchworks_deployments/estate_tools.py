@@ -1,5 +1,6 @@
 """The tools for more than one deployment at a time: what runs where, switching many, replacing a version."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, ElicitationResult, Resolve
@@ -25,6 +26,7 @@ from patchworks_deployments.consent import consent_to
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.estate import Selection, read_estate
 from patchworks_deployments.models import ReplaceResult, SwitchResult
+from patchworks_deployments.notifications import tell
 from patchworks_deployments.outcome import FAILURES, NotAgreed, agreement
 from patchworks_deployments.overview import Overview, summarise, to_text
 from patchworks_deployments.replacement import (
@@ -39,7 +41,7 @@ from patchworks_deployments.replacement import (
 )
 from patchworks_deployments.services import Services, services, who
 from patchworks_deployments.switching import TOOL as SWITCH
-from patchworks_deployments.switching import Switch, carry_out_switch, not_switched, plan_switch, switch_text
+from patchworks_deployments.switching import Reporting, Switch, carry_out_switch, not_switched, plan_switch, switch_text
 from patchworks_deployments.tools import READ_ONLY, StrictTool, WriteTool, write_hints
 
 Ctx = Context[Services, Any]
@@ -112,7 +114,8 @@ async def set_deployments_enabled(
         result = not_switched(plan, agreed)
     else:
         trail = Trail(services(ctx).audit, SWITCH, reason, who(ctx))
-        result = await carry_out_switch(services(ctx), plan, agreed, trail, ctx.report_progress)
+        reporting = Reporting(trail, ctx.report_progress, partial(tell, ctx))
+        result = await carry_out_switch(services(ctx), plan, agreed, reporting)
     return _result(switch_text(plan, result), result)
 
 
@@ -152,6 +155,10 @@ async def replace_deployment(
     else:
         trail = Trail(services(ctx).audit, REPLACE, reason, who(ctx))
         result = await carry_out_replacement(services(ctx), plan, agreed, trail)
+        if result.status == "done" or result.restored or result.repair:
+            await tell(ctx, flow_version_id, plan.old, result.restored)
+        if result.after:
+            await tell(ctx, new_flow_version_id, result.after)
     return _result(replace_text(plan, result), result)
 
 

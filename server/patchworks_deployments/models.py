@@ -296,6 +296,11 @@ def _first(*values: T | None) -> T | None:
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def is_identifier(text: str) -> bool:
+    """Whether it can be an id: 1 to 64 letters, digits, _ or -."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
 def _identifier(value: object) -> str | None:
     """An id as text; the API sends integers in one place and strings in another."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import anyio
 from mcp.server.mcpserver import AcceptedElicitation, ElicitationResult
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ContentBlock, TextContent
 
 from patchworks_deployments import rendering
 from patchworks_deployments.changes import Change, Plan
 from patchworks_deployments.client import DeploymentsClient
 from patchworks_deployments.confirmation import Answer, Consent
 from patchworks_deployments.errors import NotFound, UpstreamError
+from patchworks_deployments.links import deployment_link
 from patchworks_deployments.models import ConfirmedBy, Deployment, Status, ToolCall, WriteResult
 from patchworks_deployments.services import Services
 from patchworks_deployments.states import COMPARED, differences, fingerprint, matches
@@ -234,8 +235,11 @@ def tool_result(change: Change, result: WriteResult) -> CallToolResult:
         lines.append(f"Undo cannot bring back: {', '.join(result.lost)}")
     if result.confirmation_code:
         lines.append(f"confirmation_code: {result.confirmation_code}")
+    content: list[ContentBlock] = [TextContent(type="text", text="\n".join(lines))]
+    if result.after and result.status == "done":
+        content.append(deployment_link(result.after))
     return CallToolResult(
-        content=[TextContent(type="text", text="\n".join(lines))],
+        content=content,
         structured_content=result.to_json(),
         is_error=result.status in FAILURES,
     )

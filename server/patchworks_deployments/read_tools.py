@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ContentBlock, TextContent
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -20,6 +20,7 @@ from patchworks_deployments.arguments import (
     Sort,
 )
 from patchworks_deployments.client import DeploymentQuery
+from patchworks_deployments.links import deployment_link
 from patchworks_deployments.models import Deployment, DeploymentPage
 from patchworks_deployments.services import Services, services
 from patchworks_deployments.tools import READ_ONLY, StrictTool
@@ -62,7 +63,7 @@ async def list_deployments(
     )
     found = await services(ctx).client.list_deployments(query)
     given = {f.name: value for f in fields(query) if (value := getattr(query, f.name)) != f.default}
-    return _page_result(found, "list_deployments", given, _extra_fields(query))
+    return _page_result(found, "list_deployments", given, query.extra_fields())
 
 
 async def list_flow_version_deployments(
@@ -87,21 +88,8 @@ async def get_deployment(
     text = rendering.describe(found)
     if found.other:
         text += "\nother fields, data from Patchworks: " + json.dumps(found.other, ensure_ascii=False)
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=found.to_json())
-
-
-_ADDED_BY: dict[str, tuple[str, ...]] = {
-    "flowVersion": ("flow_version_status", "deployed_at"),
-    "enabledBy": ("enabled_by",),
-    "user": ("deployed_by",),
-    "created_at": ("created_at",),
-}
-
-
-def _extra_fields(query: DeploymentQuery) -> list[str]:
-    """The fields that an include or a sort asks to see."""
-    asked = [*query.include, (query.sort or "").lstrip("-")]
-    return [field for word in asked for field in _ADDED_BY.get(word, ())]
+    content: list[ContentBlock] = [TextContent(type="text", text=text), deployment_link(found)]
+    return CallToolResult(content=content, structured_content=found.to_json())
 
 
 def _page_result(

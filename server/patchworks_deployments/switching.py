@@ -155,15 +155,24 @@ async def _named(client: DeploymentsClient, named: Sequence[str], progress: Prog
 # Carrying out -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Reporting:
+    """Who hears of the switching while it goes on: the audit log, the caller, the subscribers of resources."""
+
+    trail: Trail
+    progress: Progress
+    tell: Callable[[str, Deployment], Awaitable[None]]
+
+
 async def carry_out_switch(
-    services: Services, switch: Switch, agreed: ConfirmedBy, trail: Trail, progress: Progress
+    services: Services, switch: Switch, agreed: ConfirmedBy, reporting: Reporting
 ) -> SwitchResult:
     """Switch each, several at once; one that changed since it was read is left alone and reported.
 
     What stops one for good (credentials, rights, the audit log) stops the rest.
     """
     services.audit.ensure_writable()
-    run = _Run(services, switch, agreed, trail, progress)
+    run = _Run(services, switch, agreed, reporting)
     await each(run.switch_one, switch.pending)
     return run.result()
 
@@ -173,8 +182,7 @@ class _Run:
     services: Services
     switch: Switch
     agreed: ConfirmedBy
-    trail: Trail
-    progress: Progress
+    reporting: Reporting
     done: list[str] = field(default_factory=list)
     changed_by_others: list[str] = field(default_factory=list)
     failed: list[NotSwitched] = field(default_factory=list)
@@ -190,10 +198,12 @@ class _Run:
             result = await self._outcome(target)
             ids = {"flow_version_id": target.flow_version_id, "deployment_id": target.id}
             step = "enable" if self.switch.enabled else "disable"
-            self.trail.record(step, ids, result, time.monotonic() - started)
+            self.reporting.trail.record(step, ids, result, time.monotonic() - started)
             self._file(name, result)
+            if name in self.done:
+                await self.reporting.tell(target.flow_version_id or "", target)
         self.finished += 1
-        await self.progress(self.finished, len(self.switch.pending))
+        await self.reporting.progress(self.finished, len(self.switch.pending))
 
     async def _outcome(self, target: Deployment) -> dict[str, Any]:
         try:

@@ -46,7 +46,7 @@ class StrictTool(Tool):
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
-                raise ToolError(f"{_faults(error.__cause__)}. Nothing was changed.") from error.__cause__
+                raise ToolError(f"{faults(error.__cause__)}. Nothing was changed.") from error.__cause__
             if isinstance(error.__cause__, DeploymentsError):
                 raise ToolError(str(error.__cause__)) from error.__cause__
             raise
@@ -107,7 +107,7 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
     return f'"{shown}" is not an argument of this tool: {hint}'
 
 
-def _faults(error: ValidationError) -> str:
+def faults(error: ValidationError) -> str:
     """One short clause per bad argument, without the library's links and without repeating the input."""
     clauses = dict.fromkeys(
         f"{fault['loc'][0]}: {_plain(fault['type'], fault['msg'])}"
@@ -117,9 +117,12 @@ def _faults(error: ValidationError) -> str:
     return "; ".join(list(clauses)[:5])
 
 
+_PLAIN = {"missing": "is required", "extra_forbidden": "is not known"}
+
+
 def _plain(kind: str, message: str) -> str:
-    if kind == "missing":
-        return "is required"
+    if kind in _PLAIN:
+        return _PLAIN[kind]
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 

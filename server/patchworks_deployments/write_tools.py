@@ -28,6 +28,7 @@ from patchworks_deployments.changes import Change, Clearable, NewDeployment, Upd
 from patchworks_deployments.confirmation import Answer
 from patchworks_deployments.consent import consent_to
 from patchworks_deployments.models import WriteResult
+from patchworks_deployments.notifications import tell
 from patchworks_deployments.outcome import carry_out, tool_result
 from patchworks_deployments.services import Services, is_stateless, services
 from patchworks_deployments.tools import WriteTool, write_hints
@@ -38,6 +39,8 @@ Result = Annotated[CallToolResult, WriteResult]
 
 async def _act(ctx: Ctx, change: Change, answer: ElicitationResult[Answer]) -> CallToolResult:
     result = await carry_out(services(ctx), change, answer, asked_live=not is_stateless(ctx))
+    if result.status == "done" and result.verified:
+        await tell(ctx, change.flow_version_id, result.before, result.after)
     return tool_result(change, result)
 
 

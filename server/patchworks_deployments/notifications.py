@@ -1,0 +1,137 @@
+"""Telling subscribers what a write has changed, in both eras, through one bus.
+
+The 2026-07-28 era's `subscriptions/listen` streams are served by the SDK from the bus. Clients of the older era
+call `resources/subscribe`; `OlderSubscribers` serves them and listens on the same bus. Both match URIs exactly, so
+`ListingBus` also delivers to the filtered listings that somebody watches.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver import Context
+from mcp.server.subscriptions import ResourceUpdated, ServerEvent, SubscriptionBus
+from mcp_types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
+
+from patchworks_deployments import uris
+from patchworks_deployments.errors import DeploymentsError
+from patchworks_deployments.models import Deployment
+
+RequestContext = ServerRequestContext[Any, Any]
+
+
+async def tell(ctx: Context[Any, Any], flow_version_id: str, *states: Deployment | None) -> None:
+    """Tell subscribers that the deployment read as `states` (before, after) has changed."""
+    for uri in uris.concerned_by(flow_version_id, *states):
+        await ctx.notify_resource_updated(uri)
+
+
+class ListingBus:
+    """A bus that, when a deployment changes, also tells those who watch a filtered listing that may hold it."""
+
+    def __init__(self, inner: SubscriptionBus) -> None:
+        self._inner = inner
+        self._watched: Counter[str] = Counter()
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Pass the event on."""
+        await self._inner.publish(event)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Register a listener; it also hears of filtered listings."""
+        return self._inner.subscribe(partial(self._deliver, listener))
+
+    def _deliver(self, listener: Callable[[ServerEvent], None], event: ServerEvent) -> None:
+        listener(event)
+        if isinstance(event, ResourceUpdated):
+            for watched in [uri for uri in self._watched if _may_hold(uri, event.uri)]:
+                listener(ResourceUpdated(uri=watched))
+
+    def watch(self, uri: str) -> None:
+        """Somebody watches the URI from now on."""
+        self._watched[uri] += 1
+
+    def unwatch(self, uri: str) -> None:
+        """Somebody stopped watching it."""
+        self._watched[uri] -= 1
+        if self._watched[uri] <= 0:
+            del self._watched[uri]
+
+    async def remember_listeners(self, ctx: RequestContext, call_next: Callable[[RequestContext], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
+        """Middleware: know what open `subscriptions/listen` streams watch."""
+        if ctx.method != "subscriptions/listen":
+            return await call_next(ctx)
+        watched = _asked_for(ctx)
+        for uri in watched:
+            self.watch(uri)
+        try:
+            return await call_next(ctx)
+        finally:
+            for uri in watched:
+                self.unwatch(uri)
+
+
+def _may_hold(watched: str, told: str) -> bool:
+    try:
+        return uris.may_hold(watched, told)
+    except DeploymentsError:
+        return False
+
+
+def _asked_for(ctx: RequestContext) -> list[str]:
+    notifications = (ctx.params or {}).get("notifications")
+    asked = notifications.get("resourceSubscriptions") if isinstance(notifications, dict) else None
+    return [uri for uri in asked if isinstance(uri, str)] if isinstance(asked, list) else []
+
+
+class OlderSubscribers:
+    """`resources/subscribe` and `resources/unsubscribe`; a connection that ends is forgotten by itself."""
+
+    def __init__(self, bus: ListingBus) -> None:
+        self._bus = bus
+        self._watched: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+
+    async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
+        """Tell this connection of changes to the URI."""
+        watched = self._watched.setdefault(_connection(ctx), set())
+        if str(params.uri) not in watched:
+            watched.add(str(params.uri))
+            self._bus.watch(str(params.uri))
+        return EmptyResult()
+
+    async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
+        """Tell it no more."""
+        watched = self._watched.get(_connection(ctx), set())
+        if str(params.uri) in watched:
+            watched.discard(str(params.uri))
+            self._bus.unwatch(str(params.uri))
+        return EmptyResult()
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Pass events on while the server runs."""
+        async with anyio.create_task_group() as group:
+            stop = self._bus.subscribe(partial(self._pass_on, group))
+            try:
+                yield
+            finally:
+                stop()
+                group.cancel_scope.cancel()
+
+    def _pass_on(self, group: TaskGroup, event: ServerEvent) -> None:
+        if isinstance(event, ResourceUpdated):
+            for connection, watched in list(self._watched.items()):
+                if event.uri in watched:
+                    group.start_soon(connection.notify, "notifications/resources/updated", {"uri": event.uri})
+
+
+def _connection(ctx: RequestContext) -> Connection:
+    """What outlives the request: the SDK hands out a proxy per request and no other way to its connection."""
+    return ctx.session._connection  # noqa: SLF001

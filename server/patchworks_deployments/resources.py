@@ -1,0 +1,155 @@
+"""Listings as resources: JSON of the same models as the tools' structured content, with links between pages."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, InputRequiredResult
+from mcp_types import Resource as ListedResource
+
+from patchworks_deployments import uris
+from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
+from patchworks_deployments.estate import Selection, read_estate
+from patchworks_deployments.models import Deployment, DeploymentPage, is_identifier
+from patchworks_deployments.overview import summarise
+from patchworks_deployments.services import Services
+
+JSON = "application/json"
+
+LISTED = [
+    ListedResource(
+        uri=uris.DEPLOYMENTS,
+        name="deployments",
+        title="Deployments",
+        description="All deployments, first page; filters and pages through the template.",
+        mime_type=JSON,
+    ),
+    ListedResource(
+        uri=uris.OVERVIEW,
+        name="overview",
+        title="What runs where",
+        description="Flows by environments, counts, and what deserves attention.",
+        mime_type=JSON,
+    ),
+]
+
+
+class DeploymentsServer(MCPServer[Services]):
+    """A server whose listed resources are served by templates, and whose resource errors keep their own words."""
+
+    async def list_resources(self) -> list[ListedResource]:
+        """The two places to start from."""
+        return LISTED
+
+    async def read_resource(
+        self,
+        uri: Any,  # noqa: ANN401 - the SDK's signature
+        context: Context[Services, Any] | None = None,
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Read; what Patchworks does not know is the protocol's resource-not-found."""
+        try:
+            return await super().read_resource(uri, context)
+        except UnexpectedResourceError as error:
+            cause = error.__cause__
+            if isinstance(cause, NotFound):
+                raise ResourceNotFoundError(str(cause)) from cause
+            if isinstance(cause, InvalidArgument):
+                raise MCPError(code=INVALID_PARAMS, message=str(cause), data={"uri": str(uri)}) from cause
+            if isinstance(cause, DeploymentsError):
+                raise ResourceError(str(cause)) from cause
+            raise
+
+
+# The parameters of a template function are those of its template: the SDK insists. A query is read from the URI
+# itself, because the SDK ignores what a template does not know, and an unknown filter must not list everything.
+
+
+async def listing(
+    ctx: Context,
+    page: str = "",
+    per_page: str = "",
+    sort: str = "",
+    flow_id: str = "",
+    virtual_environment_id: str = "",
+    package_id: str = "",
+    name: str = "",
+    search: str = "",
+    like: str = "",
+    include: str = "",
+) -> str:
+    """A page of deployments; every filter, sort and include of list_deployments."""
+    parameters = uris.listing_parameters(_uri(ctx))
+    found = await _services(ctx).client.list_deployments(parameters.query())
+    links = {"self": parameters.uri(found.page)}
+    if found.page > 1:
+        links["prev"] = parameters.uri(found.page - 1)
+    if found.pages and found.page < found.pages:
+        links["next"] = parameters.uri(found.page + 1)
+    return _json({**found.to_summary(parameters.query().extra_fields()), "links": links})
+
+
+async def flow_version_listing(ctx: Context, flow_version_id: str) -> str:
+    """All deployments of one flow version."""
+    client, version = _services(ctx).client, _identifier(flow_version_id)
+    first = await client.list_for_flow_version(version)
+    rest = [await client.list_for_flow_version(version, page=n) for n in range(2, (first.pages or 1) + 1)]
+    everything = DeploymentPage(
+        deployments=[d for page in (first, *rest) for d in page.deployments],
+        page=1,
+        total=first.total,
+        unreadable=sum(page.unreadable or 0 for page in (first, *rest)) or None,
+    )
+    return _json(everything.to_summary())
+
+
+async def one_deployment(ctx: Context, flow_version_id: str, deployment_id: str) -> str:
+    """One deployment."""
+    found: Deployment = await _services(ctx).client.get(_identifier(flow_version_id), _identifier(deployment_id))
+    return _json(found.to_json())
+
+
+async def overview(ctx: Context, flow: str = "", environment: str = "", package: str = "", enabled: str = "") -> str:
+    """What runs where, as deployment_overview shows it."""
+    parameters = uris.overview_parameters(_uri(ctx))
+
+    async def no_progress(done: int, total: int) -> None:
+        """Reading a resource reports none."""
+
+    estate = await read_estate(_services(ctx).client, Selection(**parameters.model_dump()), no_progress)
+    return _json(summarise(estate).to_json())
+
+
+def register_resources(server: MCPServer[Services]) -> None:
+    """The four templates."""
+    for template, function, title in (
+        (uris.LISTING_TEMPLATE, listing, "Deployments, filtered"),
+        (uris.FLOW_VERSION_DEPLOYMENTS, flow_version_listing, "Deployments of a flow version"),
+        (uris.DEPLOYMENT, one_deployment, "A deployment"),
+        (uris.OVERVIEW_TEMPLATE, overview, "What runs where, filtered"),
+    ):
+        server.resource(template, title=title, description=function.__doc__, mime_type=JSON)(function)
+
+
+def _uri(ctx: Context) -> str:
+    return str((ctx.request_context.params or {}).get("uri", ""))
+
+
+def _services(ctx: Context) -> Services:
+    return cast("Services", ctx.request_context.lifespan_context)
+
+
+def _identifier(value: str) -> str:
+    identifier = str(uris.leading_id(value))
+    if not is_identifier(identifier):
+        raise InvalidArgument(
+            "An id in the resource's URI is not right.", next_step="Ids are 1 to 64 letters or digits."
+        )
+    return identifier
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

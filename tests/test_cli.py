@@ -19,7 +19,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_demo_plays_the_main_job() -> None:
-    """The demo lists, disables with a yes, lists again, undoes, declines a delete, uses a code and hears of a change."""
+    """The demo looks, disables with a yes, undoes, declines a delete, uses a code and hears of a change."""
     outcome = run("demo")
     assert outcome.returncode == 0, outcome.stderr
     said = outcome.stdout

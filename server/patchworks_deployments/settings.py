@@ -149,11 +149,12 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
 
 
 def _misspelt(names: Iterable[str]) -> Iterable[str]:
-    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    known = [field.upper() for field in Settings.model_fields]
     for name in sorted(names):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            nearest = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}."
+        own = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and own not in known:
+            nearest = difflib.get_close_matches(own, known, n=1)
+            hint = f"did you mean {PREFIX}{nearest[0]}?" if nearest else f"known are {PREFIX}… {', '.join(known)}."
             yield f"{name} is not a setting: {hint}"
 
 

@@ -1,0 +1,271 @@
+"""The eight operations on the wire, retries, and the one table from exceptions and statuses to our errors."""
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchworks_deployments import errors
+from patchworks_deployments.client import (
+    ATTEMPTS,
+    LARGEST_ANSWER,
+    DeploymentQuery,
+    DeploymentsClient,
+    open_client,
+    translate,
+)
+from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
+from patchworks_deployments.settings import load_settings
+
+KEY = "the-api-key"
+Handler = Callable[[httpx2.Request], httpx2.Response]
+Operation = Callable[[DeploymentsClient], Awaitable[object]]
+
+RECORD = {"data": {"id": 2, "flow_version_id": 1, "enabled_at": None}}
+NAMES = "include=flowVersion%2CvirtualEnvironment%2Cpackage"
+
+READS: dict[str, Operation] = {
+    "list": lambda c: c.list_deployments(DeploymentQuery()),
+    "list for version": lambda c: c.list_for_flow_version("1"),
+    "get": lambda c: c.get("1", "2"),
+}
+WRITES: dict[str, Operation] = {
+    "create": lambda c: c.create("1", {}),
+    "update": lambda c: c.update("1", "2", {"priority": 1}),
+    "delete": lambda c: c.delete("1", "2"),
+    "enable": lambda c: c.enable("1", "2"),
+    "disable": lambda c: c.disable("1", "2"),
+}
+
+
+class Script:
+    """Answers with what is scripted, the last for ever, and keeps the requests."""
+
+    def __init__(self, *steps: httpx2.Response | type[httpx2.RequestError] | Handler) -> None:
+        self._steps = list(steps)
+        self.requests: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        step = self._steps[0] if len(self._steps) == 1 else self._steps.pop(0)
+        if isinstance(step, httpx2.Response):
+            return httpx2.Response(step.status_code, content=step.content, headers=step.headers)
+        if isinstance(step, type):
+            raise step("scripted", request=request)
+        return step(request)
+
+
+async def run(script: Script, operation: Operation, **settings: Any) -> Any:
+    async with open_client(load_settings({}, api_key=KEY, **settings), httpx2.MockTransport(script)) as client:
+        return await operation(client)
+
+
+def ok(content: object = None) -> httpx2.Response:
+    return httpx2.Response(200, json=RECORD if content is None else content)
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "target", "body"),
+    [
+        (READS["list"], "GET", f"/api/v1/flow-version-deployments?{NAMES}&page=1&per_page=25", None),
+        (READS["list for version"], "GET", f"/api/v1/flow-versions/1/deployments?{NAMES}", None),
+        (READS["get"], "GET", f"/api/v1/flow-versions/1/deployments/2?{NAMES}", None),
+        (WRITES["create"], "POST", "/api/v1/flow-versions/1/deployments", {"flow_version_id": "1"}),
+        (WRITES["update"], "PUT", "/api/v1/flow-versions/1/deployments/2", {"priority": 1}),
+        (WRITES["delete"], "DELETE", "/api/v1/flow-versions/1/deployments/2", None),
+        (WRITES["enable"], "POST", "/api/v1/flow-versions/1/deployments/2/enable", None),
+        (WRITES["disable"], "POST", "/api/v1/flow-versions/1/deployments/2/disable", None),
+    ],
+)
+async def test_each_operation_is_the_contract_s(
+    operation: Operation, method: str, target: str, body: dict[str, Any] | None
+) -> None:
+    """Method, path, query and body are as described, and both JSON headers are sent."""
+    script = Script(
+        ok({"data": []} if method == "GET" and not target.startswith("/api/v1/flow-versions/1/deployments/") else None)
+    )
+    await run(script, operation)
+    (request,) = script.requests
+    assert (request.method, request.url.raw_path.decode()) == (method, target)
+    assert (json.loads(request.content) if request.content else None) == body
+    assert request.headers["Accept"] == request.headers["Content-Type"] == "application/json"
+    assert request.headers["Authorization"] == KEY
+
+
+@given(st.text(min_size=1, max_size=40))
+async def test_no_id_can_leave_its_place_in_the_path(identifier: str) -> None:
+    """Slashes, dots, newlines and everything else are encoded, so the path keeps its shape."""
+    script = Script(ok())
+    await run(script, lambda c: c.get("1", identifier.encode(errors="replace").decode()))
+    path = script.requests[0].url.raw_path.decode().partition("?")[0]
+    assert path.startswith("/api/v1/flow-versions/1/deployments/")
+    last = path.removeprefix("/api/v1/flow-versions/1/deployments/")
+    assert last
+    assert all(c.isalnum() or c in "%_-" for c in last)
+
+
+async def test_an_api_that_refuses_includes_on_single_records_is_asked_without() -> None:
+    """The contract does not list them there; names are worth one try."""
+    script = Script(httpx2.Response(400, json={"message": "include is not allowed"}), ok())
+    await run(script, READS["get"])
+    assert [request.url.query for request in script.requests] == [NAMES.encode(), b""]
+
+
+# Retries ------------------------------------------------------------------------------------------
+
+NEVER_LEFT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+MAY_HAVE_ARRIVED = (httpx2.ReadTimeout, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+
+
+@pytest.mark.parametrize("fault", [*NEVER_LEFT, *MAY_HAVE_ARRIVED, 429, 502, 503, 504])
+@pytest.mark.parametrize("operation", READS)
+async def test_a_read_is_tried_three_times(operation: str, fault: int | type[httpx2.RequestError]) -> None:
+    """What can pass by itself is tried again, and then reported."""
+    script = Script(httpx2.Response(fault) if isinstance(fault, int) else fault)
+    with pytest.raises(UpstreamError):
+        await run(script, READS[operation])
+    assert len(script.requests) == ATTEMPTS == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 413, 500, 501])
+async def test_a_read_that_cannot_succeed_is_not_tried_again(status: int) -> None:
+    """Asking again would not help."""
+    script = Script(httpx2.Response(status))
+    with pytest.raises(UpstreamError):
+        await run(script, READS["list"])
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("operation", WRITES)
+async def test_a_write_is_repeated_only_where_it_cannot_have_arrived(operation: str) -> None:
+    """Three tries when it never left or was throttled, one in every other case."""
+    for fault in (*NEVER_LEFT, 429):
+        script = Script(httpx2.Response(fault) if isinstance(fault, int) else fault)
+        with pytest.raises(UpstreamError) as caught:
+            await run(script, WRITES[operation])
+        assert len(script.requests) == ATTEMPTS
+        assert not caught.value.may_have_acted
+    for other in (*MAY_HAVE_ARRIVED, 500, 502, 503, 504):
+        script = Script(httpx2.Response(other) if isinstance(other, int) else other)
+        with pytest.raises(UpstreamError) as caught:
+            await run(script, WRITES[operation])
+        assert len(script.requests) == 1
+        assert caught.value.may_have_acted
+
+
+async def test_a_read_that_recovers_succeeds() -> None:
+    """Two faults and an answer are an answer."""
+    script = Script(httpx2.ConnectError, httpx2.Response(503), ok({"data": []}))
+    assert (await run(script, READS["list"])).deployments == []
+
+
+async def test_a_long_retry_after_is_handed_to_the_caller() -> None:
+    """Nobody is kept waiting for minutes; the caller is told how long."""
+    script = Script(httpx2.Response(429, headers={"Retry-After": "3600"}))
+    with pytest.raises(errors.Throttled, match="Wait 3600 seconds"):
+        await run(script, READS["list"])
+    assert len(script.requests) == 1
+
+
+# The table ----------------------------------------------------------------------------------------
+
+
+def _every_exception() -> list[type[Exception]]:
+    found = [value for _, value in inspect.getmembers(httpx2, inspect.isclass)]
+    roots = (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError)
+    return [cls for cls in found if issubclass(cls, roots)]
+
+
+@pytest.mark.parametrize("exception", [*_every_exception(), TimeoutError])
+def test_every_exception_of_the_transport_becomes_one_of_ours(exception: type[Exception]) -> None:
+    """The table is complete: no class of the library is without an entry."""
+    instance = exception.__new__(exception)
+    assert isinstance(translate(instance), UpstreamError)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.Rejected),
+        (401, errors.Unauthenticated),
+        (403, errors.Forbidden),
+        (404, errors.NotFound),
+        (405, errors.Rejected),
+        (409, errors.Conflict),
+        (413, errors.TooLarge),
+        (422, errors.Rejected),
+        (429, errors.Throttled),
+        (500, errors.Unavailable),
+        (599, errors.Unavailable),
+        (301, errors.UnexpectedResponse),
+        (304, errors.UnexpectedResponse),
+    ],
+)
+async def test_every_status_becomes_one_of_ours(status: int, kind: type[UpstreamError]) -> None:
+    """Each status has its error, with what to do next."""
+    script = Script(httpx2.Response(status, json={"message": "Because."}))
+    with pytest.raises(UpstreamError) as caught:
+        await run(script, WRITES["disable"])
+    assert type(caught.value) is kind
+    assert caught.value.next_step
+
+
+async def test_field_errors_are_passed_on_bounded_and_clean() -> None:
+    """Laravel's field errors name the field; what else stands there cannot break out of its line."""
+    fields = {"priority": ["must be\nan integer", "x" * 5_000], "odd": "text", "worse": [{"a": 1}]}
+    script = Script(httpx2.Response(422, json={"message": "Bad.", "errors": fields}))
+    with pytest.raises(errors.Rejected) as caught:
+        await run(script, WRITES["update"])
+    assert "priority: must be an integer" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1_500
+
+
+async def test_the_api_s_own_words_never_show_the_key() -> None:
+    """An error that echoes the credentials is redacted."""
+    script = Script(httpx2.Response(403, json={"message": f"{KEY} may not do this"}))
+    with pytest.raises(errors.Forbidden) as caught:
+        await run(script, WRITES["delete"])
+    assert KEY not in str(caught.value)
+    assert "[secret] may not do this" in str(caught.value)
+
+
+async def test_a_redirect_is_not_followed_anywhere() -> None:
+    """No request, and so no credential, goes to the other host."""
+    script = Script(httpx2.Response(307, headers={"Location": "https://elsewhere.example/steal"}))
+    with pytest.raises(UnexpectedResponse):
+        await run(script, READS["list"])
+    assert [request.url.host for request in script.requests] == ["core.wearepatchworks.com"]
+
+
+async def test_an_endless_body_stops_being_read() -> None:
+    """Reading ends soon after the bound, whatever the server goes on sending."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 2**20
+            yield b" " * 2**20
+
+    script = Script(lambda _: httpx2.Response(200, content=endless()))
+    with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
+        await run(script, WRITES["enable"])
+    assert sent <= LARGEST_ANSWER + 2**21
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html></html>", b"", b'{"data": [', b"[]", b"null", b'"text"', b"1", b'{"data": null}', b"[" * 100_000],
+)
+@pytest.mark.parametrize("operation", READS)
+async def test_an_answer_that_is_none_is_an_error_never_empty(operation: str, body: bytes) -> None:
+    """A read yields deployments or an error, and never pretends that there are none."""
+    script = Script(httpx2.Response(200, content=body))
+    with pytest.raises(UnexpectedResponse):
+        await run(script, READS[operation])

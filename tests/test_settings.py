@@ -1,0 +1,138 @@
+"""What stops a start, and what it says."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own settings are no part of a test."""
+    for name in list(os.environ):
+        if name.upper().startswith("PATCHWORKS_"):
+            monkeypatch.delenv(name)
+
+
+def _load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"PATCHWORKS_{name}", value)
+    return load_settings()
+
+
+@pytest.mark.parametrize(
+    ("environment", "way"),
+    [
+        ({"SANDBOX": "true"}, "sandbox"),
+        ({"API_KEY": "k"}, "api_key"),
+        ({"BEARER_TOKEN": "t"}, "bearer_token"),
+        ({"USERNAME": "u", "PASSWORD": "p"}, "login"),
+    ],
+)
+def test_each_way_to_authenticate_is_enough(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], way: str
+) -> None:
+    """One way suffices, and it is the one that is used."""
+    assert _load(monkeypatch, **environment).authentication == way
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "No way to authenticate: set PATCHWORKS_API_KEY"),
+        ({"API_KEY": ""}, "No way to authenticate"),
+        ({"USERNAME": "u"}, "PATCHWORKS_PASSWORD is missing"),
+        ({"PASSWORD": "hush"}, "PATCHWORKS_USERNAME is missing"),
+        ({"API_KEY": "hush", "BEARER_TOKEN": "hush"}, "Set only one of PATCHWORKS_API_KEY, PATCHWORKS_BEARER_TOKEN"),
+        ({"SANDBOX": "1", "API_KEY": "hush"}, "Set only one of --sandbox"),
+        ({"SANDBOX": "1", "BASE_URL": "https://example.com"}, "does not use PATCHWORKS_BASE_URL"),
+        ({"API_KEY": "hush", "BASE_URL": "ftp://example.com"}, "PATCHWORKS_BASE_URL: must be a web address"),
+        ({"API_KEY": "hush", "BASE_URL": "example.com"}, "PATCHWORKS_BASE_URL: must be a web address"),
+        ({"API_KEY": "hush", "BASE_URL": "https://a:hush@example.com"}, "must have no user name"),
+        ({"API_KEY": "hush", "BASE_URL": "http://example.com"}, "set PATCHWORKS_ALLOW_HTTP=true"),
+        (
+            {"USERNAME": "u", "PASSWORD": "hush", "LOGIN_URL": "http://example.com/login"},
+            "PATCHWORKS_LOGIN_URL is plain",
+        ),
+        ({"SANDBOX": "1", "READ_ONLY": "ture"}, "PATCHWORKS_READ_ONLY: "),
+        ({"SANDBOX": "1", "CONFIRM": "none"}, "PATCHWORKS_CONFIRM: "),
+        ({"SANDBOX": "1", "CONFIRM_BY": "model"}, "PATCHWORKS_CONFIRM_BY: "),
+        ({"SANDBOX": "1", "TIMEOUT": "0"}, "PATCHWORKS_TIMEOUT: "),
+        ({"SANDBOX": "1", "STATE_KEYS": f"{'k' * 32},hush"}, "at least 32 bytes"),
+        (
+            {"SANDBOX": "1", "READ_ONYL": "1"},
+            "PATCHWORKS_READ_ONYL is not a setting: did you mean PATCHWORKS_READ_ONLY?",
+        ),
+        ({"API_KEY": "hush", "APIKEY": "hush"}, "did you mean PATCHWORKS_API_KEY?"),
+        ({"SANDBOX": "1", "ZZZ": "hush"}, "known are PATCHWORKS_… SANDBOX"),
+    ],
+)
+def test_what_is_wrong_is_named_and_no_secret_is_shown(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    """The one message names each faulty setting and what to write instead."""
+    with pytest.raises(SettingsError) as caught:
+        _load(monkeypatch, **environment)
+    assert said in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert str(caught.value).startswith("The server was not started")
+
+
+def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to start five times to find five mistakes."""
+    with pytest.raises(SettingsError) as caught:
+        _load(monkeypatch, SANDBOX="1", CONFIRM="no", CONFIRM_BY="no", READ_ONYL="1")
+    assert len(str(caught.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:9", "https://example.com/"]
+)
+def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """An address on this machine needs no encryption; a trailing slash does not matter."""
+    assert _load(monkeypatch, API_KEY="k", BASE_URL=url).base_url == url.rstrip("/")
+
+
+def test_plain_http_elsewhere_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who says so explicitly may do it."""
+    assert _load(monkeypatch, API_KEY="k", BASE_URL="http://example.com", ALLOW_HTTP="true").allow_http
+
+
+def test_lists_are_comma_separated_and_empty_means_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that write empty strings for what is not filled in do no harm."""
+    settings = _load(monkeypatch, SANDBOX="1", PROTECTED_ENVIRONMENTS=" UK Live , 12,", AUDIT_LOG="", API_KEY="")
+    assert settings.protected_environments == ("UK Live", "12")
+    assert settings.audit_log is None
+
+
+def test_a_flag_overrides_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed wins over the environment; what is not typed does not."""
+    monkeypatch.setenv("PATCHWORKS_CONFIRM", "all")
+    monkeypatch.setenv("PATCHWORKS_CONFIRM_BY", "code")
+    settings = load_settings(None, sandbox=True, confirm="destructive", confirm_by=None)
+    assert (settings.confirm, settings.confirm_by) == ("destructive", "code")
+
+
+def _secrets() -> Iterator[str]:
+    yield from ("api_key", "bearer_token", "password", "state_keys")
+
+
+@given(
+    st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=33, max_size=60),
+    st.sampled_from([*_secrets()]),
+)
+def test_no_secret_shows_in_any_text_of_the_settings(secret: str, field: str) -> None:
+    """Neither repr, str, a dump nor an error holds a secret."""
+    given_: dict[str, object] = {field: secret, "username": "u"} if field == "password" else {field: secret}
+    if field == "state_keys":
+        given_["sandbox"] = True
+    settings = load_settings({}, **given_)
+    assert secret not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, **given_, confirm="wrong")
+    assert secret not in str(caught.value)

@@ -14,13 +14,14 @@ RANKS = [
     {"changes", "estate"},
     {"confirmation", "overview", "arguments"},
     {"services"},
-    {"consent", "tools"},
+    {"consent", "tools", "rate_limit", "authorization", "redis_bus", "draining"},
     {"uris"},
     {"links", "completions", "prompts", "notifications", "resources"},
     {"outcome"},
     {"switching", "replacement"},
     {"read_tools", "write_tools", "estate_tools"},
     {"app"},
+    {"serving"},
     {"check", "definitions", "demo"},
     {"cli"},
     {"__main__"},
@@ -71,6 +72,6 @@ def test_the_protocol_stays_above_the_domain() -> None:
 
 
 def test_only_the_client_and_auth_know_http() -> None:
-    """Everything else may name a transport to pass on, nothing more."""
+    """So does authorization, which fetches keys; everything else may name a transport to pass on, nothing more."""
     users = {p.stem for p in PACKAGE.glob("*.py") if any(name.startswith("httpx2") for name in _imports(p))}
-    assert users == {"client", "auth", "app", "check"}
+    assert users == {"client", "auth", "authorization", "app", "check"}

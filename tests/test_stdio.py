@@ -44,7 +44,7 @@ def sandbox_over_http() -> Iterator[str]:
         process.stdout.close()
 
 
-async def _work_through(client: Client) -> None:
+async def work_through(client: Client) -> None:
     """List, read, create, update, toggle and delete."""
     rows = data(await client.call_tool("list_deployments", {"name": "orders", "per_page": 50}))["deployments"]
     row = next(row for row in rows if row["enabled"] and "virtual_environment_id" in row)
@@ -69,7 +69,7 @@ async def _work_through(client: Client) -> None:
 async def test_the_main_job_works_over_stdio_on_the_embedded_sandbox(era: Era) -> None:
     """A host can list, read, create, update, toggle and delete with nothing but --sandbox."""
     async with served("--sandbox", era=era, person=Person(yes)) as client:
-        await _work_through(client)
+        await work_through(client)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -78,7 +78,7 @@ async def test_the_main_job_works_over_stdio_on_the_sandbox_over_http(era: Era) 
     with sandbox_over_http() as address:
         env = {**os.environ, "PATCHWORKS_API_KEY": "sandbox-key", "PATCHWORKS_BASE_URL": address}
         async with served(era=era, person=Person(yes), env=env) as client:
-            await _work_through(client)
+            await work_through(client)
 
 
 async def test_a_login_works_over_http() -> None:

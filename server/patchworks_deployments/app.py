@@ -3,9 +3,12 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
@@ -13,17 +16,25 @@ from mcp_types import CompleteRequestParams, SubscribeRequestParams, Unsubscribe
 
 from patchworks_deployments import __version__
 from patchworks_deployments.audit import AuditLog
+from patchworks_deployments.auth import CALLER_HEADER, acting_for_caller
 from patchworks_deployments.client import open_client
 from patchworks_deployments.completions import complete
 from patchworks_deployments.confirmation import Codes, Policy
 from patchworks_deployments.estate_tools import estate_write_tools, overview_tools
 from patchworks_deployments.notifications import ListingBus, OlderSubscribers
 from patchworks_deployments.prompts import register_prompts
+from patchworks_deployments.rate_limit import RateLimit
 from patchworks_deployments.read_tools import read_tools
 from patchworks_deployments.resources import DeploymentsServer, register_resources
 from patchworks_deployments.services import SERVER_NAME, Services
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.write_tools import write_tools
+
+if TYPE_CHECKING:
+    from mcp.server.auth.provider import TokenVerifier
+    from mcp.server.auth.settings import AuthSettings
+
+    from patchworks_deployments.redis_bus import RedisBus
 
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.
@@ -51,7 +62,7 @@ def create_server(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
-) -> MCPServer[Services]:
+) -> DeploymentsServer:
     """The server for these settings.
 
     `transport` replaces the network and `clock` (seconds since the epoch) the time in confirmation codes.
@@ -60,19 +71,25 @@ def create_server(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: MCPServer[Services]) -> AsyncIterator[Services]:
-        async with open_client(settings, transport or transport_for(settings)) as client, older.served():
-            yield Services(
+        async with open_client(settings, transport or transport_for(settings)) as client, AsyncExitStack() as stack:
+            await stack.enter_async_context(older.served())
+            if shared:
+                await stack.enter_async_context(shared.served())
+            server.services = Services(
                 client=client,
                 policy=Policy.from_settings(settings),
                 codes=Codes(keys, SERVER_NAME, clock),
                 audit=AuditLog(settings.audit_log),
             )
+            yield server.services
 
     tools: list[Tool] = [*read_tools(), *overview_tools()]
     if not settings.read_only:
         tools += [*write_tools(), *estate_write_tools()]
-    bus = ListingBus(InMemorySubscriptionBus())
+    shared = _redis_bus(settings)
+    bus = ListingBus(shared or InMemorySubscriptionBus())
     older = OlderSubscribers(bus)
+    authorization = _authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
         title="Patchworks deployments",
@@ -82,9 +99,11 @@ def create_server(
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys) if keys else None,
-        cache_hints=CACHE_HINTS,
+        cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=[bus.remember_listeners],
+        middleware=_middleware(settings, bus),
+        auth=authorization[0] if authorization else None,
+        token_verifier=authorization[1] if authorization else None,
     )
     register_resources(server)
     register_prompts(server)
@@ -94,6 +113,45 @@ def create_server(
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, older.unsubscribe)
     return server
+
+
+def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
+    """With scopes, callers see different tools: their lists must not be shared."""
+    if not settings.is_authorized:
+        return CACHE_HINTS
+    return {**CACHE_HINTS, "tools/list": CacheHint(ttl_ms=_DEFINITIONS.ttl_ms, scope="private")}
+
+
+def _middleware(settings: Settings, bus: ListingBus) -> list[ServerMiddleware[Any]]:
+    chain: list[ServerMiddleware[Any]] = [bus.remember_listeners]
+    if settings.rate_limit and (settings.http or settings.is_authorized):
+        chain.insert(0, RateLimit(settings.rate_limit))
+    if settings.credentials == "caller":
+        chain.append(act_for_caller)
+    return chain
+
+
+async def act_for_caller(ctx: ServerRequestContext[Any, Any], call_next: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
+    """Middleware: serve the request with the Patchworks key that came with it."""
+    headers = getattr(ctx.request, "headers", None) or {}
+    with acting_for_caller(headers.get(CALLER_HEADER)):
+        return await call_next(ctx)
+
+
+def _redis_bus(settings: Settings) -> "RedisBus | None":
+    if not settings.redis_url:
+        return None
+    from patchworks_deployments.redis_bus import RedisBus  # noqa: PLC0415 - only who asks for it pays for it
+
+    return RedisBus(settings.redis_url.get_secret_value())
+
+
+def _authorization(settings: Settings) -> "tuple[AuthSettings, TokenVerifier] | None":
+    if not settings.is_authorized:
+        return None
+    from patchworks_deployments.authorization import build_authorization  # noqa: PLC0415 - the same
+
+    return build_authorization(settings)
 
 
 def transport_for(settings: Settings) -> httpx2.AsyncBaseTransport | None:

@@ -1,7 +1,9 @@
 """How requests prove who they come from: a raw API key, a bearer token, or a login with one re-login on 401."""
 
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextvars import ContextVar
 
 import anyio
 import httpx2
@@ -34,6 +36,41 @@ class HeaderAuth(httpx2.Auth):
     def secrets(self) -> list[str]:
         """The values that must never be shown."""
         return [self._value.get_secret_value()]
+
+
+CALLER_HEADER = "X-Patchworks-Authorization"
+
+_caller_key: ContextVar[SecretStr | None] = ContextVar("caller_key", default=None)
+
+
+@contextlib.contextmanager
+def acting_for_caller(key: str | None) -> Iterator[None]:
+    """Requests made inside use this caller's own Patchworks key, and only those."""
+    token = _caller_key.set(SecretStr(key) if key else None)
+    try:
+        yield
+    finally:
+        _caller_key.reset(token)
+
+
+class CallerAuth(httpx2.Auth):
+    """The key that the caller sent with the request that is being served."""
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Set the header. Raises `Unauthenticated` when the caller sent none."""
+        key = _caller_key.get()
+        if key is None:
+            raise Unauthenticated(
+                "The request carries no Patchworks key.",
+                next_step=f"Configure the client to send your own Patchworks API key in {CALLER_HEADER}.",
+            )
+        request.headers["Authorization"] = key.get_secret_value()
+        yield request
+
+    def secrets(self) -> list[str]:
+        """The values that must never be shown."""
+        key = _caller_key.get()
+        return [key.get_secret_value()] if key else []
 
 
 class LoginAuth(httpx2.Auth):
@@ -114,8 +151,13 @@ def _read_login(answer: httpx2.Response) -> tuple[str | None, float]:
     return token if is_usable else None, float(lifetime) if isinstance(lifetime, int | float) else 3600.0
 
 
-def build_auth(settings: Settings) -> HeaderAuth | LoginAuth:
+Auth = HeaderAuth | LoginAuth | CallerAuth
+
+
+def build_auth(settings: Settings) -> Auth:
     """The one way to authenticate that the settings name."""
+    if settings.credentials == "caller":
+        return CallerAuth()
     if settings.api_key:
         return HeaderAuth(settings.api_key)
     if settings.bearer_token:

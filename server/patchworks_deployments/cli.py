@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import secrets
 import sys
 import typing
 from collections.abc import AsyncIterator, Sequence
@@ -52,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox = commands.add_parser("sandbox", help="serve the stand-in for Patchworks over HTTP, on loopback")
     sandbox.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 takes a free one")
     sandbox.add_argument("--deployments", type=int, default=60, help="how many to make up; default: %(default)s")
+    token = commands.add_parser("token", help="make a bearer token and its line for PATCHWORKS_TOKENS_FILE")
+    token.add_argument("name", help="whose it is, without spaces")
+    token.add_argument("--write", action="store_true", help="allow changes too")
     return parser
 
 
@@ -74,7 +79,32 @@ def _add_setting(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -
 def _serve(options: dict[str, object]) -> int:
     from patchworks_deployments.app import create_server  # noqa: PLC0415 - settings are checked before the slow import
 
-    create_server(load_settings(None, **options)).run("stdio")
+    settings = load_settings(None, **options)
+    if settings.http:
+        return _serve_http(settings, options)
+    if settings.credentials == "caller":
+        raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
+    create_server(settings).run("stdio")
+    return 0
+
+
+def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
+    from patchworks_deployments.serving import serve  # noqa: PLC0415 - not for who serves stdio
+
+    # Workers are processes of their own and read their settings from the environment.
+    os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in flags.items()})
+    serve(settings, announce=lambda line: print(line, flush=True))
+    return 0
+
+
+def _token(options: dict[str, object]) -> int:
+    from patchworks_deployments.authorization import hash_token  # noqa: PLC0415 - not for who serves
+    from patchworks_deployments.services import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
+
+    token = secrets.token_urlsafe(32)
+    scopes = f"{READ_SCOPE},{WRITE_SCOPE}" if options["write"] else READ_SCOPE
+    print(f"token, to be given to {options['name']} and shown only now: {token}", file=sys.stderr)
+    print(f"{options['name']} {scopes} {hash_token(token)}")
     return 0
 
 
@@ -116,6 +146,7 @@ _COMMANDS: dict[str | None, typing.Callable[[dict[str, object]], int]] = {
     "check": _check,
     "schemas": _schemas,
     "sandbox": _sandbox,
+    "token": _token,
 }
 
 

@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 
 import httpx2
 import stamina
+from opentelemetry.trace import SpanKind, get_tracer
 from pydantic_core import from_json
 
-from patchworks_deployments.auth import HeaderAuth, LoginAuth, build_auth
+from patchworks_deployments.auth import Auth, build_auth
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,
@@ -41,6 +42,9 @@ LONGEST_RETRY_AFTER = 20.0
 
 MOST_PAGES = 50
 """Of one flow version's deployments: one per environment, and accounts have dozens of those."""
+
+tracer = get_tracer("patchworks_deployments")
+"""Spans for requests to Patchworks, inside the SDK's server spans; they cost nothing until a provider is set up."""
 
 ATTEMPTS = 3
 CONNECTIONS = 20
@@ -97,7 +101,7 @@ _ADDED_BY: dict[str, tuple[str, ...]] = {
 class DeploymentsClient:
     """Patchworks' flow version deployments. Reads are retried; writes only where they cannot have arrived."""
 
-    def __init__(self, http: httpx2.AsyncClient, auth: HeaderAuth | LoginAuth, timeout: float) -> None:
+    def __init__(self, http: httpx2.AsyncClient, auth: Auth, timeout: float) -> None:
         self._http = http
         self._auth = auth
         self._timeout = timeout
@@ -185,9 +189,13 @@ class DeploymentsClient:
         raise AssertionError
 
     async def _send(self, request: httpx2.Request) -> object:
-        with _upstream_errors(request):
+        with (
+            _upstream_errors(request),
+            tracer.start_as_current_span(f"{request.method} Patchworks", kind=SpanKind.CLIENT) as span,
+        ):
             async with asyncio.timeout(self._timeout):
                 response = await self._http.send(request, auth=self._auth)
+            span.set_attribute("http.response.status_code", response.status_code)
         return self._read(response)
 
     def _read(self, response: httpx2.Response) -> object:

@@ -7,16 +7,19 @@ from typing import Any, cast
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
+from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, InputRequiredResult
 from mcp_types import Resource as ListedResource
+from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import uris
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.estate import Selection, read_estate
 from patchworks_deployments.models import Deployment, DeploymentPage, is_identifier
 from patchworks_deployments.overview import summarise
-from patchworks_deployments.services import Services
+from patchworks_deployments.services import Services, may_write
+from patchworks_deployments.tools import WriteTool
 
 JSON = "application/json"
 
@@ -40,6 +43,21 @@ LISTED = [
 
 class DeploymentsServer(MCPServer[Services]):
     """A server whose listed resources are served by templates, and whose resource errors keep their own words."""
+
+    services: Services | None = None
+    """What the lifespan has opened, while it runs."""
+
+    def every_tool(self) -> list[Tool]:
+        """The registered tools, whoever may see them."""
+        return self._tool_manager.list_tools()
+
+    async def list_tools(self) -> list[ListedTool]:
+        """The tools that the caller may use."""
+        listed = await super().list_tools()
+        if may_write():
+            return listed
+        hidden = {tool.name for tool in self.every_tool() if isinstance(tool, WriteTool)}
+        return [tool for tool in listed if tool.name not in hidden]
 
     async def list_resources(self) -> list[ListedResource]:
         """The two places to start from."""

@@ -13,6 +13,9 @@ from patchworks_deployments.confirmation import Codes, Policy
 
 SERVER_NAME = "patchworks-deployments"
 
+READ_SCOPE = "deployments:read"
+WRITE_SCOPE = "deployments:write"
+
 
 @dataclass(frozen=True)
 class Services:
@@ -33,6 +36,12 @@ def caller() -> str:
     """Who calls: the subject or client of the access token, "local" where there is none (stdio)."""
     token = get_access_token()
     return (token.subject or token.client_id) if token else "local"
+
+
+def may_write() -> bool:
+    """Whether the caller may change anything; without authorization there is nobody to forbid it."""
+    token = get_access_token()
+    return token is None or WRITE_SCOPE in token.scopes
 
 
 def client_name(ctx: Context[Services, Any]) -> str | None:

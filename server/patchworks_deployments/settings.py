@@ -18,7 +18,7 @@ LOGIN_URL = "https://app.wearepatchworks.com/fabric/api/login"
 SHORTEST_STATE_KEY = 32
 """Bytes; the SDK asks the same of the keys that seal its request state."""
 
-AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login"]
+AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "caller"]
 
 
 def _split(value: object) -> object:
@@ -60,9 +60,39 @@ class Settings(BaseSettings):
     state_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
     audit_log: Annotated[Path | None, Field(description="file that gets one JSON line per attempted write")] = None
 
-    @field_validator("base_url", "login_url")
+    http: Annotated[str | None, Field(description="[HOST:]PORT to serve streamable HTTP on, instead of stdio")] = None
+    workers: Annotated[int, Field(ge=1, le=64, description="processes that serve HTTP")] = 1
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="host names that HTTP requests may be addressed to; comma-separated"),
+    ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="origins that browsers may call from; comma-separated"),
+    ] = ()
+    public_url: Annotated[str | None, Field(description="the endpoint's address as clients see it, for OAuth")] = None
+    oauth_issuer: Annotated[str | None, Field(description="issuer of the access tokens")] = None
+    oauth_audience: Annotated[str | None, Field(description="audience of the access tokens; default: public URL")] = (
+        None
+    )
+    oauth_jwks_url: Annotated[str | None, Field(description="where the issuer publishes its keys")] = None
+    tokens_file: Annotated[Path | None, Field(description="file of static bearer tokens, as hashes")] = None
+    credentials: Annotated[
+        Literal["server", "caller"],
+        Field(description="whose Patchworks key is used: the 'server's, or each 'caller's own"),
+    ] = "server"
+    rate_limit: Annotated[int, Field(ge=0, description="requests per minute and caller over HTTP; 0: no limit")] = 600
+    redis_url: SecretStr | None = None
+
+    @field_validator("base_url", "login_url", "public_url", "oauth_issuer", "oauth_jwks_url")
     @classmethod
-    def _web_address(cls, url: str) -> str:
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be a web address such as " + BASE_URL)
@@ -70,7 +100,7 @@ class Settings(BaseSettings):
             raise ValueError("must have no user name, password, query or fragment")
         return url.rstrip("/")
 
-    @field_validator("audit_log")
+    @field_validator("audit_log", "tokens_file")
     @classmethod
     def _at_home(cls, path: Path | None) -> Path | None:
         """Hosts start servers in any folder and expand no `~`."""
@@ -86,6 +116,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         ways = self._ways()
+        if self.credentials == "caller":
+            return self._callers_own(ways)
         if not ways:
             raise ValueError(
                 "no way to authenticate: set PATCHWORKS_API_KEY, or PATCHWORKS_BEARER_TOKEN, or both "
@@ -100,9 +132,53 @@ class Settings(BaseSettings):
             raise ValueError("--sandbox (PATCHWORKS_SANDBOX) does not use PATCHWORKS_BASE_URL: remove one of the two")
         return self
 
+    def _callers_own(self, ways: list[str]) -> Self:
+        keys = [way for way in ways if "SANDBOX" not in way]
+        if keys:
+            raise ValueError(f"with PATCHWORKS_CREDENTIALS=caller the server has no key of its own: unset {keys[0]}")
+        return self
+
+    @model_validator(mode="after")
+    def _for_a_team(self) -> Self:
+        oauth = {
+            "PATCHWORKS_OAUTH_ISSUER": self.oauth_issuer,
+            "PATCHWORKS_OAUTH_JWKS_URL": self.oauth_jwks_url,
+            "PATCHWORKS_PUBLIC_URL": self.public_url,
+        }
+        missing = [name for name, value in oauth.items() if not value]
+        if (self.oauth_issuer or self.oauth_jwks_url or self.oauth_audience) and missing:
+            raise ValueError(f"OAuth also needs {', '.join(missing)}")
+        if self.oauth_issuer and self.tokens_file:
+            raise ValueError("set only one of PATCHWORKS_OAUTH_ISSUER and PATCHWORKS_TOKENS_FILE")
+        if self.workers > 1 and not self.state_keys:
+            raise ValueError(
+                "several workers need PATCHWORKS_STATE_KEYS: without shared keys none can finish what another "
+                'began. Make one with: python -c "import secrets; print(secrets.token_hex(32))"'
+            )
+        if self.http:
+            self._safely_bound(self.http)
+        return self
+
+    def _safely_bound(self, http: str) -> None:
+        host, port = split_address(http)
+        if not port.isdigit() or not 0 <= int(port) < 2**16:
+            raise ValueError("PATCHWORKS_HTTP (--http) must be PORT or HOST:PORT")
+        if _is_loopback(host):
+            return
+        missing = [] if self.is_authorized else ["authorization (PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER)"]
+        missing += [] if self.allowed_hosts else ["PATCHWORKS_ALLOWED_HOSTS, the names clients use for this server"]
+        if missing:
+            raise ValueError(f"serving other machines ({host}) needs {' and '.join(missing)}")
+
+    @property
+    def is_authorized(self) -> bool:
+        """Whether callers have to prove who they are."""
+        return bool(self.tokens_file or self.oauth_issuer)
+
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
-        for name, url in (("BASE_URL", self.base_url), ("LOGIN_URL", self.login_url)):
+        urls = {"BASE_URL": self.base_url, "LOGIN_URL": self.login_url, "OAUTH_JWKS_URL": self.oauth_jwks_url or ""}
+        for name, url in urls.items():
             parts = urlsplit(url)
             if parts.scheme == "http" and not self.allow_http and not _is_loopback(parts.hostname or ""):
                 raise ValueError(
@@ -123,6 +199,8 @@ class Settings(BaseSettings):
     @property
     def authentication(self) -> AuthenticationMethod:
         """The one way that is set."""
+        if self.credentials == "caller":
+            return "caller"
         if self.sandbox:
             return "sandbox"
         if self.api_key:
@@ -165,6 +243,12 @@ def _fault(location: tuple[int | str, ...], message: str) -> str:
 
 def _refusal(faults: list[str]) -> str:
     return "\n".join(["The server was not started, because its settings are not right:", *(f"- {f}" for f in faults)])
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """Host and port of `[HOST:]PORT`; without a host it is this machine alone."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", port
 
 
 def _is_loopback(host: str) -> bool:

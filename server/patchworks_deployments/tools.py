@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from patchworks_deployments import audit
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.models import clean_text
-from patchworks_deployments.services import Services, services, who
+from patchworks_deployments.services import WRITE_SCOPE, Services, may_write, services, who
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class WriteTool(StrictTool):
         """Run the tool and record what became of it; a question on its way to a human is no attempt yet."""
         started = time.monotonic()
         try:
+            _require_write_scope()
             result = await super().run(arguments, context, convert_result)
         except ToolError as error:
             status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
@@ -98,6 +99,11 @@ def write_hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 """The hints of a tool that only looks."""
+
+
+def _require_write_scope() -> None:
+    if not may_write():
+        raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

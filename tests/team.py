@@ -1,0 +1,117 @@
+"""What the tests of a team's server share: real processes on loopback, tokens, and an issuer with keys."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from support import Era, Person
+
+from patchworks_deployments.authorization import hash_token
+
+COMMAND = [sys.executable, "-m", "patchworks_deployments"]
+READ, WRITE = "deployments:read", "deployments:write"
+
+
+@contextmanager
+def serving(*arguments: str, **environment: str) -> Iterator["Served"]:
+    """A server over HTTP in a process of its own, on a free port."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWORKS_")}
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--http", "0", *arguments], stdout=subprocess.PIPE, text=True, env={**clean, **environment}
+    )
+    assert process.stdout
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+/mcp", line)
+        assert found, "the server did not start"
+        yield Served(found[0], process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    @property
+    def base(self) -> str:
+        return self.url.removesuffix("/mcp")
+
+
+@asynccontextmanager
+async def calling(
+    url: str, token: str | None = None, *, era: Era = "auto", person: Person | None = None, **headers: str
+) -> AsyncIterator[Client]:
+    """A client of a served server."""
+    sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+    async with (
+        httpx2.AsyncClient(headers=sent, timeout=30, trust_env=False) as http,
+        Client(streamable_http_client(url, http_client=http), mode=era, elicitation_callback=person) as client,
+    ):
+        yield client
+
+
+ALICE, BOB, READER = "token-of-alice", "token-of-bob", "token-of-a-reader"
+
+
+def tokens_file(folder: Path) -> str:
+    """Two who may write and one who may not."""
+    lines = [
+        "# who may call",
+        f"alice {READ},{WRITE} {hash_token(ALICE)}",
+        f"bob {READ},{WRITE} {hash_token(BOB)}  # the other one",
+        f"reader {READ} {hash_token(READER)}",
+    ]
+    path = folder / "tokens"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+ISSUER, AUDIENCE = "https://issuer.example", "https://mcp.example/mcp"
+
+
+@dataclass
+class Issuer:
+    """An authorization server's keys: `jwks` is what it publishes, `down` makes it fail."""
+
+    private: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict)
+    down: bool = False
+    asked: int = 0
+
+    def add_key(self, key_id: str) -> None:
+        self.private[key_id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def jwks(self) -> dict[str, Any]:
+        as_jwk = jwt.algorithms.RSAAlgorithm.to_jwk
+        return {
+            "keys": [{**as_jwk(key.public_key(), as_dict=True), "kid": key_id} for key_id, key in self.private.items()]
+        }
+
+    def __call__(self, _: httpx2.Request) -> httpx2.Response:
+        self.asked += 1
+        return httpx2.Response(503) if self.down else httpx2.Response(200, json=self.jwks())
+
+    def token(self, key_id: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
+        """A good token, but for the claims given; None leaves one out."""
+        now = int(time.time())
+        good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now + 300, "nbf": now - 10, "scope": READ}
+        payload = {name: value for name, value in {**good, **claims}.items() if value is not None}
+        return jwt.encode(payload, self.private[key_id], algorithm=algorithm, headers={"kid": key_id})

@@ -1,0 +1,250 @@
+"""Who may call over HTTP, and what those who may not are told."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from cryptography.hazmat.primitives import serialization
+from support import ERAS, Era, Person, data, text, yes
+from team import ALICE, AUDIENCE, BOB, ISSUER, READ, READER, WRITE, Issuer, calling, serving, tokens_file
+from test_cli import run
+
+from patchworks_deployments.authorization import KEYS_STALE, JwksKeys, JwtVerifier, StaticTokens, hash_token
+from patchworks_deployments.errors import SettingsError
+
+
+class Clock:
+    """Monotonic seconds, moved by hand."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _verifier(issuer: Issuer, clock: Clock | None = None) -> JwtVerifier:
+    keys = JwksKeys("https://issuer.example/jwks", clock or Clock(), httpx2.MockTransport(issuer))
+    return JwtVerifier(ISSUER, AUDIENCE, keys)
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    made = Issuer()
+    made.add_key("one")
+    return made
+
+
+async def test_a_good_token_names_its_caller_and_scopes(issuer: Issuer) -> None:
+    """Subject, client and scopes come from the claims; the token itself is not kept."""
+    access = await _verifier(issuer).verify_token(issuer.token(scope=f"{READ} {WRITE}", client_id="desktop"))
+    assert access
+    assert (access.subject, access.client_id, access.scopes) == ("alice", "desktop", [READ, WRITE])
+    assert access.token == ""
+    assert access.claims == {"iss": ISSUER}
+
+
+def _unsigned(claims: dict[str, Any], header: dict[str, Any], secret: bytes | None = None) -> str:
+    """A token that PyJWT itself would refuse to make."""
+
+    def part(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    signed = f"{part(json.dumps(header).encode())}.{part(json.dumps(claims).encode())}"
+    signature = hmac.new(secret, signed.encode(), hashlib.sha256).digest() if secret else b""
+    return f"{signed}.{part(signature)}"
+
+
+def _bad_tokens(issuer: Issuer) -> dict[str, str]:
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now + 300, "scope": f"{READ} {WRITE}"}
+    public = issuer.private["one"].public_key()
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    stranger = Issuer()
+    stranger.add_key("one")
+    return {
+        "nothing": "",
+        "no token": "not a token",
+        "wrong issuer": issuer.token(iss="https://other.example"),
+        "wrong audience": issuer.token(aud="https://other.example/mcp"),
+        "no audience": issuer.token(aud=None),
+        "no subject": issuer.token(sub=None),
+        "no expiry": issuer.token(exp=None),
+        "expired": issuer.token(exp=now - 60),
+        "not yet valid": issuer.token(nbf=now + 60),
+        "algorithm none": _unsigned(claims, {"alg": "none", "kid": "one"}),
+        "HS256 with the public key": _unsigned(claims, {"alg": "HS256", "kid": "one"}, pem),
+        "signed by a stranger": stranger.token(),
+        "unknown key": _unsigned(claims, {"alg": "RS256", "kid": "two"}),
+        "tampered": issuer.token()[:-6] + "AAAAAA",
+    }
+
+
+async def test_every_bad_token_is_refused(issuer: Issuer) -> None:
+    """Wrong in any one way is wrong."""
+    for what, token in _bad_tokens(issuer).items():
+        assert await _verifier(issuer).verify_token(token) is None, what
+
+
+async def test_clocks_may_differ_a_little(issuer: Issuer) -> None:
+    """A token that expired ten seconds ago still counts."""
+    assert await _verifier(issuer).verify_token(issuer.token(exp=int(time.time()) - 10))
+
+
+async def test_a_rotated_key_is_found_and_an_unknown_one_does_not_flood_the_issuer() -> None:
+    """A new key id makes one fetch; made-up ids make no more than one fetch in ten seconds."""
+    issuer, clock = Issuer(), Clock()
+    issuer.add_key("one")
+    verifier = _verifier(issuer, clock)
+    assert await verifier.verify_token(issuer.token())
+    issuer.add_key("two")
+    clock.now += 11
+    assert await verifier.verify_token(issuer.token("two"))
+    for number in range(20):
+        assert await verifier.verify_token(_unsigned({}, {"alg": "RS256", "kid": f"made-up-{number}"})) is None
+    assert issuer.asked == 2
+
+
+async def test_a_key_server_that_is_down_is_survived_for_an_hour_and_no_longer() -> None:
+    """Known keys go on working for a while; without any key everybody is refused."""
+    issuer, clock = Issuer(), Clock()
+    issuer.add_key("one")
+    verifier = _verifier(issuer, clock)
+    assert await verifier.verify_token(issuer.token())
+    issuer.down = True
+    clock.now += KEYS_STALE - 1
+    assert await verifier.verify_token(issuer.token())
+    clock.now += 2
+    assert await verifier.verify_token(issuer.token()) is None
+    assert await _verifier(issuer).verify_token(issuer.token()) is None
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"keys": 1}', b'{"keys": [{"kty": "RSA"}]}'])
+async def test_a_key_server_that_answers_nonsense_lets_nobody_in(issuer: Issuer, answer: bytes) -> None:
+    """Whatever it sends, the answer to the caller is a refusal, not a crash."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=answer))
+    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    assert await verifier.verify_token(issuer.token()) is None
+
+
+# Static tokens ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "# nobody", "alice", "alice deployments:read", f"alice {READ} plain-token", f"alice admin {hash_token('x')}"],
+)
+def test_a_tokens_file_that_is_not_right_stops_the_start(content: str, tmp_path: Path) -> None:
+    """The message names the line and its form, and repeats nothing of it."""
+    path = tmp_path / "tokens"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SettingsError, match="PATCHWORKS_TOKENS_FILE") as caught:
+        StaticTokens(path)
+    assert "plain-token" not in str(caught.value)
+
+
+def test_a_tokens_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
+    """A server that was meant to be closed does not start open."""
+    outcome = run("--sandbox", "--http", "0", "--tokens-file", str(tmp_path / "nowhere"))
+    assert outcome.returncode == 2
+    assert "PATCHWORKS_TOKENS_FILE cannot be read" in outcome.stderr
+
+
+async def test_the_token_command_makes_a_line_that_lets_its_token_in(tmp_path: Path) -> None:
+    """The token goes to the person, and only its hash into the file."""
+    outcome = run("token", "carol", "--write")
+    token = outcome.stderr.split()[-1]
+    assert token not in outcome.stdout
+    path = tmp_path / "tokens"
+    path.write_text(outcome.stdout, encoding="utf-8")
+    access = await StaticTokens(path).verify_token(token)
+    assert access
+    assert (access.client_id, access.scopes) == ("carol", [READ, WRITE])
+    assert await StaticTokens(path).verify_token(token + "x") is None
+
+
+# Over HTTP ----------------------------------------------------------------------------------------
+
+
+def _call(tool: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
+
+
+async def test_without_a_good_token_the_door_stays_shut(tmp_path: Path) -> None:
+    """No token and a wrong one get 401 with a challenge, before anything is looked at."""
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ALICE}):
+                answer = await http.post(served.url, json=_call("list_deployments"), headers=headers)
+                assert answer.status_code == 401
+                assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
+            assert (await http.get(f"{served.base}/health")).json() == {"status": "alive"}
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: Path) -> None:
+    """Without the write scope the write tools are not listed, and calling one challenges for the scope."""
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
+        async with calling(served.url, READER, era=era, person=Person(yes)) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools}
+            assert names == {
+                "list_deployments",
+                "list_flow_version_deployments",
+                "get_deployment",
+                "deployment_overview",
+            }
+            assert not (await client.call_tool("list_deployments", {})).is_error
+        async with calling(served.url, ALICE, era=era, person=Person(yes)) as client:
+            assert len((await client.list_tools()).tools) == 11
+            ids = {"flow_version_id": "1001", "deployment_id": "500"}
+            assert data(await client.call_tool("disable_deployment", ids))["status"] == "done"
+        async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {READER}"}) as http:
+            for tool in ("delete_deployment", "replace_deployment", "set_deployments_enabled"):
+                answer = await http.post(served.url, json=_call(tool))
+                assert answer.status_code == 403
+                assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
+
+
+async def test_the_protected_resource_metadata_name_the_issuer() -> None:
+    """A client that knows nothing finds the authorization server, and is pointed there by the challenge."""
+    environment = {
+        "PATCHWORKS_OAUTH_ISSUER": ISSUER,
+        "PATCHWORKS_OAUTH_JWKS_URL": "http://127.0.0.1:9/jwks",
+        "PATCHWORKS_PUBLIC_URL": AUDIENCE,
+    }
+    with serving("--sandbox", **environment) as served:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            metadata = (await http.get(f"{served.base}/.well-known/oauth-protected-resource/mcp")).json()
+            refused = await http.post(
+                served.url, json=_call("list_deployments"), headers={"Authorization": "Bearer x.y.z"}
+            )
+    assert metadata["resource"] == AUDIENCE
+    assert metadata["authorization_servers"] == [ISSUER]
+    assert refused.status_code == 401
+    assert "https://mcp.example/.well-known/oauth-protected-resource/mcp" in refused.headers["WWW-Authenticate"]
+
+
+async def test_a_caller_s_code_is_nobody_else_s(tmp_path: Path) -> None:
+    """A code that Alice got does nothing for Bob, and the audit log says who did what."""
+    log = tmp_path / "audit.jsonl"
+    ids = {"flow_version_id": "1001", "deployment_id": "500"}
+    arguments = ("--sandbox", "--tokens-file", tokens_file(tmp_path), "--audit-log", str(log))
+    with serving(*arguments) as served:
+        async with calling(served.url, ALICE) as alice, calling(served.url, BOB) as bob:
+            code = data(await alice.call_tool("disable_deployment", ids))["confirmation_code"]
+            stolen = await bob.call_tool("disable_deployment", {**ids, "confirmation_code": code})
+            assert data(stolen)["status"] == "confirmation_required", text(stolen)
+            done = await alice.call_tool("disable_deployment", {**ids, "confirmation_code": code})
+            assert data(done)["status"] == "done"
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [(line["caller"], line["outcome"]) for line in lines] == [
+        ("alice", "confirmation_required"),
+        ("bob", "confirmation_required"),
+        ("alice", "done"),
+    ]
+    assert ALICE not in log.read_text(encoding="utf-8")

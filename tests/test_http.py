@@ -1,0 +1,212 @@
+"""Serving over HTTP: real processes, both eras, and what is refused at the door."""
+
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx2
+import pytest
+import uvicorn
+from mcp import Client
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+from support import ERAS, Clock, Era, Person, data, text, yes
+from team import ALICE, calling, serving, tokens_file
+from test_cli import run
+from test_stdio import sandbox_over_http, work_through
+
+from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.rate_limit import RateLimit
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.serving import create_app
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_main_job_works_over_http(era: Era) -> None:
+    """List, read, create, update, toggle and delete, with a human asked, over streamable HTTP."""
+    with serving("--sandbox") as served:
+        async with calling(served.url, era=era, person=Person(yes)) as client:
+            await work_through(client)
+
+
+async def test_readiness_follows_patchworks_and_health_does_not() -> None:
+    """Health says that the process lives; ready says that Patchworks can be used; neither says anything else."""
+    with (
+        sandbox_over_http() as upstream,
+        serving(PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=upstream) as good,
+    ):
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            ready = await http.get(f"{good.base}/ready")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+    nowhere = {"PATCHWORKS_API_KEY": "hush-key", "PATCHWORKS_BASE_URL": "http://127.0.0.1:9"}
+    with serving(**nowhere) as bad:
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+            health = await http.get(f"{bad.base}/health")
+            ready = await http.get(f"{bad.base}/ready")
+    assert (health.status_code, health.json()) == (200, {"status": "alive"})
+    assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--http", "0.0.0.0:0"), "needs authorization (PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER) and"),
+        (("--http", "0.0.0.0:0"), "PATCHWORKS_ALLOWED_HOSTS"),
+        (("--http", "[::]:0", "--tokens-file", "x"), "PATCHWORKS_ALLOWED_HOSTS"),
+        (("--http", "somewhere"), "must be PORT or HOST:PORT"),
+        (("--http", "99999"), "must be PORT or HOST:PORT"),
+        (("--http", "0", "--workers", "2"), "Several workers need PATCHWORKS_STATE_KEYS"),
+        (("--http", "0", "--oauth-issuer", "https://i.example"), "OAuth also needs PATCHWORKS_OAUTH_JWKS_URL"),
+        (("--credentials", "caller"), "works over HTTP only"),
+    ],
+)
+def test_an_unsafe_or_incomplete_start_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    """The message says what to set; nothing listens."""
+    outcome = run("--sandbox", *arguments)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever brings a server of their own may bind it anywhere; several workers need shared keys there too."""
+    monkeypatch.setenv("PATCHWORKS_SANDBOX", "true")
+    with pytest.raises(SettingsError, match="needs authorization"):
+        create_app()
+    monkeypatch.setenv("PATCHWORKS_TOKENS_FILE", tokens_file(tmp_path))
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with pytest.raises(SettingsError, match="PATCHWORKS_STATE_KEYS"):
+        create_app()
+    monkeypatch.delenv("WEB_CONCURRENCY")
+    monkeypatch.setenv("PATCHWORKS_ALLOWED_HOSTS", "mcp.example")
+    with TestClient(create_app(), base_url="http://mcp.example") as client:
+        assert client.post("/mcp", json={}).status_code == 401
+        assert client.get("/health").json() == {"status": "alive"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Host": "mcp.example"}, 200),
+        ({"Host": "mcp.example", "Origin": "https://app.example"}, 200),
+    ],
+)
+async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], status: int, tmp_path: Path) -> None:
+    """A page that has rebound its name to this machine gets nothing."""
+    hosts = ("--allowed-hosts", "mcp.example", "--allowed-origins", "https://app.example")
+    arguments = ("--sandbox", "--tokens-file", tokens_file(tmp_path), *hosts)
+    initialize = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+    accept = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {ALICE}"}
+    with serving(*arguments) as served:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            answer = await http.post(served.url, json=initialize, headers={**accept, "Host": "mcp.example", **headers})
+    assert answer.status_code == status
+
+
+async def test_an_oversized_body_is_refused() -> None:
+    """A megabyte is far more than any call needs."""
+    with serving("--sandbox") as served:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+            answer = await http.post(served.url, content=b" " * (2**20 + 1), headers=headers)
+    assert answer.status_code == 413
+
+
+async def test_a_caller_over_its_limit_is_told_how_long_to_wait() -> None:
+    """The limit reaches the model as an error result, and a resource's reader as a protocol error."""
+    with serving("--sandbox", "--rate-limit", "3") as served:
+        async with calling(served.url) as client:
+            results = [await client.call_tool("list_deployments", {"per_page": 1}) for _ in range(4)]
+    assert [result.is_error for result in results] == [False, False, False, True]
+    assert "the limit is 3 a minute" in text(results[-1])
+    assert "Nothing was changed. Wait" in text(results[-1])
+
+
+def test_a_limit_refills_and_is_each_caller_s_own() -> None:
+    """What one caller uses up is not another's, and comes back with time."""
+    clock = Clock()
+    limit = RateLimit(60, clock)
+    assert [limit.take("alice") for _ in range(60)] == [0.0] * 60
+    assert limit.take("alice") >= 1
+    assert limit.take("bob") == 0
+    clock.now += 1
+    assert limit.take("alice") == 0
+    assert limit.take("alice") > 0
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_stopping_server_finishes_the_write_it_is_in(era: Era, tmp_path: Path) -> None:
+    """SIGTERM during a slow write: the write is carried out, verified, answered and recorded, and the server ends."""
+    log = tmp_path / "audit.jsonl"
+    async with slow_upstream() as (upstream, write_began, let_it_finish):
+        environment = {
+            "PATCHWORKS_API_KEY": "sandbox-key",
+            "PATCHWORKS_BASE_URL": upstream,
+            "PATCHWORKS_AUDIT_LOG": str(log),
+        }
+        with serving(**environment) as served:
+            outcome: list[dict[str, Any]] = []
+
+            async def disable(client: Client) -> None:
+                ids = {"flow_version_id": "1001", "deployment_id": "500"}
+                outcome.append(data(await client.call_tool("disable_deployment", ids)))
+
+            async with calling(served.url, era=era, person=Person(yes)) as client, anyio.create_task_group() as group:
+                await client.list_tools()
+                group.start_soon(disable, client)
+                await write_began.wait()
+                served.process.send_signal(signal.SIGTERM)
+                await _refuses_connections(served.base)
+                let_it_finish.set()
+            assert await anyio.to_thread.run_sync(served.process.wait) is not None
+    assert [result["status"] for result in outcome] == ["done"]
+    assert [json.loads(line)["outcome"] for line in log.read_text(encoding="utf-8").splitlines()] == ["done"]
+
+
+async def _refuses_connections(base: str) -> None:
+    """Return once the stopping server takes no new connection."""
+    with anyio.fail_after(20):
+        while True:
+            try:
+                async with httpx2.AsyncClient(trust_env=False) as http:
+                    await http.get(f"{base}/health")
+            except httpx2.TransportError:
+                return
+
+
+@asynccontextmanager
+async def slow_upstream() -> AsyncIterator[tuple[str, anyio.Event, anyio.Event]]:
+    """The sandbox on a port, whose writes say that they began and wait to be let go."""
+    began, go_on, sandbox = anyio.Event(), anyio.Event(), Sandbox()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] != "GET":
+            began.set()
+            await go_on.wait()
+        await sandbox.app(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            try:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}", began, go_on
+            finally:
+                server.should_exit = True

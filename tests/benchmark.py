@@ -153,7 +153,8 @@ async def canned(base_url: str) -> AsyncIterator[str]:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        # Cancelled at the end, when the benchmark closes the server.
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while await reader.readuntil(b"\r\n\r\n"):
                 writer.write(head + body)
                 await writer.drain()

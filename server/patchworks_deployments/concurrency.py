@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -13,12 +14,16 @@ AT_ONCE = 8
 
 
 async def each(function: Callable[[Item], Awaitable[Outcome]], items: Iterable[Item]) -> list[Outcome]:
-    """`function` of each item, in order, `AT_ONCE` at a time; the first error stops the rest and is raised."""
+    """`function` of each item, in order, `AT_ONCE` at a time; the first error stops the rest and is raised.
+
+    A cancellation takes effect before the next item, even where no item ever has to wait.
+    """
     waiting = enumerate(items)
     outcomes: dict[int, Outcome] = {}
 
     async def work() -> None:
         for index, item in waiting:
+            await anyio.lowlevel.checkpoint_if_cancelled()
             outcomes[index] = await function(item)
 
     try:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
@@ -69,6 +70,10 @@ class WriteTool(StrictTool):
         except ToolError as error:
             status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
             self._record(context, arguments, started, {"status": status, "message": str(error)})
+            raise
+        except anyio.get_cancelled_exc_class():
+            message = "The caller called it off. What had been sent by then has lines of its own."
+            self._record(context, arguments, started, {"status": "cancelled", "message": message})
             raise
         if isinstance(result, CallToolResult):
             self._record(context, arguments, started, result.structured_content or {})

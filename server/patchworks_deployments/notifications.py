@@ -6,11 +6,11 @@ call `resources/subscribe`; `OlderSubscribers` serves them and listens on the sa
 """
 
 import contextlib
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.abc import TaskGroup
@@ -29,8 +29,10 @@ RequestContext = ServerRequestContext[Any, Any]
 
 async def tell(ctx: Context[Any, Any], flow_version_id: str, *states: Deployment | None) -> None:
     """Tell subscribers that the deployment read as `states` (before, after) has changed."""
-    for uri in uris.concerned_by(flow_version_id, *states):
-        await ctx.notify_resource_updated(uri)
+    # Subscribers must hear of it even when the caller has gone away.
+    with anyio.CancelScope(shield=True):
+        for uri in uris.concerned_by(flow_version_id, *states):
+            await ctx.notify_resource_updated(uri)
 
 
 class ListingBus:
@@ -96,15 +98,25 @@ class OlderSubscribers:
 
     def __init__(self, bus: ListingBus) -> None:
         self._bus = bus
-        self._watched: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+        self._watched: weakref.WeakKeyDictionary[Connection, set[str]] = weakref.WeakKeyDictionary()
 
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
         """Tell this connection of changes to the URI."""
-        watched = self._watched.setdefault(_connection(ctx), set())
+        watched = self._watched_by(_connection(ctx))
         if str(params.uri) not in watched:
             watched.add(str(params.uri))
             self._bus.watch(str(params.uri))
         return EmptyResult()
+
+    def _watched_by(self, connection: Connection) -> set[str]:
+        if connection not in self._watched:
+            watched = self._watched[connection] = set()
+            weakref.finalize(connection, self._forget, watched)
+        return self._watched[connection]
+
+    def _forget(self, watched: set[str]) -> None:
+        for uri in watched:
+            self._bus.unwatch(uri)
 
     async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
         """Tell it no more."""

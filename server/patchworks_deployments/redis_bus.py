@@ -18,6 +18,13 @@ RECONNECT_AFTER = 1.0
 """Seconds between attempts while Redis is away; events of that time are lost, as clients are built to expect."""
 
 
+WAITING = 1_000
+"""Events on their way to Redis; what is beyond stays in this process."""
+
+SEND_WITHIN = 2.0
+"""Seconds."""
+
+
 class RedisBus:
     """A bus whose events reach the listeners of every process; while Redis is away, those of this one.
 
@@ -33,20 +40,17 @@ class RedisBus:
             ) from None
         self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
         self._local = InMemorySubscriptionBus()
+        self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](WAITING)
         self.connected = anyio.Event()
 
     async def publish(self, event: ServerEvent) -> None:
-        """Tell every process; if that fails, this one."""
-        if isinstance(event, ResourceUpdated):
-            try:
-                await self._redis.publish(CHANNEL, json.dumps({"uri": event.uri}))
-            except OSError as error:
-                self._report(error)
-            except Exception as error:  # noqa: BLE001 - redis' errors share no importable base without the extra
-                self._report(error)
-            else:
-                if self.connected.is_set():
-                    return
+        """Hand the event to Redis without waiting, so that no write does; while Redis is away, tell this process."""
+        try:
+            if isinstance(event, ResourceUpdated) and self.connected.is_set():
+                self._to_send.send_nowait(event)
+                return
+        except anyio.WouldBlock as error:
+            self._report(error)
         await self._local.publish(event)
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
@@ -59,11 +63,25 @@ class RedisBus:
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen)
             try:
-                yield
+                async with anyio.create_task_group() as sender:
+                    sender.start_soon(self._send)
+                    yield
+                    # What a stopping process still has to tell gets its chance.
+                    self._to_send.close()
+                    sender.cancel_scope.deadline = anyio.current_time() + SEND_WITHIN
             finally:
                 group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await self._redis.aclose()
+
+    async def _send(self) -> None:
+        async for event in self._sending:
+            try:
+                with anyio.fail_after(SEND_WITHIN):
+                    await self._redis.publish(CHANNEL, json.dumps({"uri": event.uri}))
+            except Exception as error:  # noqa: BLE001 - redis' errors share no importable base without the extra
+                self._report(error)
+                await self._local.publish(event)
 
     async def _listen(self) -> None:
         while True:
@@ -72,7 +90,7 @@ class RedisBus:
                     await channel.subscribe(CHANNEL)
                     async for message in channel.listen():
                         await self._pass_on(message)
-            except Exception as error:  # noqa: BLE001 - see publish
+            except Exception as error:  # noqa: BLE001 - see above
                 self._report(error)
             self.connected = anyio.Event()
             await anyio.sleep(RECONNECT_AFTER)

@@ -3,10 +3,9 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
-from pydantic.json_schema import SkipJsonSchema
 
 from patchworks_deployments.changes import Clearable
-from patchworks_deployments.models import Include, is_identifier, read_time
+from patchworks_deployments.models import Include, Maybe, is_identifier, read_time
 
 
 def _as_text(value: object) -> object:
@@ -62,17 +61,17 @@ WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
 
 FlowVersionId = Identifier
 DeploymentId = Identifier
-OptionalIdentifiers = Identifiers | SkipJsonSchema[None]
-OptionalText = _Text | SkipJsonSchema[None]
-OptionalIdentifier = Identifier | SkipJsonSchema[None]
-OptionalNumber = WholeNumber | SkipJsonSchema[None]
-OptionalFlag = bool | SkipJsonSchema[None]
-OptionalTime = Annotated[str, AfterValidator(_is_time)] | SkipJsonSchema[None]
-OptionalIncludes = list[Include] | SkipJsonSchema[None]
-OptionalClear = list[Clearable] | SkipJsonSchema[None]
+OptionalIdentifiers = Maybe[Identifiers]
+OptionalText = Maybe[_Text]
+OptionalIdentifier = Maybe[Identifier]
+OptionalNumber = Maybe[WholeNumber]
+OptionalFlag = Maybe[bool]
+OptionalTime = Maybe[Annotated[str, AfterValidator(_is_time)]]
+OptionalIncludes = Maybe[list[Include]]
+OptionalClear = Maybe[list[Clearable]]
 
 DeploymentName = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_deployment_name)]
-OptionalDeploymentNames = list[DeploymentName] | SkipJsonSchema[None]
+OptionalDeploymentNames = Maybe[list[DeploymentName]]
 
 Sort = Literal[
     "created_at",
@@ -87,14 +86,14 @@ Sort = Literal[
 
 DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
 Reason = Annotated[
-    Annotated[str, StringConstraints(max_length=500)] | SkipJsonSchema[None],
+    Maybe[Annotated[str, StringConstraints(max_length=500)]],
     Field(description="Why; kept in the audit log."),
 ]
 Code = Annotated[
-    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
+    Maybe[Annotated[str, StringConstraints(max_length=100)]],
     Field(description="From a preview that the person agreed to."),
 ]
 IfState = Annotated[
-    Annotated[str, StringConstraints(max_length=100)] | SkipJsonSchema[None],
+    Maybe[Annotated[str, StringConstraints(max_length=100)]],
     Field(description="From an undo: refuse if changed since."),
 ]

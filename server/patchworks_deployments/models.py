@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from patchworks_deployments.errors import UnexpectedResponse
 
@@ -29,8 +30,18 @@ MASKED = "[masked]"
 
 T = TypeVar("T")
 
-Maybe: TypeAlias = T | SkipJsonSchema[None]
-"""Optional, with a schema that hosts accept: the type alone, without `anyOf` null."""
+
+class _NullUnsaid:
+    """Leaves null out of the schema: some hosts refuse `anyOf` null."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema["schema"] if schema["type"] == "nullable" else schema)
+
+
+Maybe: TypeAlias = Annotated[T | None, _NullUnsaid()]
+"""Optional, with the schema of the type alone."""
 
 Include = Literal["enabledBy", "flowVersion", "virtualEnvironment", "package", "user"]
 
@@ -93,9 +104,8 @@ class DeploymentPage(Output):
 
     def to_summary(self, extra: Sequence[str] = ()) -> dict[str, Any]:
         """The JSON object with just the fields that a listing shows, and `extra` ones."""
-        shown = {*LISTED, *extra}
-        rows = [row.model_dump(mode="json", exclude_none=True, include=shown) for row in self.deployments]
-        return {"deployments": rows} | self.model_dump(mode="json", exclude_none=True, exclude={"deployments"})
+        hidden = Deployment.model_fields.keys() - LISTED - set(extra)
+        return self.model_dump(mode="json", exclude_none=True, exclude={"deployments": {"__all__": hidden}})
 
 
 LISTED = frozenset(
@@ -235,9 +245,7 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
         "flow_version_id": _identifier(raw.get("flow_version_id")) or _identifier(version.get("id")),
         "flow_id": _identifier(raw.get("flow_id")) or _identifier(version.get("flow_id") or flow.get("id")),
         "flow_name": _name(raw.get("flow_name")) or _name(version.get("flow_name") or flow.get("name")),
-        "iteration": _first(
-            _number(raw.get("iteration")), _number(version.get("iteration")), _number(raw.get("flow_version_iteration"))
-        ),
+        "iteration": _iteration(raw, version),
         "flow_version_status": _name(raw.get("status")) or _name(version.get("status")),
         "virtual_environment_id": _identifier(raw.get("virtual_environment_id")) or _identifier(environment.get("id")),
         "virtual_environment_name": _name(environment.get("name")) or _name(raw.get("virtual_environment_name")),
@@ -261,6 +269,13 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
 def _related(raw: Mapping[str, Any], relation: str) -> dict[str, Any]:
     value = raw.get(relation)
     return _flat(value) if isinstance(value, dict) else {}
+
+
+def _iteration(raw: Mapping[str, Any], version: Mapping[str, Any]) -> int | None:
+    for value in (raw.get("iteration"), version.get("iteration"), raw.get("flow_version_iteration")):
+        if (number := _number(value)) is not None:
+            return number
+    return None
 
 
 def _name(value: object) -> str | None:
@@ -287,10 +302,6 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
         **attributes,
         **{name: value["data"] for name, value in related.items() if isinstance(value, dict) and "data" in value},
     }
-
-
-def _first(*values: T | None) -> T | None:
-    return next((value for value in values if value is not None), None)
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ContentBlock, TextContent
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from patchworks_deployments import rendering
 from patchworks_deployments.arguments import (
@@ -21,14 +20,14 @@ from patchworks_deployments.arguments import (
 )
 from patchworks_deployments.client import DeploymentQuery
 from patchworks_deployments.links import deployment_link
-from patchworks_deployments.models import Deployment, DeploymentPage
+from patchworks_deployments.models import Deployment, DeploymentPage, Maybe
 from patchworks_deployments.services import Services, services
 from patchworks_deployments.tools import READ_ONLY, StrictTool
 
 PER_PAGE = 25
 
-Page = Annotated[int, Field(ge=1)] | SkipJsonSchema[None]
-PerPage = Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None]
+Page = Maybe[Annotated[int, Field(ge=1)]]
+PerPage = Maybe[Annotated[int, Field(ge=1, le=100)]]
 
 
 async def list_deployments(
@@ -40,7 +39,7 @@ async def list_deployments(
     search: Annotated[OptionalText, Field(description="Text anywhere: flow, environment, package.")] = None,
     like: Annotated[OptionalText, Field(description="The API's LIKE filter.")] = None,
     include: Annotated[OptionalIncludes, Field(description="Adds people and version details.")] = None,
-    sort: Annotated[Sort | SkipJsonSchema[None], Field(description="- is descending.")] = None,
+    sort: Annotated[Maybe[Sort], Field(description="- is descending.")] = None,
     page: Page = 1,
     per_page: PerPage = PER_PAGE,
 ) -> Annotated[CallToolResult, DeploymentPage]:
@@ -79,7 +78,7 @@ async def get_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     detail: Annotated[
-        Literal["summary", "full"] | SkipJsonSchema[None],
+        Maybe[Literal["summary", "full"]],
         Field(description="full adds all other fields the API sent, secrets masked."),
     ] = "summary",
 ) -> Annotated[CallToolResult, Deployment]:

@@ -123,7 +123,6 @@ def faults(error: ValidationError) -> str:
     clauses = dict.fromkeys(
         f"{fault['loc'][0]}: {_plain(fault['type'], fault['msg'])}"
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        if fault["type"] != "none_required"  # the other half of "may be left out"
     )
     return "; ".join(list(clauses)[:5])
 

@@ -150,7 +150,7 @@ async def test_odd_records_are_counted_and_the_others_shown() -> None:
     assert [row["id"] for row in data(result)["deployments"]] == ["1", "3"]
     assert data(result)["unreadable"] == 2
     assert "2 records could not be read" in text(result)
-    assert data(result)["deployments"][1]["unreadable"] == ["priority"]
+    assert "priority" in data(result)["deployments"][1]["unreadable"]
 
 
 json_values = st.recursive(

@@ -130,9 +130,18 @@ class DeploymentsClient:
         raise UnexpectedResponse(f"This flow version has more than {MOST_PAGES} pages of deployments.")
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
-        """One deployment; `with_other` adds what the API sent beyond the model, secrets masked."""
+        """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.
+
+        Raises `UnexpectedResponse` when the answer is about another one: what is shown must be what is changed.
+        """
         answer = await self._read_named(_deployment(flow_version_id, deployment_id))
-        return read_deployment(answer, with_other=with_other)
+        found = read_deployment(answer, with_other=with_other)
+        if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
+            raise UnexpectedResponse(
+                f"Asked for deployment {deployment_id} of flow version {flow_version_id}, Patchworks answered with "
+                f"deployment {found.id} of flow version {found.flow_version_id}."
+            )
+        return found
 
     async def create(self, flow_version_id: str, body: Mapping[str, Any]) -> Deployment:
         """Deploy a flow version; `body` may hold virtual_environment_id, priority and deploy_disabled."""
@@ -360,6 +369,8 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     status = response.status_code
     message = said.get("message")
     remark = f' Patchworks says: "{clean_text(message, 200)}"' if isinstance(message, str) and message else ""
+    if status == httpx2.codes.NOT_FOUND and not said:
+        return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
     if status in _STATUS_ERRORS:
         kind, what = _STATUS_ERRORS[status]
         return kind(what + remark)

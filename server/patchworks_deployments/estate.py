@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from patchworks_deployments.client import DeploymentQuery, DeploymentsClient
 from patchworks_deployments.concurrency import each
-from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.models import Deployment
+from patchworks_deployments.errors import InvalidArgument, UnexpectedResponse
+from patchworks_deployments.models import Deployment, DeploymentPage
 
 PER_PAGE = 100
 MOST_PAGES = 500
@@ -58,32 +58,39 @@ class Estate:
 
 
 async def read_estate(client: DeploymentsClient, selection: Selection, progress: Progress) -> Estate:
-    """Every deployment that the selection means, by id. Raises `InvalidArgument` when there are too many pages."""
-    first = await client.list_deployments(selection.query(1))
-    pages = first.pages or 1
-    if pages > MOST_PAGES:
+    """Every deployment that the selection means, by id.
+
+    Raises `InvalidArgument` when there are too many pages, `UnexpectedResponse` when it cannot be known how many.
+    """
+    held: dict[int, list[Deployment]] = {}
+    unreadable, totals = 0, set[int | None]()
+
+    async def read(number: int) -> int:
+        nonlocal unreadable
+        page = await client.list_deployments(selection.query(number))
+        held[number] = [d for d in page.deployments if selection.holds(d)]
+        unreadable += page.unreadable or 0
+        totals.add(page.total)
+        await progress(len(held), max(page.pages or 1, len(held)))
+        return _extent(page)
+
+    expected = await read(1)
+    while len(held) < expected:
+        expected = max(await each(read, range(len(held) + 1, expected + 1)))
+    found = {d.id: d for number in sorted(held) for d in held[number]}
+    return Estate(deployments=list(found.values()), unreadable=unreadable, moved=len(totals) > 1)
+
+
+def _extent(page: DeploymentPage) -> int:
+    """How many pages there are, as far as this one tells."""
+    if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= PER_PAGE:
+        raise UnexpectedResponse("Patchworks did not say how many pages there are, so not all can be read.")
+    if page.pages and page.pages > MOST_PAGES:
         raise InvalidArgument(
-            f"That is {first.total or 'more than 50,000'} deployments, more than can be read at once.",
+            f"That is {page.total or 'more than 50,000'} deployments, more than can be read at once.",
             next_step="Narrow it with flow, environment or package.",
         )
-    done = 1
-    await progress(done, pages)
-
-    async def read(number: int) -> tuple[list[Deployment], int, int | None]:
-        nonlocal done
-        page = await client.list_deployments(selection.query(number))
-        done += 1
-        await progress(done, pages)
-        return [d for d in page.deployments if selection.holds(d)], page.unreadable or 0, page.total
-
-    rest = await each(read, range(2, pages + 1))
-    found = {d.id: d for d in first.deployments if selection.holds(d)}
-    found.update((d.id, d) for deployments, _, _ in rest for d in deployments)
-    return Estate(
-        deployments=list(found.values()),
-        unreadable=(first.unreadable or 0) + sum(unreadable for _, unreadable, _ in rest),
-        moved=any(total != first.total for _, _, total in rest),
-    )
+    return page.pages or 1
 
 
 def _is_id(text: str | None) -> bool:

@@ -86,14 +86,17 @@ class Deployment(Output):
     deployed_by: Maybe[str] = None
     created_at: Maybe[str] = None
     updated_at: Maybe[str] = None
-    unreadable: Annotated[Maybe[list[str]], Field(description="Fields that could not be read.")] = None
+    unreadable: Annotated[Maybe[list[str]], Field(description="Fields that were not sent, or not readable.")] = None
     other: Annotated[
         Maybe[dict[str, Any]], Field(description="Further fields as Patchworks sent them, secrets masked.")
     ] = None
 
 
 class DeploymentPage(Output):
-    """One page of deployments. `total` and `pages` are missing when Patchworks did not say."""
+    """One page of deployments. `total` and `pages` are missing when Patchworks did not say.
+
+    `pages` is a lower bound where Patchworks only named a next page.
+    """
 
     deployments: list[Deployment]
     page: int
@@ -221,15 +224,22 @@ def read_page(answer: object, *, page: int) -> DeploymentPage:
         raise UnexpectedResponse(f"Patchworks answered with {_kind(answer)} where a page of deployments belongs.")
     readable = [deployment for record in records if (deployment := _read_record(record))]
     meta = answer.get("meta")
-    numbers = {key: _count(value) for key, value in meta.items()} if isinstance(meta, dict) else {}
+    paging = meta if isinstance(meta, dict) else answer
+    number = _count(paging.get("current_page")) or page
     return DeploymentPage.model_construct(
         deployments=readable,
-        page=numbers.get("current_page") or page,
-        per_page=numbers.get("per_page"),
-        pages=numbers.get("last_page"),
-        total=numbers.get("total"),
+        page=number,
+        per_page=_count(paging.get("per_page")),
+        pages=_count(paging.get("last_page")) or (number + 1 if _names_a_next_page(answer) else None),
+        total=_count(paging.get("total")),
         unreadable=len(records) - len(readable) or None,
     )
+
+
+def _names_a_next_page(answer: Mapping[str, Any]) -> bool:
+    """Laravel's links stand in `links`, or in its plainer paginators at the top."""
+    links = answer.get("links")
+    return bool((links.get("next") if isinstance(links, dict) else None) or answer.get("next_page_url"))
 
 
 def _read_record(record: object, *, with_other: bool = False) -> Deployment | None:
@@ -262,8 +272,19 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
         "created_at": read_time(raw.get("created_at")),
         "updated_at": read_time(raw.get("updated_at")),
     }
-    odd = [field for field, value in values.items() if value is None and raw.get(field) is not None]
+    odd = [field for field, value in values.items() if value is None and _is_amiss(field, raw)]
     return Deployment(**values, unreadable=odd or None, other=_masked(_unread(raw)) if with_other else None)
+
+
+_EXPECTED = {"virtual_environment_id": "virtual_environment", "enabled_at": "enabled_at", "priority": "priority"}
+"""What a write rests on: null says something about these, so their absence must not pass for null."""
+
+
+def _is_amiss(field: str, raw: Mapping[str, Any]) -> bool:
+    """Whether a field that was read as None was sent as something else, or not at all though it matters."""
+    if raw.get(field) is not None:
+        return True
+    return field in _EXPECTED and field not in raw and _EXPECTED[field] not in raw
 
 
 def _related(raw: Mapping[str, Any], relation: str) -> dict[str, Any]:

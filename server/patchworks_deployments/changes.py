@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from patchworks_deployments import rendering, states
 from patchworks_deployments.client import DeploymentsClient
-from patchworks_deployments.errors import InvalidArgument, StateMoved
+from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.models import Deployment, ToolCall, read_time
 
 Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
@@ -78,7 +78,8 @@ class Change:
     """One planned write to one deployment.
 
     `basis` holds every deployment that was read for it, `wanted` the fields of `states.COMPARED` that it sets;
-    `before` is None for a create and `after` None for a delete; `effect` says what would happen, `done` what did.
+    `before` is None for a create and `after` None for a delete; `effect` says what would happen, `done` what did;
+    `undo` gives the call that reverses it, from the state that came of it.
     """
 
     tool: str
@@ -91,7 +92,7 @@ class Change:
     after: Deployment | None
     wanted: Mapping[str, Any] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
-    undo: ToolCall | None = None
+    undo: Callable[[Deployment | None], ToolCall | None]
     send: Callable[[], Awaitable[Deployment | None]]
     replan: Callable[[], Awaitable["Change"]]
 
@@ -124,12 +125,11 @@ class Change:
 
     def only_if(self, state: str | None) -> "Change":
         """This change, if `state` is None or still the target's fingerprint. Raises `StateMoved`."""
-        if state and state.strip() != self.fingerprint:
-            raise StateMoved("The deployment is no longer in the state that if_state names.")
+        states.require(state, self.basis)
         return self
 
     def question(self) -> str:
-        """The effect, the target, its present state, and what would be different."""
+        """The effect, the target, its present state, what of it is not known, and what would be different."""
         target = self.before or self.after
         assert target is not None
         lines = [self.effect, "", f"Where: {rendering.place(target)}"]
@@ -140,10 +140,9 @@ class Change:
                 lines.append(f"Last changed: {rendering.moment(self.before.updated_at)}")
         else:
             lines.append(f"Flow version: {self.flow_version_id}, now deployed in: {self._elsewhere()}")
-        lines += self.consequences()
-        if self.must_be_typed:
-            lines.append(f"To delete it, type its id: {self.must_be_typed}")
-        return "\n".join(lines)
+        if not_known := states.untold(target, states.COMPARED):
+            lines.append(f"Not known: {', '.join(not_known)}")
+        return "\n".join([*lines, *self.consequences()])
 
     def consequences(self) -> list[str]:
         """What would be different afterwards, line by line."""
@@ -160,11 +159,11 @@ class Change:
 
 
 def environments_of(deployments: Iterable[Deployment]) -> list[tuple[str | None, str | None]]:
-    """(id, name) of each environment; one that could not be read counts, with neither."""
+    """(id, name) of each environment; one that is not known counts, with neither."""
     return [
         (d.virtual_environment_id, d.virtual_environment_name)
         for d in deployments
-        if d.virtual_environment_id or d.virtual_environment_name or d.unreadable
+        if d.virtual_environment_id or d.virtual_environment_name or "virtual_environment_id" in (d.unreadable or ())
     ]
 
 
@@ -183,7 +182,7 @@ async def plan_enable(client: DeploymentsClient, flow_version_id: str, deploymen
         before=before,
         after=before.model_copy(update={"enabled": True, "enabled_at": before.enabled_at}),
         wanted={"enabled": True},
-        undo=ToolCall(tool="disable_deployment", arguments=ids),
+        undo=lambda _: ToolCall(tool="disable_deployment", arguments=ids),
         send=partial(client.enable, flow_version_id, deployment_id),
         replan=partial(plan_enable, client, flow_version_id, deployment_id),
     )
@@ -204,7 +203,7 @@ async def plan_disable(client: DeploymentsClient, flow_version_id: str, deployme
         before=before,
         after=before.model_copy(update={"enabled": False, "enabled_at": None}),
         wanted={"enabled": False},
-        undo=ToolCall(tool="enable_deployment", arguments=ids),
+        undo=lambda _: ToolCall(tool="enable_deployment", arguments=ids),
         send=partial(client.disable, flow_version_id, deployment_id),
         replan=partial(plan_disable, client, flow_version_id, deployment_id),
     )
@@ -212,34 +211,37 @@ async def plan_disable(client: DeploymentsClient, flow_version_id: str, deployme
 
 async def plan_delete(client: DeploymentsClient, flow_version_id: str, deployment_id: str) -> Change:
     """Plan to remove a deployment for good."""
-    before = await client.get(flow_version_id, deployment_id)
+    return deletion_of(client, flow_version_id, await client.get(flow_version_id, deployment_id))
 
-    again = {
-        "flow_version_id": flow_version_id,
-        "virtual_environment_id": before.virtual_environment_id,
-        "priority": before.priority,
-        "deploy_disabled": True if before.enabled is False else None,
-    }
-    lost = {
-        "id": before.id,
-        "enabled_at": before.enabled_at,
-        "created_at": before.created_at,
-        "package_id": before.package_id,
-    }
+
+def deletion_of(client: DeploymentsClient, flow_version_id: str, before: Deployment) -> Change:
+    """The removal of a deployment in the state that was just read."""
+    again = {"flow_version_id": flow_version_id, **NewDeployment.like(before).body()}
+    place_is_known = "virtual_environment_id" not in (before.unreadable or ())
     return Change(
         tool="delete_deployment",
-        arguments={"flow_version_id": flow_version_id, "deployment_id": deployment_id},
+        arguments={"flow_version_id": flow_version_id, "deployment_id": before.id},
         effect="Delete this deployment for good.",
         done="Deleted",
         flow_version_id=flow_version_id,
         basis=(before,),
         before=before,
         after=None,
-        lost=tuple(f"{name} {value}" for name, value in lost.items() if value is not None),
-        undo=ToolCall(tool="create_deployment", arguments={k: v for k, v in again.items() if v is not None}),
-        send=partial(client.delete, flow_version_id, deployment_id),
-        replan=partial(plan_delete, client, flow_version_id, deployment_id),
+        lost=_lost(before),
+        undo=lambda _: ToolCall(tool="create_deployment", arguments=again) if place_is_known else None,
+        send=partial(client.delete, flow_version_id, before.id),
+        replan=partial(plan_delete, client, flow_version_id, before.id),
     )
+
+
+def _lost(before: Deployment) -> tuple[str, ...]:
+    """What a deployment that is created again does not get back."""
+    known = [
+        f"{name} {value}"
+        for name in ("id", "enabled_at", "created_at", "package_id")
+        if (value := getattr(before, name)) is not None
+    ]
+    return (*known, *(f"{name} (not known)" for name in before.unreadable or ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,17 +260,17 @@ class Update:
             "virtual_environment_id": self.virtual_environment_id,
             "priority": self.priority,
             "enabled_at": self.enabled_at,
-            "deploy_disabled": self.deploy_disabled,
+            "deploy_disabled": self.deploy_disabled or None,  # false asks for nothing
         }
         return {k: v for k, v in given.items() if v is not None} | dict.fromkeys(self.clear)
 
     def wanted(self) -> dict[str, Any]:
         """The state that the body stands for. Raises `InvalidArgument` where it contradicts itself."""
         body = self.body()
+        if not body and self.deploy_disabled is False:
+            raise InvalidArgument("deploy_disabled=false enables nothing.", next_step="Use enable_deployment.")
         if not body:
             raise InvalidArgument("There is nothing to update.", next_step="Give a field to set or to clear.")
-        if body == {"deploy_disabled": False}:
-            raise InvalidArgument("deploy_disabled=false enables nothing.", next_step="Use enable_deployment.")
         for name in self.clear:
             if getattr(self, name) is not None:
                 raise InvalidArgument(f"{name} is both set and cleared.", next_step="Do one of the two.")
@@ -300,25 +302,29 @@ async def plan_update(client: DeploymentsClient, flow_version_id: str, deploymen
         before=before,
         after=before.model_copy(update={**wanted, **({"virtual_environment_name": None} if moved else {})}),
         wanted=wanted,
-        undo=_undo_update(flow_version_id, before, wanted),
+        lost=tuple(f"{name} (not known)" for name in wanted if name in (before.unreadable or ())),
+        undo=partial(_undo_update, flow_version_id, before),
         send=partial(client.update, flow_version_id, deployment_id, body),
         replan=partial(plan_update, client, flow_version_id, deployment_id, update),
     )
 
 
-def _undo_update(flow_version_id: str, before: Deployment, wanted: Mapping[str, Any]) -> ToolCall:
-    touched = [name for name in ("virtual_environment_id", "priority", "enabled_at") if name in wanted]
-    old = {name: getattr(before, name) for name in touched}
+def _undo_update(flow_version_id: str, before: Deployment, after: Deployment | None) -> ToolCall | None:
+    """Back to every value that is known and differs, whether its change was asked for or not."""
+    fields = ("virtual_environment_id", "priority", "enabled_at")
+    old = {
+        name: getattr(before, name)
+        for name in fields
+        if after and getattr(before, name) != getattr(after, name) and name not in (before.unreadable or ())
+    }
     cleared = [name for name, value in old.items() if value is None]
-    return ToolCall(
-        tool="update_deployment",
-        arguments={
-            "flow_version_id": flow_version_id,
-            "deployment_id": before.id,
-            **{name: value for name, value in old.items() if value is not None},
-            **({"clear": cleared} if cleared else {}),
-        },
-    )
+    arguments = {
+        "flow_version_id": flow_version_id,
+        "deployment_id": before.id,
+        **{name: value for name, value in old.items() if value is not None},
+        **({"clear": cleared} if cleared else {}),
+    }
+    return ToolCall(tool="update_deployment", arguments=arguments) if old else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,6 +334,15 @@ class NewDeployment:
     virtual_environment_id: str | None = None
     priority: int | None = None
     deploy_disabled: bool | None = None
+
+    @classmethod
+    def like(cls, deployment: Deployment) -> "NewDeployment":
+        """What brings back its environment, queue priority and state; disabled where the state is not known."""
+        return cls(
+            virtual_environment_id=deployment.virtual_environment_id,
+            priority=deployment.priority,
+            deploy_disabled=None if deployment.enabled else True,
+        )
 
     def body(self) -> dict[str, Any]:
         """Just what was asked for."""
@@ -377,9 +392,16 @@ async def plan_create(client: DeploymentsClient, flow_version_id: str, new: NewD
         before=already,
         after=already or wished,
         wanted=wanted,
+        undo=partial(_undo_create, flow_version_id),
         send=partial(client.create, flow_version_id, new.body()),
         replan=partial(plan_create, client, flow_version_id, new),
     )
+
+
+def _undo_create(flow_version_id: str, after: Deployment | None) -> ToolCall | None:
+    if after is None:
+        return None
+    return ToolCall(tool="delete_deployment", arguments={"flow_version_id": flow_version_id, "deployment_id": after.id})
 
 
 def _already_deployed(present: Sequence[Deployment], new: NewDeployment) -> Deployment | None:

@@ -20,6 +20,7 @@ from patchworks_deployments.auth import Auth, build_auth
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,
+    Incomplete,
     NoAnswer,
     NotFound,
     Rejected,
@@ -109,39 +110,42 @@ class DeploymentsClient:
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
-        answer = await self._request("GET", _path("flow-version-deployments"), params=query.parameters())
-        return read_page(answer, page=query.page)
+        with _a_read():
+            answer = await self._request("GET", _path("flow-version-deployments"), params=query.parameters())
+            return read_page(answer, page=query.page)
 
     async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
         """One page of a flow version's deployments; the API chooses the page's size."""
         paging = {"page": str(page)} if page > 1 else {}
-        return read_page(await self._read_named(_deployments(flow_version_id), paging), page=page)
+        with _a_read():
+            return read_page(await self._read_named(_deployments(flow_version_id), paging), page=page)
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
-        """All deployments of a flow version. Raises `UnexpectedResponse` when some cannot be read."""
+        """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
         found: list[Deployment] = []
         for number in range(1, MOST_PAGES + 1):
             page = await self.list_for_flow_version(flow_version_id, page=number)
             found += page.deployments
             if page.unreadable:
-                raise UnexpectedResponse(f"{page.unreadable} deployments of this flow version cannot be read.")
+                raise Incomplete(f"{page.unreadable} deployments of this flow version cannot be read.")
             if number >= (page.pages or 1):
                 return found
-        raise UnexpectedResponse(f"This flow version has more than {MOST_PAGES} pages of deployments.")
+        raise Incomplete(f"This flow version has more than {MOST_PAGES} pages of deployments.")
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.
 
         Raises `UnexpectedResponse` when the answer is about another one: what is shown must be what is changed.
         """
-        answer = await self._read_named(_deployment(flow_version_id, deployment_id))
-        found = read_deployment(answer, with_other=with_other)
-        if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
-            raise UnexpectedResponse(
-                f"Asked for deployment {deployment_id} of flow version {flow_version_id}, Patchworks answered with "
-                f"deployment {found.id} of flow version {found.flow_version_id}."
-            )
-        return found
+        with _a_read():
+            answer = await self._read_named(_deployment(flow_version_id, deployment_id))
+            found = read_deployment(answer, with_other=with_other)
+            if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
+                raise UnexpectedResponse(
+                    f"Asked for deployment {deployment_id} of flow version {flow_version_id}, Patchworks answered with "
+                    f"deployment {found.id} of flow version {found.flow_version_id}."
+                )
+            return found
 
     async def create(self, flow_version_id: str, body: Mapping[str, Any]) -> Deployment:
         """Deploy a flow version; `body` may hold virtual_environment_id, priority and deploy_disabled."""
@@ -343,6 +347,16 @@ def translate(error: Exception) -> UpstreamError:
     known = next(cls for cls in type(error).__mro__ if cls in _TRANSPORT_ERRORS)
     kind, what = _TRANSPORT_ERRORS[known]
     return kind(what)
+
+
+@contextlib.contextmanager
+def _a_read() -> Iterator[None]:
+    """Whatever becomes of a read, it has changed nothing."""
+    try:
+        yield
+    except UpstreamError as error:
+        error.may_have_acted = False
+        raise
 
 
 @contextlib.contextmanager

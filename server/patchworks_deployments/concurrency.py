@@ -1,16 +1,43 @@
-"""Many requests at once, but not too many."""
+"""Many requests at once, but not too many, and again later while the API throttles."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
+import stamina
+
+from patchworks_deployments.errors import Throttled
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 AT_ONCE = 8
 """Requests under way for one call: polite to a throttled API, and far below the client's connection limit."""
+
+
+TURNS = 6
+"""How often `patiently` tries, on top of the client's own attempts."""
+
+LONGEST_WAIT = 60.0
+"""Seconds; a longer `Retry-After` is the caller's to wait for."""
+
+
+async def patiently(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """`attempt`, again later while the API throttles: a 429 says that nothing was done. Raises `Throttled`."""
+    async for turn in stamina.retry_context(
+        on=_throttled, attempts=TURNS, timeout=None, wait_initial=2.0, wait_max=30.0
+    ):
+        with turn:
+            return await attempt()
+    raise AssertionError
+
+
+def _throttled(error: Exception) -> bool | float:
+    """Whether to wait, or for how many seconds."""
+    if not isinstance(error, Throttled):
+        return False
+    return error.retry_after is None or (error.retry_after <= LONGEST_WAIT and max(error.retry_after, 0.1))
 
 
 async def each(function: Callable[[Item], Awaitable[Outcome]], items: Iterable[Item]) -> list[Outcome]:

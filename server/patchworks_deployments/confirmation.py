@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,7 @@ from pydantic import BaseModel, Field
 
 from patchworks_deployments import rendering
 from patchworks_deployments.changes import Plan, Risk
+from patchworks_deployments.models import clean_text
 from patchworks_deployments.settings import Settings
 
 CODE_LIFETIME = 600
@@ -77,8 +79,8 @@ class Policy:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Policy":
-        """The policy that the settings name; environments are compared without regard to case."""
-        protected = frozenset(entry.casefold() for entry in settings.protected_environments)
+        """The policy that the settings name; environments are compared as `_folded`."""
+        protected = frozenset(_folded(entry) for entry in settings.protected_environments)
         return cls(settings.confirm, settings.confirm_by, protected)
 
     def must_ask(self, plan: Plan) -> bool:
@@ -88,16 +90,24 @@ class Policy:
     def protected_among(self, plan: Plan) -> list[str]:
         """The protected environments that the plan touches, named for people.
 
-        An environment whose name is not known counts as protected unless all entries are ids: ids are numbers.
+        What is not known of an environment counts as protected: its id if ids are listed, its name if names are.
         """
-        names_matter = any(not entry.isdigit() for entry in self.protected)
         found = {
-            rendering.named(name, identifier)
+            rendering.named(name, identifier) if name or identifier else "an environment that is not known"
             for identifier, name in plan.environments
-            if (identifier or "").casefold() in self.protected
-            or (names_matter if name is None else name.casefold() in self.protected)
+            if self._is_listed(identifier, numbers=True) or self._is_listed(name, numbers=False)
         }
         return sorted(found)
+
+    def _is_listed(self, known_as: str | None, *, numbers: bool) -> bool:
+        if known_as is None:
+            return any(entry.isdigit() is numbers for entry in self.protected)
+        return _folded(known_as) in self.protected
+
+
+def _folded(text: str) -> str:
+    """An environment's id or name as it is compared: cleaned like the API's own, without regard to case."""
+    return unicodedata.normalize("NFKC", clean_text(text) or "").casefold()
 
 
 class Codes:
@@ -143,9 +153,15 @@ def _is_hex(text: str) -> bool:
 
 
 def ask(plan: Plan, protected: Sequence[str]) -> Elicit[Form]:
-    """The question for a human; `protected` environments stand at its top."""
-    warning = f"Protected environment: {', '.join(protected)}\n" if protected else ""
-    return Elicit(warning + plan.question(), TypedId if plan.must_be_typed else Agreement)
+    """The question for a human: `protected` environments at its top, and all that was read at its end.
+
+    In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
+    """
+    lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
+    lines += [plan.question(), f"As read: state {plan.fingerprint}"]
+    if plan.must_be_typed:
+        lines.append(f"To delete it, type its id: {plan.must_be_typed}")
+    return Elicit("\n".join(lines), TypedId if plan.must_be_typed else Agreement)
 
 
 @dataclass(frozen=True, kw_only=True)

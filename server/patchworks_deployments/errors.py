@@ -9,6 +9,7 @@
         ├── Unreachable           the request never left
         ├── NoAnswer              it left; no whole answer came back           (may have acted)
         ├── UnexpectedResponse    an answer came, but not one that can be read (may have acted)
+        ├── Incomplete            a listing of which not everything could be read
         ├── Unavailable           5xx                                          (may have acted)
         ├── Unauthenticated       401, or a login that was refused
         ├── Forbidden             403
@@ -18,7 +19,7 @@
         ├── Throttled             429
         └── Rejected              any other 4xx, above all 422 with its field errors
 
-`may_have_acted` tells whether a write that met this error can have been carried out all the same.
+`may_have_acted` tells whether a write that met this error can have been carried out all the same; a read's never has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from typing import ClassVar
 class DeploymentsError(Exception):
     """A failure in words for a model and a person: `what` happened and what to do `next`."""
 
-    may_have_acted: ClassVar[bool] = False
+    may_have_acted: bool = False
 
     def __init__(self, what: str, *, next_step: str = "") -> None:
         super().__init__(what)
@@ -38,8 +39,11 @@ class DeploymentsError(Exception):
     default_next_step: ClassVar[str] = ""
 
     def __str__(self) -> str:
-        fate = "" if self.may_have_acted else "Nothing was changed."
+        fate = _UNKNOWN_FATE if self.may_have_acted else "Nothing was changed."
         return " ".join(part for part in (self.what, fate, self.next_step) if part)
+
+
+_UNKNOWN_FATE = "Whether anything was changed is not known: read the deployment before you repeat this."
 
 
 class SettingsError(DeploymentsError):
@@ -79,7 +83,7 @@ class NoAnswer(UpstreamError):
     """The request left, and no whole answer came back."""
 
     may_have_acted = True
-    default_next_step = "Try again later; before you repeat a change, read the deployment first."
+    default_next_step = "Try again later."
 
 
 class UnexpectedResponse(UpstreamError):
@@ -89,11 +93,17 @@ class UnexpectedResponse(UpstreamError):
     default_next_step = "Check that PATCHWORKS_BASE_URL points at the Patchworks Core API."
 
 
+class Incomplete(UpstreamError):
+    """A listing of which some could not be read, or that nobody counted, where all of it is needed."""
+
+    default_next_step = "Look with list_deployments and name the deployments that you mean."
+
+
 class Unavailable(UpstreamError):
     """Patchworks answered with a 5xx status."""
 
     may_have_acted = True
-    default_next_step = "Try again later; before you repeat a change, read the deployment first."
+    default_next_step = "Try again later."
 
     def __init__(self, what: str, *, status: int) -> None:
         super().__init__(what)

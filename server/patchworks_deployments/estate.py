@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from patchworks_deployments.client import DeploymentQuery, DeploymentsClient
 from patchworks_deployments.concurrency import each
-from patchworks_deployments.errors import InvalidArgument, UnexpectedResponse
+from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.models import Deployment, DeploymentPage
 
 PER_PAGE = 100
@@ -60,7 +60,7 @@ class Estate:
 async def read_estate(client: DeploymentsClient, selection: Selection, progress: Progress) -> Estate:
     """Every deployment that the selection means, by id.
 
-    Raises `InvalidArgument` when there are too many pages, `UnexpectedResponse` when it cannot be known how many.
+    Raises `InvalidArgument` when there are too many pages, `Incomplete` when it cannot be known how many.
     """
     held: dict[int, list[Deployment]] = {}
     unreadable, totals = 0, set[int | None]()
@@ -84,7 +84,7 @@ async def read_estate(client: DeploymentsClient, selection: Selection, progress:
 def _extent(page: DeploymentPage) -> int:
     """How many pages there are, as far as this one tells."""
     if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= PER_PAGE:
-        raise UnexpectedResponse("Patchworks did not say how many pages there are, so not all can be read.")
+        raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
     if page.pages and page.pages > MOST_PAGES:
         raise InvalidArgument(
             f"That is {page.total or 'more than 50,000'} deployments, more than can be read at once.",

@@ -13,6 +13,7 @@ from patchworks_deployments.arguments import (
     DeploymentId,
     DryRun,
     FlowVersionId,
+    IfState,
     OptionalDeploymentNames,
     OptionalFlag,
     OptionalIdentifier,
@@ -83,11 +84,13 @@ async def plan_switching(
     flow: str | None,
     environment: str | None,
     package: str | None,
+    if_state: str | None,
 ) -> Switch:
     """Read what would be switched."""
     selection = Selection(flow=flow, environment=environment, package=package)
     client = services(ctx).client
-    return await plan_switch(client, selection, deployments or (), enabled=enabled, progress=_no_progress)
+    plan = await plan_switch(client, selection, deployments or (), enabled=enabled, progress=_no_progress)
+    return plan.only_if(if_state)
 
 
 async def set_deployments_enabled(
@@ -104,6 +107,7 @@ async def set_deployments_enabled(
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
+    if_state: IfState = None,
 ) -> Annotated[CallToolResult, SwitchResult]:
     """Enable or disable many deployments (up to 200) under one consent: those named, or all that match the filters.
 
@@ -126,10 +130,12 @@ async def plan_replacement(
     new_flow_version_id: str,
     priority: int | None,
     enabled: bool | None,
+    if_state: str | None,
 ) -> Replacement:
     """Read both sides."""
     client, old = services(ctx).client, (flow_version_id, deployment_id)
-    return await plan_replace(client, old, new_flow_version_id, priority=priority, enabled=enabled)
+    plan = await plan_replace(client, old, new_flow_version_id, priority=priority, enabled=enabled)
+    return plan.only_if(if_state)
 
 
 async def replace_deployment(
@@ -144,6 +150,7 @@ async def replace_deployment(
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
+    if_state: IfState = None,
 ) -> Annotated[CallToolResult, ReplaceResult]:
     """Put another version of the same flow where a deployment is: deletes it, then creates the new one.
 
@@ -154,11 +161,7 @@ async def replace_deployment(
         result = not_replaced(plan, agreed)
     else:
         trail = Trail(services(ctx).audit, REPLACE, reason, who(ctx))
-        result = await carry_out_replacement(services(ctx), plan, agreed, trail)
-        if result.status == "done" or result.restored or result.repair:
-            await tell(ctx, flow_version_id, plan.old, result.restored)
-        if result.after:
-            await tell(ctx, new_flow_version_id, result.after)
+        result = await carry_out_replacement(services(ctx), plan, agreed, trail, partial(tell, ctx))
     return _result(replace_text(plan, result), result)
 
 

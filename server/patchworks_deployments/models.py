@@ -194,6 +194,7 @@ class ReplaceResult(Output):
     verified: Maybe[bool] = None
     gap_milliseconds: Annotated[Maybe[int], Field(description="How long the environment held neither version.")] = None
     confirmed_by: Maybe[ConfirmedBy] = None
+    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
     undo: Maybe[ToolCall] = None
     repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
     confirmation_code: Maybe[str] = None

@@ -11,11 +11,11 @@ from patchworks_deployments import rendering
 from patchworks_deployments.changes import Change, Plan
 from patchworks_deployments.client import DeploymentsClient
 from patchworks_deployments.confirmation import Answer, Consent
-from patchworks_deployments.errors import NotFound, UpstreamError
+from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.links import deployment_link
 from patchworks_deployments.models import ConfirmedBy, Deployment, Status, ToolCall, WriteResult
 from patchworks_deployments.services import Services
-from patchworks_deployments.states import COMPARED, differences, fingerprint, matches
+from patchworks_deployments.states import COMPARED, differences, fingerprint, matches, untold
 
 FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknown"})
 
@@ -107,25 +107,38 @@ async def write(services: Services, change: Change, confirmed_by: ConfirmedBy) -
     with anyio.CancelScope(shield=True):
         answered, trouble = None, None
         try:
-            answered = await change.send()
+            answered = _new(change, await change.send())
         except UpstreamError as error:
             if not error.may_have_acted:
                 raise
             trouble = error
         reading = await _read_back(services.client, change, answered)
-    return _verdict(change, reading, trouble, confirmed_by)
+    return _verdict(change, reading, answered, trouble, confirmed_by)
+
+
+def _new(change: Change, answered: Deployment | None) -> Deployment | None:
+    """The deployment that a create made. Raises `UnexpectedResponse` when it was there before."""
+    if answered and any(known.id == answered.id for known in change.basis):
+        raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
+    return answered
 
 
 async def _read_back(client: DeploymentsClient, change: Change, answered: Deployment | None) -> _Reading:
+    target = change.before or answered
     try:
-        target = change.before or answered
         if target:
-            return _Reading(await client.get(change.flow_version_id, target.id))
-        return _Reading(await _find_created(client, change))
+            found = await client.get(change.flow_version_id, target.id)
+        elif (created := await _find_created(client, change)) is None:
+            return _Reading(None)
+        else:
+            found = created
     except NotFound:
         return _Reading(None)
     except UpstreamError as error:
-        return _Reading(answered, error)
+        return _Reading(None, error)
+    if untold(found, change.wanted):
+        return _Reading(found, UnexpectedResponse(f"It does not tell {', '.join(untold(found, change.wanted))}."))
+    return _Reading(found)
 
 
 async def _find_created(client: DeploymentsClient, change: Change) -> Deployment | None:
@@ -137,11 +150,14 @@ async def _find_created(client: DeploymentsClient, change: Change) -> Deployment
 
 
 def _verdict(
-    change: Change, reading: _Reading, trouble: UpstreamError | None, confirmed_by: ConfirmedBy
+    change: Change,
+    reading: _Reading,
+    answered: Deployment | None,
+    trouble: UpstreamError | None,
+    confirmed_by: ConfirmedBy,
 ) -> WriteResult:
-    after = reading.deployment
     status, message = _judge(change, reading, trouble)
-    done = status == "done"
+    after, done = reading.deployment or answered, status == "done"
     return WriteResult(
         status=status,
         message=message,
@@ -151,7 +167,7 @@ def _verdict(
         confirmed_by=confirmed_by,
         also_changed=_also_changed(change, after) or None,
         lost=list(change.lost) or None if done else None,
-        undo=_undo(change, after) if done else None,
+        undo=_undo(change, reading, after) if done else None,
     )
 
 
@@ -159,7 +175,10 @@ def _judge(change: Change, reading: _Reading, trouble: UpstreamError | None) -> 
     if reading.trouble and trouble:
         return "unknown", f"{trouble.what} {reading.trouble.what} {_how_to_find_out(change)}"
     if reading.trouble:
-        return "done", f"{change.done}: Patchworks accepted it. It could not be read back: {reading.trouble.what}"
+        return (
+            "done",
+            f"{change.done}: Patchworks accepted it. Reading back could not verify it: {reading.trouble.what}",
+        )
     before_that = f"{trouble.what} " if trouble else ""
     if _is_achieved(change, reading.deployment):
         return "done", f"{before_that}{change.done}, and verified by reading back."
@@ -204,15 +223,12 @@ def _also_changed(change: Change, after: Deployment | None) -> list[str]:
     )
 
 
-def _undo(change: Change, after: Deployment | None) -> ToolCall | None:
-    """The call that reverses this, refused by `if_state` once things have moved on."""
-    if change.undo is None and after is not None:
-        ids = {"flow_version_id": change.flow_version_id, "deployment_id": after.id}
-        return ToolCall(tool="delete_deployment", arguments={**ids, "if_state": fingerprint([after])})
-    if change.undo and after is not None:
-        arguments = {**change.undo.arguments, "if_state": fingerprint([after])}
-        return change.undo.model_copy(update={"arguments": arguments})
-    return change.undo
+def _undo(change: Change, reading: _Reading, after: Deployment | None) -> ToolCall | None:
+    """The call that reverses this, refused by `if_state` once things have moved on since they were read."""
+    call = change.undo(after or change.after)
+    if call is None or reading.deployment is None:
+        return call
+    return call.model_copy(update={"arguments": {**call.arguments, "if_state": fingerprint([reading.deployment])}})
 
 
 def tool_result(change: Change, result: WriteResult) -> CallToolResult:

@@ -53,8 +53,8 @@ def state(deployment: Deployment) -> str:
 
 
 def moment(iso_time: str) -> str:
-    """`2026-03-02 09:00 UTC` for an ISO 8601 time."""
-    return f"{iso_time[:10]} {iso_time[11:16]} UTC"
+    """`2026-03-02 09:00 UTC` for an ISO 8601 time, with seconds where there are any."""
+    return f"{iso_time[:10]} {iso_time[11:19].removesuffix(':00')} UTC"
 
 
 def place(deployment: Deployment) -> str:
@@ -72,6 +72,8 @@ def flow_and_iteration(deployment: Deployment) -> str:
 
 def environment(deployment: Deployment) -> str:
     """`environment "UK Live" (10)`."""
+    if _is_unknown(deployment, "virtual_environment_id") and not deployment.virtual_environment_name:
+        return "environment unknown"
     if not deployment.virtual_environment_id and not deployment.virtual_environment_name:
         return "no environment"
     return f"environment {named(deployment.virtual_environment_name, deployment.virtual_environment_id)}"
@@ -79,7 +81,13 @@ def environment(deployment: Deployment) -> str:
 
 def priority(deployment: Deployment) -> str:
     """The queue priority; null means that the flow's own applies."""
+    if _is_unknown(deployment, "priority"):
+        return "unknown"
     return "inherited" if deployment.priority is None else str(deployment.priority)
+
+
+def _is_unknown(deployment: Deployment, field: str) -> bool:
+    return field in (deployment.unreadable or ())
 
 
 def describe(deployment: Deployment) -> str:
@@ -92,7 +100,7 @@ def describe(deployment: Deployment) -> str:
     if deployment.updated_at:
         lines.append(f"last changed {moment(deployment.updated_at)}")
     if deployment.unreadable:
-        lines.append(f"could not be read: {', '.join(deployment.unreadable)}")
+        lines.append(f"not known: {', '.join(deployment.unreadable)}")
     return "\n".join(lines)
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from patchworks_deployments import rendering
+from patchworks_deployments.errors import StateMoved
 from patchworks_deployments.models import Deployment
 
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
@@ -18,9 +19,21 @@ def fingerprint(deployments: Sequence[Deployment]) -> str:
     return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def require(state: str | None, deployments: Sequence[Deployment]) -> None:
+    """Raise `StateMoved` unless `state` is None or still the deployments' fingerprint."""
+    if state and state.strip() != fingerprint(deployments):
+        raise StateMoved("This is no longer in the state that if_state names.")
+
+
 def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
-    """Whether each wanted field has its wanted value."""
-    return all(getattr(deployment, name) == value for name, value in wanted.items())
+    """Whether each wanted field is known to have its wanted value."""
+    return not untold(deployment, wanted) and all(getattr(deployment, name) == value for name, value in wanted.items())
+
+
+def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:
+    """Those of the fields that the API did not tell, or not readably."""
+    unreadable = deployment.unreadable or ()
+    return [name for name in names if name in unreadable or (name == "enabled" and deployment.enabled is None)]
 
 
 def is_same(seen: Deployment, now: Deployment) -> bool:

@@ -5,35 +5,38 @@ Each deployment is switched by the same change, write and verification as a sing
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import stamina
 
 from patchworks_deployments import rendering, states
 from patchworks_deployments.audit import Trail
 from patchworks_deployments.changes import Risk, environments_of, plan_disable, plan_enable
 from patchworks_deployments.client import DeploymentsClient
-from patchworks_deployments.concurrency import each
+from patchworks_deployments.concurrency import each, patiently
 from patchworks_deployments.errors import (
     AuditLogUnwritable,
     Forbidden,
     InvalidArgument,
-    Throttled,
     Unauthenticated,
     UpstreamError,
 )
 from patchworks_deployments.estate import Progress, Selection, read_estate
-from patchworks_deployments.models import ConfirmedBy, Deployment, NotSwitched, Status, SwitchResult, ToolCall
+from patchworks_deployments.models import (
+    ConfirmedBy,
+    Deployment,
+    NotSwitched,
+    Status,
+    SwitchResult,
+    ToolCall,
+    WriteResult,
+)
 from patchworks_deployments.outcome import NotAgreed, write
 from patchworks_deployments.services import Services
 
 TOOL = "set_deployments_enabled"
 MOST_AT_ONCE = 200
 MOST_NAMED = 12
-PATIENCE = 6
-"""How often a throttled deployment is tried, on top of the client's own attempts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +67,17 @@ class Switch:
     @property
     def fingerprint(self) -> str:
         """Changes with any deployment's state and with the choice itself."""
-        return states.fingerprint(sorted(self.targets, key=lambda d: d.id))
+        return states.fingerprint(self.targets)
 
     @property
     def environments(self) -> list[tuple[str | None, str | None]]:
         """Of those that would be switched."""
         return environments_of(self.pending)
+
+    def only_if(self, state: str | None) -> "Switch":
+        """This switch, if `state` is None or still the targets' fingerprint. Raises `StateMoved`."""
+        states.require(state, self.targets)
+        return self
 
     def question(self) -> str:
         """The blast radius: how many, where, which flows, and how many are already there."""
@@ -86,7 +94,6 @@ class Switch:
         ]
         if already:
             lines.append(f"Already {'enabled' if self.enabled else 'disabled'}: {already} more, left alone")
-        lines.append(f"As read: state {self.fingerprint}")
         return "\n".join(lines)
 
 
@@ -127,7 +134,7 @@ async def _selected(client: DeploymentsClient, selection: Selection, progress: P
     estate = await read_estate(client, selection, progress)
     if estate.unreadable:
         raise InvalidArgument(f"{estate.unreadable} deployments cannot be read.", next_step="Name the deployments.")
-    return sorted(estate.deployments, key=lambda d: (len(d.id), d.id))
+    return _in_order(estate.deployments)
 
 
 async def _named(client: DeploymentsClient, named: Sequence[str], progress: Progress) -> list[Deployment]:
@@ -149,7 +156,12 @@ async def _named(client: DeploymentsClient, named: Sequence[str], progress: Prog
         if missing := sorted(bare - by_id.keys()):
             raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
         found += [by_id[name] for name in bare]
-    return sorted({d.id: d for d in found}.values(), key=lambda d: (len(d.id), d.id))
+    return _in_order({d.id: d for d in found}.values())
+
+
+def _in_order(deployments: Iterable[Deployment]) -> list[Deployment]:
+    """By id, so that the same ones have the same fingerprint."""
+    return sorted(deployments, key=lambda d: (len(d.id), d.id))
 
 
 # Carrying out -------------------------------------------------------------------------------------
@@ -183,7 +195,7 @@ class _Run:
     switch: Switch
     agreed: ConfirmedBy
     reporting: Reporting
-    done: list[str] = field(default_factory=list)
+    done: dict[str, Deployment] = field(default_factory=dict)
     changed_by_others: list[str] = field(default_factory=list)
     failed: list[NotSwitched] = field(default_factory=list)
     not_tried: list[NotSwitched] = field(default_factory=list)
@@ -198,39 +210,38 @@ class _Run:
             result = await self._outcome(target)
             ids = {"flow_version_id": target.flow_version_id, "deployment_id": target.id}
             step = "enable" if self.switch.enabled else "disable"
-            self.reporting.trail.record(step, ids, result, time.monotonic() - started)
+            self.reporting.trail.record(step, ids, result.to_json(), time.monotonic() - started)
             self._file(name, result)
             if name in self.done:
                 await self.reporting.tell(target.flow_version_id or "", target)
         self.finished += 1
         await self.reporting.progress(self.finished, len(self.switch.pending))
 
-    async def _outcome(self, target: Deployment) -> dict[str, Any]:
+    async def _outcome(self, target: Deployment) -> WriteResult:
         try:
-            return await _patiently(lambda: self._attempt(target))
+            return await patiently(lambda: self._attempt(target))
         except (UpstreamError, AuditLogUnwritable) as error:
             if isinstance(error, (Unauthenticated, Forbidden, AuditLogUnwritable)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
-            return {"status": "failed", "message": str(error)}
+            return WriteResult(status="failed", message=str(error))
 
-    async def _attempt(self, target: Deployment) -> dict[str, Any]:
+    async def _attempt(self, target: Deployment) -> WriteResult:
         plan = plan_enable if self.switch.enabled else plan_disable
         change = await plan(self.services.client, target.flow_version_id or "", target.id)
         if not change.is_needed:
-            return {"status": "unchanged", "message": "Somebody else has done it."}
+            return WriteResult(status="unchanged", message="Somebody else has done it.")
         if change.before is None or not states.is_same(target, change.before):
-            return {"status": "refused", "message": "It changed since it was agreed to, and was left alone."}
-        return (await write(self.services, change, self.agreed)).to_json()
+            return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
+        return await write(self.services, change, self.agreed)
 
-    def _file(self, name: str, result: dict[str, Any]) -> None:
-        status = result["status"]
-        if status == "done" and result["verified"]:
-            self.done.append(name)
-        elif status == "unchanged":
+    def _file(self, name: str, result: WriteResult) -> None:
+        if result.status == "done" and result.verified and result.after:
+            self.done[name] = result.after
+        elif result.status == "unchanged":
             self.changed_by_others.append(name)
         else:
-            into = self.not_tried if status == "refused" else self.failed
-            into.append(NotSwitched(deployment=name, why=result["message"]))
+            into = self.not_tried if result.status == "refused" else self.failed
+            into.append(NotSwitched(deployment=name, why=result.message))
 
     def result(self) -> SwitchResult:
         enabled = self.switch.enabled
@@ -241,7 +252,6 @@ class _Run:
             f"{len(self.done)} {'enabled' if enabled else 'disabled'} and verified, {len(unchanged)} were so already, "
             f"{len(self.failed)} failed, {len(self.not_tried)} not tried."
         )
-        undo = ToolCall(tool=TOOL, arguments={"enabled": not enabled, "deployments": sorted(self.done)})
         return SwitchResult(
             status=status,
             message=message + (" The same call again finishes the rest." if incomplete else ""),
@@ -250,20 +260,13 @@ class _Run:
             failed=self.failed or None,
             not_tried=self.not_tried or None,
             confirmed_by=self.agreed,
-            undo=undo if self.done else None,
+            undo=self._undo() if self.done else None,
         )
 
-
-async def _patiently(attempt: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """Again, later, while the API throttles: a 429 says that nothing was done."""
-
-    def wait(error: Exception) -> bool | float:
-        return isinstance(error, Throttled) and (error.retry_after or True)
-
-    async for turn in stamina.retry_context(on=wait, attempts=PATIENCE, timeout=None, wait_initial=2.0, wait_max=30.0):
-        with turn:
-            return await attempt()
-    raise AssertionError
+    def _undo(self) -> ToolCall:
+        state = states.fingerprint(_in_order(self.done.values()))
+        arguments = {"enabled": not self.switch.enabled, "deployments": sorted(self.done), "if_state": state}
+        return ToolCall(tool=TOOL, arguments=arguments)
 
 
 def not_switched(switch: Switch, reason: NotAgreed) -> SwitchResult:

@@ -1,5 +1,6 @@
 """What several tests need: a client on a server on a sandbox, and a person who answers its questions."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ def yes(question: ElicitRequestFormParams) -> ElicitResult:
     """Agree: tick the box, or type the id that the question names."""
     if "agree" in question.requested_schema["properties"]:
         return ElicitResult(action="accept", content={"agree": True})
-    typed = question.message.rpartition(": ")[2]
+    typed = question.message.rpartition("type its id: ")[2]
     return ElicitResult(action="accept", content={"deployment_id": typed})
 
 
@@ -90,3 +91,21 @@ def data(result: CallToolResult) -> dict[str, Any]:
     content: dict[str, Any] | None = result.structured_content
     assert content is not None, text(result)
     return content
+
+
+@dataclass
+class Tampering(httpx2.AsyncBaseTransport):
+    """The sandbox, with something happening `before` a request (which may answer it) or to the answer `after` it."""
+
+    sandbox: Sandbox
+    before: Callable[[httpx2.Request], httpx2.Response | None] | None = None
+    after: Callable[[httpx2.Request, Any], Any] | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.before and (instead := self.before(request)):
+            return instead
+        answer = await httpx2.ASGITransport(app=self.sandbox.app).handle_async_request(request)
+        if self.after is None:
+            return answer
+        content = await answer.aread()
+        return httpx2.Response(answer.status_code, json=self.after(request, json.loads(content) if content else None))

@@ -1,5 +1,6 @@
 """Putting another version of a flow into an environment."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from support import ERAS, Era, Person, connected, data, no, text, yes
+from support import ERAS, Era, Person, Tampering, connected, data, no, text, yes
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.estate import Deployment
@@ -159,6 +160,8 @@ class FailingSteps(httpx2.AsyncBaseTransport):
         fault = self._script.pop(0) if self._script else None
         if fault == "500":
             return httpx2.Response(500, json={"message": "Whoops"})
+        if fault == "429":
+            return httpx2.Response(429, headers={"Retry-After": "40"})
         if fault == "422":
             return httpx2.Response(422, json={"message": "No.", "errors": {"flow_version_id": ["is not deployable"]}})
         answer = await self._inner.handle_async_request(request)
@@ -178,7 +181,7 @@ async def test_a_delete_that_fails_leaves_everything_as_it_was(era: Era) -> None
     async with connected(transport=FailingSteps(sandbox, "500"), person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, arguments)
     assert data(result)["status"] == "failed"
-    assert "could not be deleted" in text(result)
+    assert "The old deployment was not deleted." in text(result)
     assert _at(sandbox, old) == [old]
 
 
@@ -246,6 +249,216 @@ async def test_a_create_whose_fate_is_unknown_is_not_papered_over(era: Era) -> N
     assert data(result)["repair"]["tool"] == "create_deployment"
     assert "is deleted" in text(result)
     assert len(sandbox.writes) == 2
+
+
+@both_eras
+async def test_a_delete_whose_fate_is_unknown_leaves_the_repair(era: Era) -> None:
+    """Nothing is created, and the result says how to find out and what to call if the old one is gone."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    transport = FailingSteps(sandbox, "lost for good")
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+        assert data(result)["status"] == "unknown"
+        assert "find out with get_deployment" in text(result)
+        assert _at(sandbox, old) == []
+        transport.reads_fail = False
+        repair = data(result)["repair"]
+        await client.call_tool(repair["tool"], repair["arguments"])
+    assert [d.flow_version_id for d in _at(sandbox, old)] == [old.flow_version_id]
+
+
+@both_eras
+async def test_throttling_after_the_delete_is_waited_out(era: Era) -> None:
+    """A 429 for the create, even one that outlasts the client's own tries, does not leave the environment empty."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    throttled = FailingSteps(sandbox, None, "429", "429")
+    async with connected(transport=throttled, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "done", text(result)
+    assert [str(d.flow_version_id) for d in _at(sandbox, old)] == [arguments["new_flow_version_id"]]
+
+
+@both_eras
+async def test_a_new_version_that_vanished_meanwhile_costs_nothing(era: Era) -> None:
+    """What was checked before the question is checked again after it."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    answers = iter([yes, no])
+    person = Person(lambda question: next(answers)(question))  # noqa: PLW0108 - the next one, each time
+    version = int(arguments["new_flow_version_id"])
+    person.meanwhile = lambda: sandbox.estate.flow_versions.pop(version)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert result.is_error
+    assert "Nothing was changed" in text(result)
+    assert sandbox.writes == []
+    assert old.id in sandbox.estate.deployments
+
+
+@both_eras
+@pytest.mark.parametrize("consent", ["human", "code"])
+async def test_an_old_deployment_that_moves_during_the_trial_is_left_alone(era: Era, consent: str) -> None:
+    """Consent to a place is no consent to another, protected one, where it is when its turn comes."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox, seen_elsewhere=False)
+
+    def move(request: httpx2.Request) -> None:
+        if request.method == "POST":
+            old.virtual_environment_id = 11
+
+    transport = Tampering(sandbox, before=move)
+    person = Person(yes) if consent == "human" else None
+    async with connected(transport=transport, person=person, era=era, protected_environments="EU Production") as client:
+        result = await client.call_tool(TOOL, arguments)
+        if consent == "code":
+            code = data(result)["confirmation_code"]
+            result = await client.call_tool(TOOL, {**arguments, "confirmation_code": code})
+    assert data(result)["status"] == "refused"
+    assert old.id in sandbox.estate.deployments
+    assert not any(str(old.id) in write.path for write in sandbox.writes)
+
+
+def _stranger(sandbox: Sandbox, old: Deployment, version: int) -> Deployment:
+    """Somebody else's disabled deployment of the version, without environment."""
+    row = dataclasses.replace(
+        old, id=777, flow_version_id=version, virtual_environment_id=None, enabled_at=None, enabled_by=None
+    )
+    sandbox.estate.deployments[row.id] = row
+    return row
+
+
+@both_eras
+@pytest.mark.parametrize("how", ["answer lost", "answered with an old one"])
+async def test_the_trial_s_clearing_away_touches_only_what_it_made(era: Era, how: str) -> None:
+    """A deployment of somebody else that could be taken for the trial is neither deleted nor built upon."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox, seen_elsewhere=False)
+    version = int(arguments["new_flow_version_id"])
+    if how == "answered with an old one":
+        _stranger(sandbox, old, version)
+
+    def meddle(request: httpx2.Request) -> httpx2.Response | None:
+        if request.method != "POST":
+            return None
+        if how == "answered with an old one":
+            return httpx2.Response(200, json={"data": {"id": 777, "flow_version_id": version}})
+        _stranger(sandbox, old, version)
+        raise httpx2.ReadTimeout("lost", request=request)
+
+    def tell_no_flow(request: httpx2.Request, answer: Any) -> Any:
+        if isinstance(answer, dict) and f"/{version}/" in request.url.path:
+            for record in answer["data"] if isinstance(answer.get("data"), list) else []:
+                for field in ("flow_id", "flow_name", "flow_version"):
+                    record.pop(field, None)
+        return answer
+
+    async with connected(transport=Tampering(sandbox, meddle, tell_no_flow), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "failed"
+    assert {777, old.id} <= sandbox.estate.deployments.keys()
+    assert not any(write.method == "DELETE" for write in sandbox.writes)
+
+
+@both_eras
+@pytest.mark.parametrize("fault", ["stays", "runs"])
+async def test_a_trial_that_is_left_over_is_named(era: Era, fault: str) -> None:
+    """When it cannot be deleted the result gives the call that does; one that the API enabled is cleared away too."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox, seen_elsewhere=False)
+    present = len(sandbox.estate.deployments)
+
+    def meddle(request: httpx2.Request) -> httpx2.Response | None:
+        if fault == "stays" and request.method == "DELETE":
+            return httpx2.Response(403, json={"message": "No."})
+        return None
+
+    def enable(request: httpx2.Request, answer: Any) -> Any:
+        if fault == "runs" and request.method == "POST":
+            sandbox.estate.deployments[int(answer["data"]["id"])].enabled_at = old.enabled_at
+        return answer
+
+    async with connected(transport=Tampering(sandbox, meddle, enable), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+        if fault == "stays":
+            left = data(result)["repair"]["arguments"]["deployment_id"]
+            assert data(result)["status"] == "failed"
+            assert f"The trial deployment {left} is left over" in text(result)
+            assert int(left) in sandbox.estate.deployments
+            assert old.id in sandbox.estate.deployments
+        else:
+            assert data(result)["status"] == "done"
+            assert len(sandbox.estate.deployments) == present
+
+
+@both_eras
+async def test_flows_that_the_api_does_not_tell_are_not_taken_for_the_same(era: Era) -> None:
+    """Where neither side's flow is known, nothing is deleted."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox, seen_elsewhere=False)
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, list):
+            return [strip(item) for item in value]
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if k not in {"flow_id", "flow_name", "flow"}}
+        return value
+
+    transport = Tampering(sandbox, after=lambda _, answer: strip(answer))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert result.is_error
+    assert old.id in sandbox.estate.deployments
+
+
+@both_eras
+@pytest.mark.parametrize("how", ["created otherwise", "somebody else's"])
+async def test_what_is_there_already_is_not_doubled_by_restoring(era: Era, how: str) -> None:
+    """If the new version is there, but not as wanted or not from this call, that is said and nothing is restored."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    version, place = int(arguments["new_flow_version_id"]), old.virtual_environment_id
+
+    def meddle(request: httpx2.Request, answer: Any) -> Any:
+        if how == "created otherwise" and request.method == "POST":
+            sandbox.estate.deployments[int(answer["data"]["id"])].priority = 77
+        if how == "somebody else's" and request.method == "DELETE":
+            _stranger(sandbox, old, version).virtual_environment_id = place
+        return answer
+
+    async with connected(transport=Tampering(sandbox, after=meddle), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    (there,) = _at(sandbox, old)
+    assert data(result)["status"] == "partial"
+    assert data(result)["after"]["id"] == str(there.id)
+    assert f"There now: deployment {there.id} of flow version {version}" in text(result)
+    assert [write.method for write in sandbox.writes].count("POST") == (1 if how == "created otherwise" else 0)
+
+
+async def test_what_does_not_come_back_is_named_beforehand_and_afterwards() -> None:
+    """Package, id and times are lost, and with a given priority the inheriting of it."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    old.priority = None
+    person = Person(yes)
+    async with connected(sandbox, person=person) as client:
+        result = data(await client.call_tool(TOOL, {**arguments, "priority": 9}))
+    assert f"package_id {old.package_id}" in person.asked[0]
+    assert {f"id {old.id}", f"package_id {old.package_id}", "inherited queue priority"} <= set(result["lost"])
+
+
+async def test_an_undo_is_refused_once_the_new_deployment_changed() -> None:
+    """The undo names the state that it takes back."""
+    sandbox = Sandbox()
+    old, arguments = _setting(sandbox)
+    async with connected(sandbox, person=Person(yes)) as client:
+        undo = data(await client.call_tool(TOOL, arguments))["undo"]
+        _at(sandbox, old)[0].priority = 66
+        late = await client.call_tool(undo["tool"], undo["arguments"])
+    assert late.is_error
+    assert "no longer in the state" in text(late)
+    assert [str(d.flow_version_id) for d in _at(sandbox, old)] == [arguments["new_flow_version_id"]]
 
 
 async def test_every_step_stands_in_the_audit_log(tmp_path: Path) -> None:

@@ -240,3 +240,17 @@ async def test_switching_reports_progress_per_deployment() -> None:
         arguments = {"enabled": False, "environment": "UK Live"}
         await client.call_tool(TOOL, arguments, progress_callback=on_progress)
     assert heard == [(n, count) for n in range(1, count + 1)]
+
+
+async def test_an_undo_is_refused_once_one_of_them_changed() -> None:
+    """The undo of many names the state of all that it takes back."""
+    sandbox = Sandbox()
+    arguments = {"enabled": False, "environment": "DE Sandbox"}
+    async with connected(sandbox, person=Person(yes)) as client:
+        done = data(await client.call_tool(TOOL, arguments))
+        some = sandbox.estate.deployments[int(done["done"][0].partition("/")[2])]
+        some.priority = 66
+        late = await client.call_tool(done["undo"]["tool"], done["undo"]["arguments"])
+        assert late.is_error
+        assert "no longer in the state" in text(late)
+        assert some.enabled_at is None

@@ -31,6 +31,7 @@ RISKS = {
     "delete_deployment": Risk.DESTRUCTIVE,
     "disable_deployment": Risk.DESTRUCTIVE,
     "replace_deployment": Risk.DESTRUCTIVE,
+    "set_deployments_enabled": Risk.DESTRUCTIVE,  # when it disables
 }
 
 

@@ -180,8 +180,8 @@ def overview_tools() -> list[StrictTool]:
 
 def estate_write_tools() -> list[WriteTool]:
     """The tools that a read-only server leaves out."""
-    switch = write_hints(destructive=True, idempotent=True)
-    replace = write_hints(destructive=True, idempotent=False)
+    switch = write_hints(SWITCH, idempotent=True)
+    replace = write_hints(REPLACE, idempotent=False)
     return [
         WriteTool.create(set_deployments_enabled, "Enable or disable many deployments", switch),
         WriteTool.create(replace_deployment, "Replace a flow version", replace),

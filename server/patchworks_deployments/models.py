@@ -231,16 +231,19 @@ def read_page(answer: object, *, page: int) -> DeploymentPage:
         deployments=readable,
         page=number,
         per_page=_count(paging.get("per_page")),
-        pages=_count(paging.get("last_page")) or (number + 1 if _names_a_next_page(answer) else None),
+        pages=_count(paging.get("last_page")) or _pages_by_links(answer, number),
         total=_count(paging.get("total")),
         unreadable=len(records) - len(readable) or None,
     )
 
 
-def _names_a_next_page(answer: Mapping[str, Any]) -> bool:
-    """Laravel's links stand in `links`, or in its plainer paginators at the top."""
+def _pages_by_links(answer: Mapping[str, Any], number: int) -> int | None:
+    """How many pages there are at least. Laravel links the next one in `links`, or at the top; null ends it."""
     links = answer.get("links")
-    return bool((links.get("next") if isinstance(links, dict) else None) or answer.get("next_page_url"))
+    for place, name in ((links, "next"), (answer, "next_page_url")):
+        if isinstance(place, dict) and name in place:
+            return number + 1 if place[name] else number
+    return None
 
 
 def _read_record(record: object, *, with_other: bool = False) -> Deployment | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from patchworks_deployments import rendering, states
 from patchworks_deployments.audit import Trail
-from patchworks_deployments.changes import Risk, environments_of, plan_disable, plan_enable
+from patchworks_deployments.changes import RISKS, Risk, environments_of, plan_disable, plan_enable
 from patchworks_deployments.client import DeploymentsClient
 from patchworks_deployments.concurrency import each, patiently
 from patchworks_deployments.errors import (
@@ -57,7 +57,7 @@ class Switch:
     @property
     def risk(self) -> Risk:
         """Only disabling stops work that is running."""
-        return Risk.ADDITIVE if self.enabled else Risk.DESTRUCTIVE
+        return Risk.ADDITIVE if self.enabled else RISKS[TOOL]
 
     @property
     def is_needed(self) -> bool:

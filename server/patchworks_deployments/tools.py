@@ -14,6 +14,7 @@ from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments import audit
+from patchworks_deployments.changes import RISKS, Risk
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.models import clean_text
 from patchworks_deployments.services import WRITE_SCOPE, Services, may_write, services, who
@@ -95,10 +96,13 @@ class WriteTool(StrictTool):
             logger.error("%s %s: %s", self.name, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
 
 
-def write_hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
-    """The hints of a tool that changes something."""
+def write_hints(tool: str, *, idempotent: bool) -> ToolAnnotations:
+    """The hints of a tool that changes something; whether it is destructive its risk says."""
     return ToolAnnotations(
-        read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=True
+        read_only_hint=False,
+        destructive_hint=RISKS[tool] is Risk.DESTRUCTIVE,
+        idempotent_hint=idempotent,
+        open_world_hint=True,
     )
 
 

@@ -184,14 +184,18 @@ async def disable_deployment(
 
 
 WRITE_TOOLS = (
-    (create_deployment, "Deploy a flow version", write_hints(destructive=False, idempotent=False)),
-    (update_deployment, "Update a deployment", write_hints(destructive=True, idempotent=True)),
-    (delete_deployment, "Delete a deployment", write_hints(destructive=True, idempotent=False)),
-    (enable_deployment, "Enable a deployment", write_hints(destructive=False, idempotent=True)),
-    (disable_deployment, "Disable a deployment", write_hints(destructive=True, idempotent=True)),
+    (create_deployment, "Deploy a flow version", False),
+    (update_deployment, "Update a deployment", True),
+    (delete_deployment, "Delete a deployment", False),
+    (enable_deployment, "Enable a deployment", True),
+    (disable_deployment, "Disable a deployment", True),
 )
+"""Each with its title, and whether calling it twice is the same as once."""
 
 
 def write_tools() -> list[WriteTool]:
     """The tools that a read-only server leaves out."""
-    return [WriteTool.create(function, title, hints) for function, title, hints in WRITE_TOOLS]
+    return [
+        WriteTool.create(function, title, write_hints(function.__name__, idempotent=idempotent))
+        for function, title, idempotent in WRITE_TOOLS
+    ]

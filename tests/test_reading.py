@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchworks_deployments.errors import UnexpectedResponse
-from patchworks_deployments.models import NAME_LIMIT, Deployment, clean_text, read_deployment, read_page, read_time
+from patchworks_deployments.models import Deployment, read_deployment, read_page, read_time
+from patchworks_deployments.texts import NAME_LIMIT, clean_text
 
 FLAT = {
     "id": 7,

@@ -31,8 +31,9 @@ from patchworks_deployments.errors import (
     Unreachable,
     UpstreamError,
 )
-from patchworks_deployments.models import Deployment, DeploymentPage, clean_text, read_deployment, read_page
+from patchworks_deployments.models import Deployment, DeploymentPage, read_deployment, read_page
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.texts import clean_text
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 """Bytes; Patchworks itself takes no more than 8 MB either way, and a page of 100 is far below 1 MB."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from mcp.server.context import ServerRequestContext
 from mcp_types import CompleteRequestParams, CompleteResult, Completion
 
-from patchworks_deployments import rendering
 from patchworks_deployments.client import DeploymentQuery
 from patchworks_deployments.models import Deployment
 from patchworks_deployments.services import Services
+from patchworks_deployments.texts import inert
 from patchworks_deployments.uris import leading_id
 
 MOST_VALUES = 100
@@ -64,7 +64,7 @@ async def complete(ctx: ServerRequestContext[Services], params: CompleteRequestP
     for deployment in page.deployments:
         identifier, name = candidate(deployment)
         if identifier and _is_chosen(deployment, chosen) and _fits(identifier, name, typed):
-            found.setdefault(identifier, f"{identifier} {rendering.inert(name)}".strip())
+            found.setdefault(identifier, f"{identifier} {inert(name)}".strip())
     values = list(found.values())[:MOST_VALUES]
     has_more = len(found) > MOST_VALUES or (page.pages or 1) > 1
     return CompleteResult(completion=Completion(values=values, total=None, has_more=has_more))

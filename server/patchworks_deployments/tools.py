@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from patchworks_deployments import audit
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
-from patchworks_deployments.models import clean_text
 from patchworks_deployments.services import WRITE_SCOPE, Services, may_write, services, who
+from patchworks_deployments.texts import clean_text
 
 logger = logging.getLogger(__name__)
 

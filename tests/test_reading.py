@@ -1,6 +1,7 @@
 """Reading whatever Patchworks sends: nothing odd costs the rest, and no secret comes through."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.models import Deployment, read_deployment, read_page, read_time
-from patchworks_deployments.texts import NAME_LIMIT, clean_text
+from patchworks_deployments.texts import NAME_LIMIT, clean_text, inert
 
 FLAT = {
     "id": 7,
@@ -128,6 +129,20 @@ def test_a_time_is_iso_8601_in_utc_or_none(value: object) -> None:
     """Whatever came, what is passed on reads back as itself."""
     time = read_time(value)
     assert time is None or (time.endswith("Z") and read_time(time) == time)
+
+
+def test_long_text_is_not_remembered() -> None:
+    """Names and times of a megabyte, from an answer or a prompt's argument, leave next to nothing in memory."""
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            long = f"{number}{'x' * 1_000_000}"
+            assert inert(long)
+            assert read_time(long) is None
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000
 
 
 SECRET = "s3cr3t-value"

@@ -19,6 +19,9 @@ from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.masking import masked
 from patchworks_deployments.texts import REMEMBERED, clean_text
 
+LONGEST_TIME = 64
+"""Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed is remembered."""
+
 T = TypeVar("T")
 
 
@@ -331,7 +334,7 @@ def read_time(value: object) -> str | None:
     """An ISO 8601 time in UTC, to the second; the API also sends `{"date": ...}` objects."""
     if isinstance(value, dict):
         value = value.get("date")
-    return _parse_time(value) if isinstance(value, str) else None
+    return _parse_time(value) if isinstance(value, str) and len(value) <= LONGEST_TIME else None
 
 
 @lru_cache(REMEMBERED)

@@ -9,7 +9,6 @@ NAME_LIMIT = 120
 REMEMBERED = 4096
 """How many cleaned names and parsed times are kept: the same ones come again with every page."""
 
-
 _INVISIBLE = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
 
 
@@ -43,7 +42,6 @@ _MARKUP = str.maketrans(
 )
 
 
-@lru_cache(REMEMBERED)
-def inert(text: str) -> str:
-    """A name on one line without markup, bounded in length."""
-    return (clean_text(text) or "").translate(_MARKUP).replace("://", ":∕∕")
+def inert(text: str, limit: int = NAME_LIMIT) -> str:
+    """Text from elsewhere as data: without any character that could end a cell, start a line, or be read as markup."""
+    return (clean_text(text, limit) or "").translate(_MARKUP).replace("://", ":∕∕")

@@ -235,6 +235,15 @@ async def test_the_api_s_own_words_never_show_the_key() -> None:
     assert "[secret] may not do this" in str(caught.value)
 
 
+@pytest.mark.parametrize("charset", ["undefined", "hex", "no-such"])
+async def test_no_charset_keeps_an_error_from_being_read(charset: str) -> None:
+    """JSON is UTF-8, whatever encoding the answer claims, and bytes that are not are replaced."""
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    script = Script(httpx2.Response(500, content='{"message": "Cassé'.encode() + b'\xff"}', headers=headers))
+    with pytest.raises(errors.Unavailable, match="Cassé\ufffd"):
+        await run(script, WRITES["disable"])
+
+
 async def test_a_redirect_is_not_followed_anywhere() -> None:
     """No request, and so no credential, goes to the other host."""
     script = Script(httpx2.Response(307, headers={"Location": "https://elsewhere.example/steal"}))

@@ -208,7 +208,7 @@ class DeploymentsClient:
 
     def _said(self, response: httpx2.Response) -> dict[str, Any]:
         """The error's JSON object, if it is one, with this client's own secrets taken out."""
-        text = response.text
+        text = response.content.decode(errors="replace")
         for secret in self._auth.secrets():
             text = text.replace(secret, "[secret]") if secret else text
         try:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchworks_deployments import errors
+from patchworks_deployments.auth import acting_for_caller
 from patchworks_deployments.client import (
     ATTEMPTS,
     LARGEST_ANSWER,
@@ -226,13 +227,27 @@ async def test_field_errors_are_passed_on_bounded_and_clean() -> None:
     assert len(str(caught.value)) < 1_500
 
 
-async def test_the_api_s_own_words_never_show_the_key() -> None:
-    """An error that echoes the credentials is redacted."""
-    script = Script(httpx2.Response(403, json={"message": f"{KEY} may not do this"}))
-    with pytest.raises(errors.Forbidden) as caught:
-        await run(script, WRITES["delete"])
-    assert KEY not in str(caught.value)
-    assert "[secret] may not do this" in str(caught.value)
+TOKEN = 'to/ken+"1=='
+OWN_SECRETS = [
+    ({"api_key": TOKEN}, None),
+    ({"bearer_token": TOKEN}, None),
+    ({"credentials": "caller", "http": "8000"}, TOKEN),
+    ({"credentials": "caller", "http": "8000"}, f"Bearer {TOKEN}"),
+]
+
+
+@pytest.mark.parametrize(("settings", "callers_key"), OWN_SECRETS)
+async def test_the_api_s_own_words_never_show_the_key(settings: dict[str, Any], callers_key: str | None) -> None:
+    """An error that echoes the credentials is redacted, without their scheme and however JSON escapes them too."""
+    said = {"message": f"{TOKEN} is revoked", "errors": {TOKEN: [f"not {TOKEN}"]}}
+    body = json.dumps(said).replace("/", "\\/").encode()
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(422, content=body))
+    with acting_for_caller(callers_key):
+        async with open_client(load_settings({}, **settings), transport) as client:
+            with pytest.raises(errors.Rejected) as caught:
+                await client.delete("1", "2")
+    assert "ken" not in str(caught.value)
+    assert str(caught.value).count("(secret)") == 3
 
 
 @pytest.mark.parametrize("charset", ["undefined", "hex", "no-such"])

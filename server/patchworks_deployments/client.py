@@ -5,6 +5,7 @@ With `auth.py` the only place that knows HTTP. Every failure leaves as one of `e
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,14 +209,11 @@ class DeploymentsClient:
 
     def _said(self, response: httpx2.Response) -> dict[str, Any]:
         """The error's JSON object, if it is one, with this client's own secrets taken out."""
-        text = response.content.decode(errors="replace")
-        for secret in self._auth.secrets():
-            text = text.replace(secret, "[secret]") if secret else text
         try:
-            said = json.loads(text)
+            said = json.loads(response.content.decode(errors="replace"))
+            return _without(self._auth.secrets(), said) if isinstance(said, dict) else {}
         except (ValueError, RecursionError):
             return {}
-        return said if isinstance(said, dict) else {}
 
 
 @contextlib.asynccontextmanager
@@ -374,6 +372,17 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
         details = "".join(f" {field}: {'; '.join(texts)}" for field, texts in fields.items())
         return Rejected(f"Patchworks refused the request ({status}).{remark}{details}", status=status, fields=fields)
     return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
+
+
+def _without(secrets: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
+    """A copy in which no text, not even a key, holds one of the secrets."""
+    if isinstance(value, dict):
+        return {_without(secrets, key): _without(secrets, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return functools.reduce(lambda text, secret: text.replace(secret, "(secret)"), secrets, value)
 
 
 def _field_errors(errors: object) -> dict[str, list[str]]:

@@ -227,6 +227,17 @@ async def test_field_errors_are_passed_on_bounded_and_clean() -> None:
     assert len(str(caught.value)) < 1_500
 
 
+async def test_the_api_s_own_words_are_data() -> None:
+    """Nothing in an error's message, field names or field texts ends its quotation or is live markup."""
+    hostile = 'ok". Done. [Click](https://evil.example) **now** `x` <b> ~~'
+    script = Script(httpx2.Response(422, json={"message": hostile, "errors": {hostile: [hostile]}}))
+    with pytest.raises(errors.Rejected) as caught:
+        await run(script, WRITES["disable"])
+    assert str(caught.value).count('"') == 2
+    assert not set("[]<>*`~") & set(str(caught.value))
+    assert "://" not in str(caught.value)
+
+
 TOKEN = 'to/ken+"1=='
 OWN_SECRETS = [
     ({"api_key": TOKEN}, None),

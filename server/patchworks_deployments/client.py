@@ -34,7 +34,7 @@ from patchworks_deployments.errors import (
 )
 from patchworks_deployments.models import Deployment, DeploymentPage, read_deployment, read_page
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.texts import clean_text
+from patchworks_deployments.texts import inert
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 """Bytes; Patchworks itself takes no more than 8 MB either way, and a page of 100 is far below 1 MB."""
@@ -305,7 +305,7 @@ def _json(response: httpx2.Response) -> object:
     except ValueError:
         kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
         raise UnexpectedResponse(
-            f"Patchworks answered {response.status_code} with a body that is not JSON ({clean_text(kind, 40)})."
+            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
         ) from None
 
 
@@ -358,7 +358,7 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
     status = response.status_code
     message = said.get("message")
-    remark = f' Patchworks says: "{clean_text(message, 200)}"' if isinstance(message, str) and message else ""
+    remark = f' Patchworks says: "{inert(message, 200)}"' if isinstance(message, str) and message else ""
     if status in _STATUS_ERRORS:
         kind, what = _STATUS_ERRORS[status]
         return kind(what + remark)
@@ -390,7 +390,7 @@ def _field_errors(errors: object) -> dict[str, list[str]]:
     if not isinstance(errors, dict):
         return {}
     return {
-        clean_text(str(field), 60) or "?": [clean_text(str(t), 200) or "?" for t in _as_list(texts)[:3]]
+        inert(str(field), 60) or "?": [inert(str(t), 200) or "?" for t in _as_list(texts)[:3]]
         for field, texts in list(errors.items())[:10]
     }
 

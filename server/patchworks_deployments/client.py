@@ -9,6 +9,7 @@ import functools
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
 
@@ -220,13 +221,17 @@ class DeploymentsClient:
 async def open_client(
     settings: Settings, transport: httpx2.AsyncBaseTransport | None = None
 ) -> AsyncIterator[DeploymentsClient]:
-    """The process's one client; `transport` replaces the network (the sandbox, tests)."""
+    """The process's one client; `transport` replaces the network (the sandbox, tests).
+
+    It keeps no cookies: a session that Patchworks opens for one caller must not go out with another's request.
+    """
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     auth = build_auth(settings)
     async with httpx2.AsyncClient(
         base_url=settings.base_url,
         transport=BoundedTransport(transport or httpx2.AsyncHTTPTransport(limits=limits)),
         headers={"Accept": "application/json", "Content-Type": "application/json"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         timeout=httpx2.Timeout(settings.timeout, connect=min(5.0, settings.timeout)),
         follow_redirects=False,
         trust_env=False,

@@ -1,7 +1,10 @@
 """The eight operations on the wire, retries, and the one table from exceptions and statuses to our errors."""
 
+import gzip
 import inspect
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -292,6 +295,42 @@ async def test_an_endless_body_stops_being_read() -> None:
     with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
         await run(script, WRITES["enable"])
     assert sent <= LARGEST_ANSWER + 2**21
+
+
+async def _in_one_piece(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def test_an_answer_is_bounded_as_decompressed() -> None:
+    """Kilobytes that unpack to hundreds of megabytes are refused, and never held in memory."""
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(256)) + packer.flush()
+    script = Script(lambda _: httpx2.Response(200, content=_in_one_piece(bomb), headers={"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
+            await run(script, READS["list"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * LARGEST_ANSWER
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_a_compressed_answer_is_read(encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    """What a server compresses reads like any other answer."""
+    body = pack(json.dumps(RECORD).encode())
+    headers = {"Content-Encoding": encoding, "Content-Length": str(len(body))}
+    script = Script(lambda _: httpx2.Response(200, content=_in_one_piece(body), headers=headers))
+    assert (await run(script, READS["get"])).id == "2"
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_an_error_of_ours() -> None:
+    """A broken encoding is reported as an answer that cannot be read."""
+    headers = {"Content-Encoding": "gzip"}
+    script = Script(lambda _: httpx2.Response(200, content=_in_one_piece(b"no gzip"), headers=headers))
+    with pytest.raises(UnexpectedResponse, match="decompressed"):
+        await run(script, READS["list"])
 
 
 @pytest.mark.parametrize(

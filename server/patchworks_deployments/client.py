@@ -267,30 +267,36 @@ def _encode(character: str) -> str:
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Stops reading an answer at `LARGEST_ANSWER` bytes, the login's answer too."""
+    """Stops reading an answer at `LARGEST_ANSWER` bytes, counted when decompressed; the login's answer too."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Pass the request on and wrap the answer's body."""
+        """Pass the request on; the answer comes back decompressed."""
         response = await self._inner.handle_async_request(request)
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _BoundedStream(response.stream)
-        return response
+        response.request = request
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_ENCODING]
+        return httpx2.Response(
+            response.status_code, headers=headers, stream=_BoundedStream(response), extensions=response.extensions
+        )
 
     async def aclose(self) -> None:
         """Close the wrapped transport."""
         await self._inner.aclose()
 
 
+_OF_THE_ENCODING = {"content-encoding", "content-length"}
+
+
 class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in self._inner:
+        # The HTTP client decompresses at most a mebibyte at a time.
+        async for chunk in self._response.aiter_bytes():
             size += len(chunk)
             if size > LARGEST_ANSWER:
                 raise UnexpectedResponse(
@@ -299,7 +305,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        await self._response.aclose()
 
 
 def _json(response: httpx2.Response) -> object:

@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind, get_tracer
 from pydantic_core import from_json
 
 from patchworks_deployments.auth import Auth, build_auth
+from patchworks_deployments.concurrency import each
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,
@@ -122,15 +123,26 @@ class DeploymentsClient:
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `UnexpectedResponse` when some cannot be read."""
-        found: list[Deployment] = []
-        for number in range(1, MOST_PAGES + 1):
-            page = await self.list_for_flow_version(flow_version_id, page=number)
-            found += page.deployments
-            if page.unreadable:
-                raise UnexpectedResponse(f"{page.unreadable} deployments of this flow version cannot be read.")
-            if number >= (page.pages or 1):
-                return found
-        raise UnexpectedResponse(f"This flow version has more than {MOST_PAGES} pages of deployments.")
+        pages = await self.every_page_of(flow_version_id)
+        if unreadable := sum(page.unreadable or 0 for page in pages):
+            raise UnexpectedResponse(f"{unreadable} deployments of this flow version cannot be read.")
+        return [deployment for page in pages for deployment in page.deployments]
+
+    async def every_page_of(self, flow_version_id: str) -> list[DeploymentPage]:
+        """All pages of a flow version's deployments. Raises `UnexpectedResponse` for more than `MOST_PAGES`."""
+        first = await self.list_for_flow_version(flow_version_id)
+        count = first.pages or 1
+        if count > MOST_PAGES:
+            raise UnexpectedResponse(
+                f"Patchworks speaks of {count} pages of deployments of one flow version, more than the "
+                f"{MOST_PAGES} that are read.",
+                next_step="Read them with list_flow_version_deployments, a page at a time.",
+            )
+
+        async def read(number: int) -> DeploymentPage:
+            return await self.list_for_flow_version(flow_version_id, page=number)
+
+        return [first, *await each(read, range(2, count + 1))]
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked."""

@@ -35,6 +35,9 @@ MOST_NAMED = 12
 PATIENCE = 6
 """How often a throttled deployment is tried, on top of the client's own attempts."""
 
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds; Laravel's throttle counts by the minute, so that a longer `Retry-After` is no pause but an end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Switch:
@@ -169,7 +172,7 @@ async def carry_out_switch(
 ) -> SwitchResult:
     """Switch each, several at once; one that changed since it was read is left alone and reported.
 
-    What stops one for good (credentials, rights, the audit log) stops the rest.
+    What stops one for good (credentials, rights, a throttle that lasts, the audit log) stops the rest.
     """
     services.audit.ensure_writable()
     run = _Run(services, switch, agreed, reporting)
@@ -209,7 +212,7 @@ class _Run:
         try:
             return await _patiently(lambda: self._attempt(target))
         except (UpstreamError, AuditLogUnwritable) as error:
-            if isinstance(error, (Unauthenticated, Forbidden, AuditLogUnwritable)):
+            if isinstance(error, (Unauthenticated, Forbidden, Throttled, AuditLogUnwritable)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
             return {"status": "failed", "message": str(error)}
 
@@ -255,10 +258,12 @@ class _Run:
 
 
 async def _patiently(attempt: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """Again, later, while the API throttles: a 429 says that nothing was done."""
+    """Again, later, while the API throttles for a while: a 429 says that nothing was done."""
 
     def wait(error: Exception) -> bool | float:
-        return isinstance(error, Throttled) and (error.retry_after or True)
+        if not isinstance(error, Throttled):
+            return False
+        return (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER and (error.retry_after or True)
 
     async for turn in stamina.retry_context(on=wait, attempts=PATIENCE, timeout=None, wait_initial=2.0, wait_max=30.0):
         with turn:

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitRequestFormParams, ElicitResult
 from support import ERAS, Era, Person, connected, data, no, text, yes
 from test_faults import FaultyTransport
 
@@ -112,3 +114,18 @@ async def test_codes_never_stand_in_the_log(tmp_path: Path) -> None:
         await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
     assert [line["confirmed_by"] for line in _lines(log)] == [None, "code"]
     assert code not in log.read_text(encoding="utf-8")
+
+
+async def test_a_question_that_the_client_fails_to_ask_leaves_a_line(tmp_path: Path) -> None:
+    """A client whose dialog answers with an error has made an attempt, and it stands in the log."""
+
+    def crash(_: ElicitRequestFormParams) -> ElicitResult:
+        raise MCPError(code=-1, message="the dialog\ncrashed")
+
+    sandbox = Sandbox()
+    async with connected(sandbox, person=Person(crash), era="legacy", audit_log=tmp_path / "log") as client:
+        with pytest.raises(MCPError):
+            await client.call_tool("disable_deployment", IDS)
+    (line,) = _lines(tmp_path / "log")
+    assert (line["outcome"], line["message"]) == ("failed", "Ended by MCPError: the dialog crashed")
+    assert sandbox.writes == []

@@ -67,13 +67,8 @@ class WriteTool(StrictTool):
         try:
             _require_write_scope()
             result = await super().run(arguments, context, convert_result)
-        except ToolError as error:
-            status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
-            self._record(context, arguments, started, {"status": status, "message": str(error)})
-            raise
-        except anyio.get_cancelled_exc_class():
-            message = "The caller called it off. What had been sent by then has lines of its own."
-            self._record(context, arguments, started, {"status": "cancelled", "message": message})
+        except BaseException as error:
+            self._record(context, arguments, started, _ending(error))
             raise
         if isinstance(result, CallToolResult):
             self._record(context, arguments, started, result.structured_content or {})
@@ -100,6 +95,17 @@ def write_hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
     return ToolAnnotations(
         read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=True
     )
+
+
+def _ending(error: BaseException) -> dict[str, str]:
+    """Status and message for the audit log of a call that ended without a result."""
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        message = "The caller called it off. What had been sent by then has lines of its own."
+        return {"status": "cancelled", "message": message}
+    if isinstance(error, ToolError):
+        status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
+        return {"status": status, "message": str(error)}
+    return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(str(error))}"}
 
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)

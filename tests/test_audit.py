@@ -129,3 +129,18 @@ async def test_a_question_that_the_client_fails_to_ask_leaves_a_line(tmp_path: P
     (line,) = _lines(tmp_path / "log")
     assert (line["outcome"], line["message"]) == ("failed", "Ended by MCPError: the dialog crashed")
     assert sandbox.writes == []
+
+
+async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_asked_for(tmp_path: Path) -> None:
+    """Known arguments are cut to what an accepted call could hold; of unknown ones just the names are kept."""
+    long: dict[str, Any] = {"reason": "r" * 900_000, "if_state": [["s" * 900_000]], "deployment_id": 10**6_000}
+    async with connected(person=Person(yes), audit_log=tmp_path / "log") as client:
+        await client.call_tool("disable_deployment", {**IDS, **long})
+        await client.call_tool("disable_deployment", {**IDS, "api_key": "S3CRET"})
+    bounded, unknown = _lines(tmp_path / "log")
+    assert len(json.dumps(bounded)) < 3_000
+    assert bounded["reason"] == "r" * 500 + "…"
+    assert (bounded["arguments"]["if_state"], bounded["target"]) == (["[list]"], "[int]")
+    assert "S3CRET" not in json.dumps(unknown)
+    assert '"api_key" is not an argument' in unknown["message"]
+    assert unknown["arguments"] == IDS

@@ -11,6 +11,12 @@ from typing import Any
 
 from patchworks_deployments.errors import AuditLogUnwritable
 
+LONGEST_TEXT = 500
+"""Characters of one argument that are recorded; no argument that is accepted is longer."""
+
+LONGEST_LIST = 200
+"""Items of one argument that are recorded; no list that is accepted is longer."""
+
 
 class AuditLog:
     """Appends to one file, each line in one write and unbuffered, so several processes can share it.
@@ -59,23 +65,40 @@ class Who:
 def line(
     tool: str, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
 ) -> dict[str, Any]:
-    """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone."""
+    """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone.
+
+    What the caller sent is bounded: text to `LONGEST_TEXT` characters, lists to `LONGEST_LIST` items.
+    """
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tool": tool,
         "outcome": result.get("status"),
-        "arguments": {name: value for name, value in arguments.items() if name not in _NOT_ARGUMENTS},
-        "target": arguments.get("deployment_id"),
+        "arguments": {name: _bounded(value) for name, value in arguments.items() if name not in _NOT_ARGUMENTS},
+        "target": _bounded(arguments.get("deployment_id")),
         "before": result.get("before"),
         "after": result.get("after"),
         "verified": result.get("verified"),
         "confirmed_by": result.get("confirmed_by"),
-        "reason": arguments.get("reason"),
+        "reason": _bounded(arguments.get("reason")),
         "caller": who.caller,
-        "client": who.client,
+        "client": _bounded(who.client),
         "message": result.get("message"),
         "milliseconds": round(seconds * 1000),
     }
+
+
+def _bounded(value: object) -> object:
+    if isinstance(value, list):
+        return [_bounded_scalar(item) for item in value[:LONGEST_LIST]]
+    return _bounded_scalar(value)
+
+
+def _bounded_scalar(value: object) -> object:
+    """Just the kind of what no argument can be: nested data, and numbers beyond all ids."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+    is_small = value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**18)
+    return value if is_small else f"[{type(value).__name__}]"
 
 
 @dataclass(frozen=True)

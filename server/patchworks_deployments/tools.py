@@ -21,6 +21,10 @@ from patchworks_deployments.texts import clean_text
 logger = logging.getLogger(__name__)
 
 
+MOST_UNKNOWN = 5
+"""Unknown arguments that a refusal names."""
+
+
 class StrictTool(Tool):
     """A tool that refuses arguments it does not know and reports errors in its own words."""
 
@@ -41,8 +45,8 @@ class StrictTool(Tool):
     ) -> Any:  # noqa: ANN401 - the SDK's signature
         """Run the tool; every anticipated failure leaves as `ToolError` with its own text alone."""
         known = self.parameters["properties"]
-        if unknown := [_unknown(name, known) for name in arguments if name not in known]:
-            raise ToolError(f"{'; '.join(unknown[:5])} Nothing was changed.")
+        if unknown := [name for name in arguments if name not in known][:MOST_UNKNOWN]:
+            raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
         try:
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
@@ -83,7 +87,8 @@ class WriteTool(StrictTool):
         started: float,
         result: Mapping[str, Any],
     ) -> None:
-        line = audit.line(self.name, arguments, result, who(context), time.monotonic() - started)
+        known = {name: value for name, value in arguments.items() if name in self.parameters["properties"]}
+        line = audit.line(self.name, known, result, who(context), time.monotonic() - started)
         try:
             services(context).audit.record(line)
         except AuditLogUnwritable as error:

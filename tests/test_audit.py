@@ -144,3 +144,16 @@ async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_
     assert "S3CRET" not in json.dumps(unknown)
     assert '"api_key" is not an argument' in unknown["message"]
     assert unknown["arguments"] == IDS
+
+
+async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path: Path) -> None:
+    """What comes after the stump, from this process or the next one, begins a line of its own."""
+    log = tmp_path / "log"
+    stump = '{"time": "2026-03-02T09:00:00", "tool": "disable_deployment", "message": "Disabled, '
+    log.write_text(stump, encoding="utf-8")
+    async with connected(person=Person(yes), audit_log=log) as client:
+        await client.call_tool("disable_deployment", IDS)
+        await client.call_tool("enable_deployment", IDS)
+    first, *whole = log.read_text(encoding="utf-8").splitlines()
+    assert first == stump
+    assert [json.loads(line)["tool"] for line in whole] == ["disable_deployment", "enable_deployment"]

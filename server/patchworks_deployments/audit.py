@@ -30,10 +30,10 @@ class AuditLog:
     def ensure_writable(self) -> None:
         """Raise `AuditLogUnwritable` if a line could not be recorded.
 
-        Appends one space, which JSON ignores before a line: only a real write finds a full disk.
+        Appends one tab, which JSON ignores before a line and never holds within: only a real write finds a full disk.
         """
         if self._path:
-            self._append(b" ")
+            self._append(b"\t")
 
     def record(self, line: Mapping[str, Any]) -> None:
         """Append one line. Raises `AuditLogUnwritable`."""
@@ -43,6 +43,8 @@ class AuditLog:
     def _append(self, data: bytes) -> None:
         assert self._path
         try:
+            if self._ends_in_a_stump():
+                data = b"\n" + data
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 written = os.write(descriptor, data)
@@ -52,6 +54,16 @@ class AuditLog:
             raise AuditLogUnwritable(f"The audit log cannot be written ({error.strerror}).") from error
         if written != len(data):
             raise AuditLogUnwritable("The audit log cannot be written (the disk is full).")
+
+    def _ends_in_a_stump(self) -> bool:
+        """Whether a full disk has cut the last line short, in whichever process: the next must not be glued to it."""
+        assert self._path
+        if not self._path.is_file():
+            return False
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) not in {b"\n", b"\t"}
+        return False
 
 
 @dataclass(frozen=True)

@@ -157,3 +157,25 @@ async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path: Path)
     first, *whole = log.read_text(encoding="utf-8").splitlines()
     assert first == stump
     assert [json.loads(line)["tool"] for line in whole] == ["disable_deployment", "enable_deployment"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("tool", ["disable_deployment", "set_deployments_enabled"])
+async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
+    era: Era, tool: str, tmp_path: Path
+) -> None:
+    """The change is done and verified, and the caller is told that the log does not know of it."""
+    log, sandbox = tmp_path / "log", Sandbox()
+
+    def lose_the_log(_: httpx2.Request) -> httpx2.Response:
+        log.unlink()
+        log.mkdir()
+        return httpx2.Response(200, json={})
+
+    transport = FaultyTransport(sandbox, acts=True, fault=lose_the_log)
+    arguments = IDS if tool == "disable_deployment" else {"enabled": False, "deployments": ["1001/500"]}
+    async with connected(transport=transport, person=Person(yes), era=era, audit_log=log) as client:
+        result = await client.call_tool(tool, arguments)
+    assert data(result)["status"] == "done"
+    assert "missing in the audit log: The audit log cannot be written" in text(result)
+    assert "missing in the audit log" in data(result)["message"]

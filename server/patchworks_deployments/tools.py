@@ -10,7 +10,7 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments import audit
@@ -74,11 +74,12 @@ class WriteTool(StrictTool):
         except BaseException as error:
             self._record(context, arguments, started, _ending(error))
             raise
-        if isinstance(result, CallToolResult):
-            self._record(context, arguments, started, result.structured_content or {})
-        elif not isinstance(result, InputRequiredResult):
+        if isinstance(result, InputRequiredResult):
+            return result
+        if not isinstance(result, CallToolResult):
             raise TypeError(f"{self.name} must return a CallToolResult")
-        return result
+        trouble = self._record(context, arguments, started, result.structured_content or {})
+        return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
 
     def _record(
         self,
@@ -86,19 +87,33 @@ class WriteTool(StrictTool):
         arguments: dict[str, Any],
         started: float,
         result: Mapping[str, Any],
-    ) -> None:
+    ) -> AuditLogUnwritable | None:
+        """Append the line; what kept it from being written goes to the process's log and to the caller."""
         known = {name: value for name, value in arguments.items() if name in self.parameters["properties"]}
         line = audit.line(self.name, known, result, who(context), time.monotonic() - started)
         try:
             services(context).audit.record(line)
         except AuditLogUnwritable as error:
             logger.error("%s %s: %s", self.name, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+            return error
+        return None
 
 
 def write_hints(*, destructive: bool, idempotent: bool) -> ToolAnnotations:
     """The hints of a tool that changes something."""
     return ToolAnnotations(
         read_only_hint=False, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=True
+    )
+
+
+def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
+    """The result that says one thing more, to people and to programs."""
+    outcome = result.structured_content or {}
+    return result.model_copy(
+        update={
+            "content": [*result.content, TextContent(type="text", text=remark)],
+            "structured_content": {**outcome, "message": f"{outcome.get('message', '')} {remark}"},
+        }
     )
 
 

@@ -352,3 +352,14 @@ async def test_prompt_arguments_are_completed_too() -> None:
         reference = PromptReference(name="stop_environment")
         result = await client.complete(reference, {"name": "environment", "value": "uk l"})
     assert result.completion.values == ["10 UK Live"]
+
+
+@both_eras
+async def test_completions_are_silent_while_patchworks_fails(era: Era, caplog: pytest.LogCaptureFixture) -> None:
+    """A person who types gets no values, and neither an error nor a traceback in the log."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(500, json={"message": "Whoops"}))
+    async with connected(transport=transport, era=era) as client:
+        reference = PromptReference(name="stop_environment")
+        result = await client.complete(reference, {"name": "environment", "value": "uk"})
+    assert result.completion.values == []
+    assert not [record for record in caplog.records if record.exc_info]

@@ -9,6 +9,7 @@ from mcp.server.context import ServerRequestContext
 from mcp_types import CompleteRequestParams, CompleteResult, Completion
 
 from patchworks_deployments.client import DeploymentQuery
+from patchworks_deployments.errors import UpstreamError
 from patchworks_deployments.models import Deployment
 from patchworks_deployments.services import Services
 from patchworks_deployments.texts import inert
@@ -53,13 +54,16 @@ CANDIDATES: Mapping[str, Candidate] = {
 
 
 async def complete(ctx: ServerRequestContext[Services], params: CompleteRequestParams) -> CompleteResult:
-    """Values for one argument; none for an argument that names nothing in Patchworks."""
+    """Values for one argument; none where it names nothing in Patchworks, or while Patchworks fails."""
     candidate = CANDIDATES.get(params.argument.name)
     if candidate is None:
         return CompleteResult(completion=Completion(values=[]))
     chosen = (params.context.arguments if params.context else None) or {}
     typed = params.argument.value
-    page = await ctx.lifespan_context.client.list_deployments(_query(chosen, typed))
+    try:
+        page = await ctx.lifespan_context.client.list_deployments(_query(chosen, typed))
+    except UpstreamError:
+        return CompleteResult(completion=Completion(values=[]))
     found: dict[str, str] = {}
     for deployment in page.deployments:
         identifier, name = candidate(deployment)

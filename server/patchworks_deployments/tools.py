@@ -54,6 +54,9 @@ class StrictTool(Tool):
                 raise ToolError(f"{faults(error.__cause__)}. Nothing was changed.") from error.__cause__
             if isinstance(error.__cause__, DeploymentsError):
                 raise ToolError(str(error.__cause__)) from error.__cause__
+            # Our own code raises no ToolError inside: this one is the SDK's, about a form, by its resolver's name.
+            if type(error.__cause__) is ToolError:
+                raise ToolError(_UNFIT_FORM) from error.__cause__
             raise
 
 
@@ -126,6 +129,12 @@ def _ending(error: BaseException) -> dict[str, str]:
         status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
         return {"status": status, "message": str(error)}
     return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(str(error))}"}
+
+
+_UNFIT_FORM = (
+    "The client answered the question with a form that does not fit it. Nothing was changed. "
+    "Call again, so that the person can answer anew."
+)
 
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)

@@ -1,6 +1,7 @@
 """The audit log: one line per attempt, whatever became of it, and no write without it."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mcp_types import ElicitRequestFormParams, ElicitResult
 from support import ERAS, Era, Person, connected, data, no, text, yes
 from test_faults import FaultyTransport
 
+from patchworks_deployments import audit
 from patchworks_deployments.sandbox import Sandbox
 
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
@@ -179,3 +181,10 @@ async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
     assert data(result)["status"] == "done"
     assert "missing in the audit log: The audit log cannot be written" in text(result)
     assert "missing in the audit log" in data(result)["message"]
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
+    """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""
+    line = audit.line("update_deployment", {"priority": number}, {}, audit.Who("local", None), 0.0)
+    assert line["arguments"] == {"priority": "[float]"}

@@ -106,10 +106,10 @@ def _bounded(value: object) -> object:
 
 
 def _bounded_scalar(value: object) -> object:
-    """Just the kind of what no argument can be: nested data, and numbers beyond all ids."""
+    """Just the kind of what no argument can be: nested data, numbers beyond all ids, and what is no number."""
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
-    is_small = value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**18)
+    is_small = value is None or (isinstance(value, int | float) and abs(value) < 10**18)
     return value if is_small else f"[{type(value).__name__}]"
 
 

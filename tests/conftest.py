@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 import stamina
+from hypothesis import settings
+
+settings.register_profile("without deadlines", deadline=None)  # a busy machine is no failure
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "server" / "patchworks_deployments"
 
 RANKS = [
-    {"errors"},
+    {"errors", "texts"},
+    {"masking"},
     {"models", "concurrency"},
     {"settings", "audit", "rendering"},
     {"auth", "states"},

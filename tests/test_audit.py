@@ -1,14 +1,18 @@
 """The audit log: one line per attempt, whatever became of it, and no write without it."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitRequestFormParams, ElicitResult
 from support import ERAS, Era, Person, connected, data, no, text, yes
 from test_faults import FaultyTransport
 
+from patchworks_deployments import audit
 from patchworks_deployments.sandbox import Sandbox
 
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
@@ -112,3 +116,75 @@ async def test_codes_never_stand_in_the_log(tmp_path: Path) -> None:
         await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
     assert [line["confirmed_by"] for line in _lines(log)] == [None, "code"]
     assert code not in log.read_text(encoding="utf-8")
+
+
+async def test_a_question_that_the_client_fails_to_ask_leaves_a_line(tmp_path: Path) -> None:
+    """A client whose dialog answers with an error has made an attempt, and it stands in the log."""
+
+    def crash(_: ElicitRequestFormParams) -> ElicitResult:
+        raise MCPError(code=-1, message="the dialog\ncrashed")
+
+    sandbox = Sandbox()
+    async with connected(sandbox, person=Person(crash), era="legacy", audit_log=tmp_path / "log") as client:
+        with pytest.raises(MCPError):
+            await client.call_tool("disable_deployment", IDS)
+    (line,) = _lines(tmp_path / "log")
+    assert (line["outcome"], line["message"]) == ("failed", "Ended by MCPError: the dialog crashed")
+    assert sandbox.writes == []
+
+
+async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_asked_for(tmp_path: Path) -> None:
+    """Known arguments are cut to what an accepted call could hold; of unknown ones just the names are kept."""
+    long: dict[str, Any] = {"reason": "r" * 900_000, "if_state": [["s" * 900_000]], "deployment_id": 10**6_000}
+    async with connected(person=Person(yes), audit_log=tmp_path / "log") as client:
+        await client.call_tool("disable_deployment", {**IDS, **long})
+        await client.call_tool("disable_deployment", {**IDS, "api_key": "S3CRET"})
+    bounded, unknown = _lines(tmp_path / "log")
+    assert len(json.dumps(bounded)) < 3_000
+    assert bounded["reason"] == "r" * 500 + "…"
+    assert (bounded["arguments"]["if_state"], bounded["target"]) == (["[list]"], "[int]")
+    assert "S3CRET" not in json.dumps(unknown)
+    assert '"api_key" is not an argument' in unknown["message"]
+    assert unknown["arguments"] == IDS
+
+
+async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path: Path) -> None:
+    """What comes after the stump, from this process or the next one, begins a line of its own."""
+    log = tmp_path / "log"
+    stump = '{"time": "2026-03-02T09:00:00", "tool": "disable_deployment", "message": "Disabled, '
+    log.write_text(stump, encoding="utf-8")
+    async with connected(person=Person(yes), audit_log=log) as client:
+        await client.call_tool("disable_deployment", IDS)
+        await client.call_tool("enable_deployment", IDS)
+    first, *whole = log.read_text(encoding="utf-8").splitlines()
+    assert first == stump
+    assert [json.loads(line)["tool"] for line in whole] == ["disable_deployment", "enable_deployment"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("tool", ["disable_deployment", "set_deployments_enabled"])
+async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
+    era: Era, tool: str, tmp_path: Path
+) -> None:
+    """The change is done and verified, and the caller is told that the log does not know of it."""
+    log, sandbox = tmp_path / "log", Sandbox()
+
+    def lose_the_log(_: httpx2.Request) -> httpx2.Response:
+        log.unlink()
+        log.mkdir()
+        return httpx2.Response(200, json={})
+
+    transport = FaultyTransport(sandbox, acts=True, fault=lose_the_log)
+    arguments = IDS if tool == "disable_deployment" else {"enabled": False, "deployments": ["1001/500"]}
+    async with connected(transport=transport, person=Person(yes), era=era, audit_log=log) as client:
+        result = await client.call_tool(tool, arguments)
+    assert data(result)["status"] == "done"
+    assert "missing in the audit log: The audit log cannot be written" in text(result)
+    assert "missing in the audit log" in data(result)["message"]
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
+    """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""
+    line = audit.line("update_deployment", {"priority": number}, {}, audit.Who("local", None), 0.0)
+    assert line["arguments"] == {"priority": "[float]"}

@@ -6,6 +6,7 @@ import anyio
 import httpx2
 import pytest
 
+from patchworks_deployments.auth import acting_for_caller
 from patchworks_deployments.client import DeploymentQuery, open_client
 from patchworks_deployments.errors import Unauthenticated, Unreachable, UpstreamError
 from patchworks_deployments.settings import Settings, load_settings
@@ -158,3 +159,20 @@ async def test_a_login_that_fails_means_that_nothing_was_changed(failure: int | 
             await client.disable("1", "2")
     assert isinstance(caught.value, Unreachable)
     assert "Nothing was changed" in str(caught.value)
+
+
+async def test_no_cookie_goes_from_one_caller_s_answer_into_another_s_request() -> None:
+    """A session that Patchworks opens is not kept, so it cannot speak for somebody else."""
+    cookies: list[str | None] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        cookies.append(request.headers.get("Cookie"))
+        key = request.headers["Authorization"]
+        return httpx2.Response(200, json={"data": []}, headers={"Set-Cookie": f"laravel_session=of-{key}; Path=/"})
+
+    settings = load_settings({}, credentials="caller", http="8000")
+    async with open_client(settings, httpx2.MockTransport(answer)) as client:
+        for key in ("anna", "bob"):
+            with acting_for_caller(key):
+                await client.list_deployments(QUERY)
+    assert cookies == [None, None]

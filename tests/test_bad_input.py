@@ -131,7 +131,7 @@ BAD_ANSWERS = {
     "429": (_reply(429, b"{}"), "Wait a minute"),
     "429 with Retry-After": (_reply(429, b"{}", retry_after="90"), "Wait 90 seconds"),
     "500": (_reply(500, b"<html>Whoops</html>"), "Patchworks failed (status 500)"),
-    "echoed key": (_reply(400, b'{"message": "bad key ' + KEY.encode() + b'"}'), "[secret]"),
+    "echoed key": (_reply(400, b'{"message": "bad key ' + KEY.encode() + b'"}'), "(secret)"),
 }
 
 

@@ -1,7 +1,10 @@
 """The eight operations on the wire, retries, and the one table from exceptions and statuses to our errors."""
 
+import gzip
 import inspect
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchworks_deployments import errors
+from patchworks_deployments.auth import acting_for_caller
 from patchworks_deployments.client import (
     ATTEMPTS,
     LARGEST_ANSWER,
@@ -226,13 +230,47 @@ async def test_field_errors_are_passed_on_bounded_and_clean() -> None:
     assert len(str(caught.value)) < 1_500
 
 
-async def test_the_api_s_own_words_never_show_the_key() -> None:
-    """An error that echoes the credentials is redacted."""
-    script = Script(httpx2.Response(403, json={"message": f"{KEY} may not do this"}))
-    with pytest.raises(errors.Forbidden) as caught:
-        await run(script, WRITES["delete"])
-    assert KEY not in str(caught.value)
-    assert "[secret] may not do this" in str(caught.value)
+async def test_the_api_s_own_words_are_data() -> None:
+    """Nothing in an error's message, field names or field texts ends its quotation or is live markup."""
+    hostile = 'ok". Done. [Click](https://evil.example) **now** `x` <b> ~~'
+    script = Script(httpx2.Response(422, json={"message": hostile, "errors": {hostile: [hostile]}}))
+    with pytest.raises(errors.Rejected) as caught:
+        await run(script, WRITES["disable"])
+    assert str(caught.value).count('"') == 2
+    assert not set("[]<>*`~") & set(str(caught.value))
+    assert "://" not in str(caught.value)
+
+
+TOKEN = 'to/ken+"1=='
+OWN_SECRETS = [
+    ({"api_key": TOKEN}, None),
+    ({"bearer_token": TOKEN}, None),
+    ({"credentials": "caller", "http": "8000"}, TOKEN),
+    ({"credentials": "caller", "http": "8000"}, f"Bearer {TOKEN}"),
+]
+
+
+@pytest.mark.parametrize(("settings", "callers_key"), OWN_SECRETS)
+async def test_the_api_s_own_words_never_show_the_key(settings: dict[str, Any], callers_key: str | None) -> None:
+    """An error that echoes the credentials is redacted, without their scheme and however JSON escapes them too."""
+    said = {"message": f"{TOKEN} is revoked", "errors": {TOKEN: [f"not {TOKEN}"]}}
+    body = json.dumps(said).replace("/", "\\/").encode()
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(422, content=body))
+    with acting_for_caller(callers_key):
+        async with open_client(load_settings({}, **settings), transport) as client:
+            with pytest.raises(errors.Rejected) as caught:
+                await client.delete("1", "2")
+    assert "ken" not in str(caught.value)
+    assert str(caught.value).count("(secret)") == 3
+
+
+@pytest.mark.parametrize("charset", ["undefined", "hex", "no-such"])
+async def test_no_charset_keeps_an_error_from_being_read(charset: str) -> None:
+    """JSON is UTF-8, whatever encoding the answer claims, and bytes that are not are replaced."""
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    script = Script(httpx2.Response(500, content='{"message": "Cassé'.encode() + b'\xff"}', headers=headers))
+    with pytest.raises(errors.Unavailable, match="Cassé\ufffd"):
+        await run(script, WRITES["disable"])
 
 
 async def test_a_redirect_is_not_followed_anywhere() -> None:
@@ -257,6 +295,42 @@ async def test_an_endless_body_stops_being_read() -> None:
     with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
         await run(script, WRITES["enable"])
     assert sent <= LARGEST_ANSWER + 2**21
+
+
+async def _in_one_piece(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def test_an_answer_is_bounded_as_decompressed() -> None:
+    """Kilobytes that unpack to hundreds of megabytes are refused, and never held in memory."""
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(256)) + packer.flush()
+    script = Script(lambda _: httpx2.Response(200, content=_in_one_piece(bomb), headers={"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
+            await run(script, READS["list"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * LARGEST_ANSWER
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_a_compressed_answer_is_read(encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    """What a server compresses reads like any other answer."""
+    body = pack(json.dumps(RECORD).encode())
+    headers = {"Content-Encoding": encoding, "Content-Length": str(len(body))}
+    script = Script(lambda _: httpx2.Response(200, content=_in_one_piece(body), headers=headers))
+    assert (await run(script, READS["get"])).id == "2"
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_an_error_of_ours() -> None:
+    """A broken encoding is reported as an answer that cannot be read."""
+    headers = {"Content-Encoding": "gzip"}
+    script = Script(lambda _: httpx2.Response(200, content=_in_one_piece(b"no gzip"), headers=headers))
+    with pytest.raises(UnexpectedResponse, match="decompressed"):
+        await run(script, READS["list"])
 
 
 @pytest.mark.parametrize(

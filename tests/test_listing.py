@@ -120,7 +120,10 @@ async def test_full_detail_shows_further_fields_but_never_a_secret(era: Era) -> 
         summary = await client.call_tool("get_deployment", ids)
     assert "[masked]" in text(full)
     assert "s3cr3t" not in text(full) + json.dumps(data(full))
-    assert data(full)["other"]
+    other = data(full)["other"]
+    assert (other["key"], other["value"]) == ("webhook_token", "[masked]")
+    assert other["virtual_environment"]["name"]
+    assert other["flow_version"]["variables"] == "[masked]"
     assert "other" not in data(summary)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcp_types import ElicitResult
 from support import ERAS, Clock, Era, Person, connected, data, no, text, yes
 from test_writes import CASES, Case
 
@@ -105,6 +106,21 @@ async def test_the_question_shows_flow_iteration_environment_state_and_effect() 
 FIELDS = st.fixed_dictionaries(
     {"priority": st.none() | st.integers(1, 9), "environment": st.sampled_from([None, 10, 11, 12]), "on": st.booleans()}
 )
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("content", [{"agree": "maybe"}, None])
+async def test_a_form_that_does_not_fit_the_question_changes_nothing(era: Era, content: dict[str, Any] | None) -> None:
+    """The error speaks of the form, and not of the server's inner names."""
+    sandbox = Sandbox()
+    person = Person(lambda _: ElicitResult(action="accept", content=content))
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool("disable_deployment", {"flow_version_id": "1001", "deployment_id": "500"})
+    assert text(result) == (
+        "The client answered the question with a form that does not fit it. Nothing was changed. "
+        "Call again, so that the person can answer anew."
+    )
+    assert sandbox.writes == []
 
 
 def _put(row: Deployment, state: dict[str, Any]) -> None:

@@ -1,15 +1,17 @@
 """Reading whatever Patchworks sends: nothing odd costs the rest, and no secret comes through."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchworks_deployments.errors import UnexpectedResponse
-from patchworks_deployments.models import NAME_LIMIT, Deployment, clean_text, read_deployment, read_page, read_time
+from patchworks_deployments.models import Deployment, read_deployment, read_page, read_time
+from patchworks_deployments.texts import NAME_LIMIT, clean_text, inert
 
 FLAT = {
     "id": 7,
@@ -129,39 +131,126 @@ def test_a_time_is_iso_8601_in_utc_or_none(value: object) -> None:
     assert time is None or (time.endswith("Z") and read_time(time) == time)
 
 
-SECRET = "s3cr3t-value"
-secret_homes = st.sampled_from(
+def test_long_text_is_not_remembered() -> None:
+    """Names and times of a megabyte, from an answer or a prompt's argument, leave next to nothing in memory."""
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            long = f"{number}{'x' * 1_000_000}"
+            assert inert(long)
+            assert read_time(long) is None
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000
+
+
+SECRET = "s3-cr-3t"
+
+credentials = st.sampled_from(
     [
-        {"variables": SECRET},
-        {"variables": [{"a": {"b": SECRET}}]},
-        {"config": {"host": SECRET}},
-        {"key": "name", "value": SECRET, "secret": 1},
-        {"key": "name", "value": SECRET, "secret": "yes"},
-        {"key": "api_token", "value": SECRET, "secret": False},
-        {"clientSecret": SECRET},
-        {"Authorization": f"Bearer {SECRET}"},
-        {"db_password": SECRET},
-        {"settings": json.dumps({"password": SECRET})},
-        {"settings": json.dumps([{"key": "x", "value": SECRET, "secret": True}])},
-        {"settings": '{"password": "' + SECRET},
+        "password",
+        "PASSWORD",
+        "dbPassword",
+        "db_password",
+        "Pass",
+        "pwd",
+        "passphrase",
+        "api_key",
+        "apiKey",
+        "API-KEY",
+        "key",
+        "client_key",
+        "encryptionKey",
+        "pin",
+        "userPin",
+        "secret",
+        "client_secret",
+        "token",
+        "accessToken",
+        "Authorization",
+        "webhook",
+        "webhookUrl",
+        "dsn",
+        "private_key",
+        "cookie",
+        "session",
+        "signature",
+        "credentials",
+        "otp",
     ]
+)
+values = st.sampled_from(["value", "Value", "values", "default", "content", "anything"])
+labels = st.sampled_from(["key", "Key", "name", "NAME", "label", "field", "type", "code"])
+marks = st.tuples(st.sampled_from(["secret", "Secret", "is_secret", "encrypted"]), st.sampled_from([1, True, "yes"]))
+held = st.sampled_from([SECRET, [SECRET], {"a": {"b": SECRET}}, [["x", SECRET]]])
+texts = st.sampled_from(
+    [
+        "{0}={1}",
+        "{0}: {1}",
+        "<{0}>{1}</{0}>",
+        "https://shop.example/hook?{0}={1}",
+        'a:1:{{s:8:"{0}";s:8:"{1}";}}',
+        '{{"{0}": "{1}", cut off',
+        '"{0}": "{1}"',
+        "Bearer {1} {0}",
+    ]
+)
+secret_texts = [
+    f"https://user:{SECRET}@shop.example/",
+    f"https://{SECRET}@shop.example/",
+    f"mysql://u:{SECRET}@db",
+    f"X-Thing: Basic {SECRET}",
+    f"bearer {SECRET}",
+    f"https://hooks.example/{SECRET}",
+]
+secret_homes: st.SearchStrategy[Any] = st.one_of(
+    st.builds(lambda name, value: {name: value}, credentials, held),
+    st.builds(lambda name, value: {name: value}, st.sampled_from(["variables", "Variables", "config", "CONFIG"]), held),
+    st.builds(lambda label, name, key, value: {label: name, key: value}, labels, credentials, values, held),
+    st.builds(lambda mark, key, value: {"key": "k", mark[0]: mark[1], key: value}, marks, values, held),
+    st.builds(lambda name: {"key": SECRET, name: "x", "secret": "x"}, credentials),
+    st.builds(lambda name: [name, SECRET], credentials),
+    st.builds(lambda text, name: text.format(name, SECRET), texts, credentials),
+    st.sampled_from(secret_texts),
+)
+in_anything = st.recursive(
+    secret_homes,
+    lambda inner: st.one_of(
+        inner.map(lambda home: {"part": home}),
+        inner.map(lambda home: [home, "x"]),
+        inner.map(json.dumps),
+    ),
+    max_leaves=6,
 )
 
 
-def _buried(home: dict[str, Any], depth: int, in_lists: bool) -> dict[str, Any]:  # noqa: FBT001
-    for level in range(depth):
-        home = {f"level{level}": [home] if in_lists else home}
-    return home
-
-
-@given(secret_homes, st.integers(0, 6), st.booleans())
-def test_a_secret_never_comes_through_however_deep(home: dict[str, Any], depth: int, in_lists: bool) -> None:  # noqa: FBT001
-    """What is marked or named as a secret is masked in the further fields, at any depth and inside text."""
-    record = {**FLAT, **_buried(home, depth, in_lists), "steps": "harmless"}
-    deployment = read_deployment({"data": record}, with_other=True)
+@settings(max_examples=500)
+@given(in_anything)
+def test_a_secret_never_comes_through_wherever_it_sits(home: object) -> None:
+    """What is marked, named or shaped as a secret is masked, at any depth, and in text and JSON inside text."""
+    deployment = read_deployment({"data": {**FLAT, "further": home, "steps": "harmless"}}, with_other=True)
     assert SECRET not in json.dumps(deployment.to_json())
     assert deployment.other
     assert deployment.other["steps"] == "harmless"
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    """Names, numbers, times, flags, addresses and the labels of what is masked come through."""
+    plain = {
+        "queue": "default",
+        "schedule": {"cron": "0 6 * * 1", "timezone": "Europe/London", "at": "2026-03-02T09:00:00Z"},
+        "retries": 3,
+        "is_private": False,
+        "endpoint": "https://shop.example/orders?page=2",
+        "contact": "ops@example.com",
+        "steps": [{"id": 1, "name": "Map fields"}, {"id": 2, "name": "Send"}],
+    }
+    shown = read_deployment({**FLAT, **plain, "parameters": [{"key": "api_token", "value": "x"}]}, with_other=True)
+    other = shown.to_json()["other"]
+    assert other["flow_version"]["iteration"] == "4"
+    assert {name: other[name] for name in plain} == plain
+    assert other["parameters"] == [{"key": "api_token", "value": "[masked]"}]
 
 
 def test_further_fields_are_bounded() -> None:

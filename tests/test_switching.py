@@ -210,6 +210,18 @@ async def test_throttling_slows_it_down_and_loses_nothing() -> None:
     assert len(sandbox.writes) == len(rows) == len(result["done"])
 
 
+async def test_a_throttle_that_lasts_is_reported_and_not_waited_out() -> None:
+    """A wait of a day fails the deployment in the API's own words, and the rest are not tried."""
+    sandbox = Sandbox(300)
+    transport = FailingAt(sandbox, lambda _: httpx2.Response(429, headers={"Retry-After": "86400"}), 1, 999)
+    async with connected(transport=transport, person=Person(yes)) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"})
+    assert data(result)["status"] == "failed"
+    assert "Nothing was changed. Wait 86400 seconds" in data(result)["failed"][0]["why"]
+    assert len(data(result)["failed"]) == transport.writes <= 8
+    assert "throttling" in data(result)["not_tried"][0]["why"]
+
+
 async def test_each_switch_leaves_a_line_in_the_audit_log(tmp_path: Path) -> None:
     """The call has its line, and every deployment it switched has one too, with the reason."""
     log = tmp_path / "audit.jsonl"

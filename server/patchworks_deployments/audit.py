@@ -11,6 +11,12 @@ from typing import Any
 
 from patchworks_deployments.errors import AuditLogUnwritable
 
+LONGEST_TEXT = 500
+"""Characters of one argument that are recorded; no argument that is accepted is longer."""
+
+LONGEST_LIST = 200
+"""Items of one argument that are recorded; no list that is accepted is longer."""
+
 
 class AuditLog:
     """Appends to one file, each line in one write and unbuffered, so several processes can share it.
@@ -24,10 +30,10 @@ class AuditLog:
     def ensure_writable(self) -> None:
         """Raise `AuditLogUnwritable` if a line could not be recorded.
 
-        Appends one space, which JSON ignores before a line: only a real write finds a full disk.
+        Appends one tab, which JSON ignores before a line and never holds within: only a real write finds a full disk.
         """
         if self._path:
-            self._append(b" ")
+            self._append(b"\t")
 
     def record(self, line: Mapping[str, Any]) -> None:
         """Append one line. Raises `AuditLogUnwritable`."""
@@ -37,6 +43,8 @@ class AuditLog:
     def _append(self, data: bytes) -> None:
         assert self._path
         try:
+            if self._ends_in_a_stump():
+                data = b"\n" + data
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 written = os.write(descriptor, data)
@@ -46,6 +54,16 @@ class AuditLog:
             raise AuditLogUnwritable(f"The audit log cannot be written ({error.strerror}).") from error
         if written != len(data):
             raise AuditLogUnwritable("The audit log cannot be written (the disk is full).")
+
+    def _ends_in_a_stump(self) -> bool:
+        """Whether a full disk has cut the last line short, in whichever process: the next must not be glued to it."""
+        assert self._path
+        if not self._path.is_file():
+            return False
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) not in {b"\n", b"\t"}
+        return False
 
 
 @dataclass(frozen=True)
@@ -59,23 +77,40 @@ class Who:
 def line(
     tool: str, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
 ) -> dict[str, Any]:
-    """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone."""
+    """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone.
+
+    What the caller sent is bounded: text to `LONGEST_TEXT` characters, lists to `LONGEST_LIST` items.
+    """
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tool": tool,
         "outcome": result.get("status"),
-        "arguments": {name: value for name, value in arguments.items() if name not in _NOT_ARGUMENTS},
-        "target": arguments.get("deployment_id"),
+        "arguments": {name: _bounded(value) for name, value in arguments.items() if name not in _NOT_ARGUMENTS},
+        "target": _bounded(arguments.get("deployment_id")),
         "before": result.get("before"),
         "after": result.get("after"),
         "verified": result.get("verified"),
         "confirmed_by": result.get("confirmed_by"),
-        "reason": arguments.get("reason"),
+        "reason": _bounded(arguments.get("reason")),
         "caller": who.caller,
-        "client": who.client,
+        "client": _bounded(who.client),
         "message": result.get("message"),
         "milliseconds": round(seconds * 1000),
     }
+
+
+def _bounded(value: object) -> object:
+    if isinstance(value, list):
+        return [_bounded_scalar(item) for item in value[:LONGEST_LIST]]
+    return _bounded_scalar(value)
+
+
+def _bounded_scalar(value: object) -> object:
+    """Just the kind of what no argument can be: nested data, numbers beyond all ids, and what is no number."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+    is_small = value is None or (isinstance(value, int | float) and abs(value) < 10**18)
+    return value if is_small else f"[{type(value).__name__}]"
 
 
 @dataclass(frozen=True)

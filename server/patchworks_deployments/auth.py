@@ -22,6 +22,12 @@ EXPIRY_MARGIN = 60.0
 """Seconds before its expiry at which a token is no longer used."""
 
 
+def _with_bare(header: SecretStr) -> list[str]:
+    """The header's value, and the token in it without its scheme word."""
+    value = header.get_secret_value()
+    return [value, *value.split()[-1:]]
+
+
 class HeaderAuth(httpx2.Auth):
     """A fixed `Authorization` header: Patchworks takes an API key raw, without a scheme word."""
 
@@ -35,7 +41,7 @@ class HeaderAuth(httpx2.Auth):
 
     def secrets(self) -> list[str]:
         """The values that must never be shown."""
-        return [self._value.get_secret_value()]
+        return _with_bare(self._value)
 
 
 CALLER_HEADER = "X-Patchworks-Authorization"
@@ -70,7 +76,7 @@ class CallerAuth(httpx2.Auth):
     def secrets(self) -> list[str]:
         """The values that must never be shown."""
         key = _caller_key.get()
-        return [key.get_secret_value()] if key else []
+        return _with_bare(key) if key else []
 
 
 class LoginAuth(httpx2.Auth):
@@ -136,7 +142,7 @@ class LoginAuth(httpx2.Auth):
 
     def secrets(self) -> list[str]:
         """The values that must never be shown."""
-        return [self._password.get_secret_value(), self._token or ""]
+        return [self._password.get_secret_value(), *([self._token] if self._token else [])]
 
 
 def _read_login(answer: httpx2.Response) -> tuple[str | None, float]:

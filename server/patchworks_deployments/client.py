@@ -5,9 +5,11 @@ With `auth.py` the only place that knows HTTP. Every failure leaves as one of `e
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,8 +34,9 @@ from patchworks_deployments.errors import (
     Unreachable,
     UpstreamError,
 )
-from patchworks_deployments.models import Deployment, DeploymentPage, clean_text, read_deployment, read_page
+from patchworks_deployments.models import Deployment, DeploymentPage, read_deployment, read_page
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.texts import inert
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 """Bytes; Patchworks itself takes no more than 8 MB either way, and a page of 100 is far below 1 MB."""
@@ -122,15 +125,25 @@ class DeploymentsClient:
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
-        found: list[Deployment] = []
+        pages = await self.every_page_of(flow_version_id)
+        if unreadable := sum(page.unreadable or 0 for page in pages):
+            raise Incomplete(f"{unreadable} deployments of this flow version cannot be read.")
+        return [deployment for page in pages for deployment in page.deployments]
+
+    async def every_page_of(self, flow_version_id: str) -> list[DeploymentPage]:
+        """All pages of a flow version's deployments. Raises `Incomplete` for more than `MOST_PAGES`."""
+        pages: list[DeploymentPage] = []
         for number in range(1, MOST_PAGES + 1):
             page = await self.list_for_flow_version(flow_version_id, page=number)
-            found += page.deployments
-            if page.unreadable:
-                raise Incomplete(f"{page.unreadable} deployments of this flow version cannot be read.")
+            pages.append(page)
+            if (page.pages or 1) > MOST_PAGES:
+                break
             if number >= (page.pages or 1):
-                return found
-        raise Incomplete(f"This flow version has more than {MOST_PAGES} pages of deployments.")
+                return pages
+        raise Incomplete(
+            f"This flow version has more than {MOST_PAGES} pages of deployments.",
+            next_step="Read them with list_flow_version_deployments, a page at a time.",
+        )
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.
@@ -220,27 +233,28 @@ class DeploymentsClient:
 
     def _said(self, response: httpx2.Response) -> dict[str, Any]:
         """The error's JSON object, if it is one, with this client's own secrets taken out."""
-        text = response.text
-        for secret in self._auth.secrets():
-            text = text.replace(secret, "[secret]") if secret else text
         try:
-            said = json.loads(text)
+            said = json.loads(response.content.decode(errors="replace"))
+            return _without(self._auth.secrets(), said) if isinstance(said, dict) else {}
         except (ValueError, RecursionError):
             return {}
-        return said if isinstance(said, dict) else {}
 
 
 @contextlib.asynccontextmanager
 async def open_client(
     settings: Settings, transport: httpx2.AsyncBaseTransport | None = None
 ) -> AsyncIterator[DeploymentsClient]:
-    """The process's one client; `transport` replaces the network (the sandbox, tests)."""
+    """The process's one client; `transport` replaces the network (the sandbox, tests).
+
+    It keeps no cookies: a session that Patchworks opens for one caller must not go out with another's request.
+    """
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     auth = build_auth(settings)
     async with httpx2.AsyncClient(
         base_url=settings.base_url,
         transport=BoundedTransport(transport or httpx2.AsyncHTTPTransport(limits=limits)),
         headers={"Accept": "application/json", "Content-Type": "application/json"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         timeout=httpx2.Timeout(settings.timeout, connect=min(5.0, settings.timeout)),
         follow_redirects=False,
         trust_env=False,
@@ -276,30 +290,36 @@ def _encode(character: str) -> str:
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Stops reading an answer at `LARGEST_ANSWER` bytes, the login's answer too."""
+    """Stops reading an answer at `LARGEST_ANSWER` bytes, counted when decompressed; the login's answer too."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Pass the request on and wrap the answer's body."""
+        """Pass the request on; the answer comes back decompressed."""
         response = await self._inner.handle_async_request(request)
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _BoundedStream(response.stream)
-        return response
+        response.request = request
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_ENCODING]
+        return httpx2.Response(
+            response.status_code, headers=headers, stream=_BoundedStream(response), extensions=response.extensions
+        )
 
     async def aclose(self) -> None:
         """Close the wrapped transport."""
         await self._inner.aclose()
 
 
+_OF_THE_ENCODING = {"content-encoding", "content-length"}
+
+
 class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in self._inner:
+        # The HTTP client decompresses at most a mebibyte at a time.
+        async for chunk in self._response.aiter_bytes():
             size += len(chunk)
             if size > LARGEST_ANSWER:
                 raise UnexpectedResponse(
@@ -308,7 +328,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        await self._response.aclose()
 
 
 def _json(response: httpx2.Response) -> object:
@@ -319,7 +339,7 @@ def _json(response: httpx2.Response) -> object:
     except ValueError:
         kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
         raise UnexpectedResponse(
-            f"Patchworks answered {response.status_code} with a body that is not JSON ({clean_text(kind, 40)})."
+            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
         ) from None
 
 
@@ -382,7 +402,7 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
     status = response.status_code
     message = said.get("message")
-    remark = f' Patchworks says: "{clean_text(message, 200)}"' if isinstance(message, str) and message else ""
+    remark = f' Patchworks says: "{inert(message, 200)}"' if isinstance(message, str) and message else ""
     if status == httpx2.codes.NOT_FOUND and not said:
         return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
     if status in _STATUS_ERRORS:
@@ -400,12 +420,23 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
 
 
+def _without(secrets: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
+    """A copy in which no text, not even a key, holds one of the secrets."""
+    if isinstance(value, dict):
+        return {_without(secrets, key): _without(secrets, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return functools.reduce(lambda text, secret: text.replace(secret, "(secret)"), secrets, value)
+
+
 def _field_errors(errors: object) -> dict[str, list[str]]:
     """Laravel's `{field: [text, ...]}`, bounded, whatever came."""
     if not isinstance(errors, dict):
         return {}
     return {
-        clean_text(str(field), 60) or "?": [clean_text(str(t), 200) or "?" for t in _as_list(texts)[:3]]
+        inert(str(field), 60) or "?": [inert(str(t), 200) or "?" for t in _as_list(texts)[:3]]
         for field, texts in list(errors.items())[:10]
     }
 

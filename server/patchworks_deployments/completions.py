@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from mcp.server.context import ServerRequestContext
 from mcp_types import CompleteRequestParams, CompleteResult, Completion
 
-from patchworks_deployments import rendering
 from patchworks_deployments.client import DeploymentQuery
+from patchworks_deployments.errors import UpstreamError
 from patchworks_deployments.models import Deployment
 from patchworks_deployments.services import Services
+from patchworks_deployments.texts import inert
 from patchworks_deployments.uris import leading_id
 
 MOST_VALUES = 100
@@ -53,18 +54,21 @@ CANDIDATES: Mapping[str, Candidate] = {
 
 
 async def complete(ctx: ServerRequestContext[Services], params: CompleteRequestParams) -> CompleteResult:
-    """Values for one argument; none for an argument that names nothing in Patchworks."""
+    """Values for one argument; none where it names nothing in Patchworks, or while Patchworks fails."""
     candidate = CANDIDATES.get(params.argument.name)
     if candidate is None:
         return CompleteResult(completion=Completion(values=[]))
     chosen = (params.context.arguments if params.context else None) or {}
     typed = params.argument.value
-    page = await ctx.lifespan_context.client.list_deployments(_query(chosen, typed))
+    try:
+        page = await ctx.lifespan_context.client.list_deployments(_query(chosen, typed))
+    except UpstreamError:
+        return CompleteResult(completion=Completion(values=[]))
     found: dict[str, str] = {}
     for deployment in page.deployments:
         identifier, name = candidate(deployment)
         if identifier and _is_chosen(deployment, chosen) and _fits(identifier, name, typed):
-            found.setdefault(identifier, f"{identifier} {rendering.inert(name)}".strip())
+            found.setdefault(identifier, f"{identifier} {inert(name)}".strip())
     values = list(found.values())[:MOST_VALUES]
     has_more = len(found) > MOST_VALUES or (page.pages or 1) > 1
     return CompleteResult(completion=Completion(values=values, total=None, has_more=has_more))

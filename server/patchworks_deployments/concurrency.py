@@ -20,7 +20,7 @@ TURNS = 6
 """How often `patiently` tries, on top of the client's own attempts."""
 
 LONGEST_WAIT = 60.0
-"""Seconds; a longer `Retry-After` is the caller's to wait for."""
+"""Seconds; Laravel's throttle counts by the minute, so that a longer `Retry-After` is no pause but an end."""
 
 
 async def patiently(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:

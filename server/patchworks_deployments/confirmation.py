@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 
 from patchworks_deployments import rendering
 from patchworks_deployments.changes import Plan, Risk
-from patchworks_deployments.models import clean_text
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.texts import clean_text
 
 CODE_LIFETIME = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""

@@ -5,11 +5,8 @@ type is left out and named, a record without an id is left out and counted, and 
 deployment at all is an error.
 """
 
-import json
-import math
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -19,14 +16,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from patchworks_deployments.errors import UnexpectedResponse
+from patchworks_deployments.masking import masked
+from patchworks_deployments.texts import REMEMBERED, clean_text
 
-NAME_LIMIT = 120
-"""Longest name, in characters, that is passed on; Patchworks' own forms take far fewer."""
-
-REMEMBERED = 4096
-"""How many cleaned names and parsed times are kept: the same ones come again with every page."""
-
-MASKED = "[masked]"
+LONGEST_TIME = 64
+"""Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed is remembered."""
 
 T = TypeVar("T")
 
@@ -277,7 +271,7 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
         "updated_at": read_time(raw.get("updated_at")),
     }
     odd = [field for field, value in values.items() if value is None and _is_amiss(field, raw)]
-    return Deployment(**values, unreadable=odd or None, other=_masked(_unread(raw)) if with_other else None)
+    return Deployment(**values, unreadable=odd or None, other=masked(_unread(raw)) if with_other else None)
 
 
 _EXPECTED = {"virtual_environment_id": "virtual_environment", "enabled_at": "enabled_at", "priority": "priority"}
@@ -365,7 +359,7 @@ def read_time(value: object) -> str | None:
     """An ISO 8601 time in UTC, to the second; the API also sends `{"date": ...}` objects."""
     if isinstance(value, dict):
         value = value.get("date")
-    return _parse_time(value) if isinstance(value, str) else None
+    return _parse_time(value) if isinstance(value, str) and len(value) <= LONGEST_TIME else None
 
 
 @lru_cache(REMEMBERED)
@@ -378,35 +372,9 @@ def _parse_time(text: str) -> str | None:
     return in_utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-_INVISIBLE = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
-
-
-def clean_text(text: str, limit: int = NAME_LIMIT) -> str | None:
-    """Text from the API on one line: no control, direction or invisible characters, bounded; None if empty."""
-    # Cut before cleaning: a name of megabytes must cost neither time nor, remembered, memory.
-    return _one_line(text[: limit * 4], limit)
-
-
-@lru_cache(REMEMBERED)
-def _one_line(text: str, limit: int) -> str | None:
-    line = "".join(" " if unicodedata.category(char) in _INVISIBLE or char.isspace() else char for char in text)
-    words = " ".join(line.split())
-    return (words if len(words) <= limit else words[: limit - 1] + "…") or None
-
-
 def _kind(value: object) -> str:
     kinds = {dict: "another object", list: "a list", str: "text", type(None): "nothing"}
     return kinds.get(type(value), "something else")
-
-
-# Masking ------------------------------------------------------------------------------------------
-
-_CREDENTIAL = re.compile(
-    r"secret|token|passw|pwd|credential|api[-_ ]?key|auth|private|cookie|session|signature|bearer|jwt|access[-_ ]?key",
-    re.IGNORECASE,
-)
-_ALWAYS_MASKED = {"variables", "config"}
-_LONGEST_VALUE, _LONGEST_LIST, _DEEPEST = 500, 20, 4
 
 
 def _unread(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -417,32 +385,3 @@ def _unread(record: Mapping[str, Any]) -> dict[str, Any]:
 
 _MISLEADING = {"status", "is_deployed"}
 """They speak of the flow version, and read "Deployed" on a disabled deployment."""
-
-
-def _masked(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded
-    """A copy that is safe to show: secrets masked, size and depth bounded, text on one line."""
-    if isinstance(value, dict):
-        return dict(_masked_items(value, depth)) if depth < _DEEPEST else f"[{len(value)} fields]"
-    if isinstance(value, list):
-        items = [_masked(item, depth + 1) for item in value[:_LONGEST_LIST]]
-        return items if len(value) <= _LONGEST_LIST else [*items, f"[{len(value) - _LONGEST_LIST} more]"]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return _masked_text(value, depth) if isinstance(value, str) else value
-
-
-def _masked_items(record: dict[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
-    key_names_secret = bool(record.get("secret")) or _CREDENTIAL.search(str(record.get("key") or ""))
-    for key, value in list(record.items())[: _LONGEST_LIST * 5]:
-        hidden = key in _ALWAYS_MASKED or _CREDENTIAL.search(key) or (key_names_secret and key == "value")
-        shown = MASKED if hidden and value not in (None, "", [], {}) else _masked(value, depth + 1)
-        yield clean_text(key) or "", shown
-
-
-def _masked_text(text: str, depth: int) -> Any:  # noqa: ANN401 - text that holds JSON is masked as JSON
-    if text.lstrip()[:1] in {"{", "["}:
-        try:
-            return _masked(json.loads(text), depth + 1)
-        except (ValueError, RecursionError):
-            return MASKED if _CREDENTIAL.search(text) else clean_text(text, _LONGEST_VALUE)
-    return clean_text(text, _LONGEST_VALUE)

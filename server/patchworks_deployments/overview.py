@@ -3,9 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from patchworks_deployments import rendering
 from patchworks_deployments.estate import Estate
-from patchworks_deployments.models import Deployment, Maybe, Output, clean_text
+from patchworks_deployments.models import Deployment, Maybe, Output
+from patchworks_deployments.texts import inert
 
 TEXT_BUDGET = 9_600
 """Characters, about 2,400 tokens: past that the matrix gives way to counts."""
@@ -251,4 +251,4 @@ def _place(deployment: Deployment) -> str:
 
 
 def _short(name: str | None) -> str:
-    return rendering.inert(clean_text(name or "", SHORT_NAME) or "")
+    return inert(name or "", SHORT_NAME)

@@ -5,8 +5,8 @@ Each demands that a person agrees before anything changes; arguments take what t
 
 from mcp.server.mcpserver import MCPServer
 
-from patchworks_deployments import rendering
 from patchworks_deployments.services import Services
+from patchworks_deployments.texts import inert
 from patchworks_deployments.uris import leading_id
 
 _ASK_FIRST = (
@@ -18,7 +18,7 @@ _ASK_FIRST = (
 
 def _quoted(value: str) -> str:
     """An argument as data: on one line, without markup."""
-    return f'"{rendering.inert(value)}"'
+    return f'"{inert(value)}"'
 
 
 def _id_or_name(value: str) -> str:

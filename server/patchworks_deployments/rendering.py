@@ -1,38 +1,15 @@
 """Deployments as compact text for models and people.
 
-Names come from Patchworks and are data: `inert` takes the meaning out of every character that could end a
-cell, start a line, or be read as markup.
+Names come from Patchworks and are data: each passes through `texts.inert`.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from patchworks_deployments.models import REMEMBERED, Deployment, DeploymentPage, clean_text
-
-_MARKUP = str.maketrans(
-    {
-        "|": "¦",
-        "`": "'",
-        '"': "'",
-        "<": "‹",
-        ">": "›",
-        "[": "(",
-        "]": ")",
-        "*": "∗",
-        "~": "∼",
-        "\\": "⧵",
-        "#": "＃",
-    }
-)
-
-
-@lru_cache(REMEMBERED)
-def inert(text: str) -> str:
-    """A name on one line without markup, bounded in length."""
-    return (clean_text(text) or "").translate(_MARKUP).replace("://", ":∕∕")
+from patchworks_deployments.models import Deployment, DeploymentPage
+from patchworks_deployments.texts import inert
 
 
 def named(name: str | None, identifier: str | None, *, what: str = "") -> str:

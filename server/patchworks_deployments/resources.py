@@ -112,14 +112,12 @@ async def listing(
 
 async def flow_version_listing(ctx: Context, flow_version_id: str) -> str:
     """All deployments of one flow version."""
-    client, version = _services(ctx).client, _identifier(flow_version_id)
-    first = await client.list_for_flow_version(version)
-    rest = [await client.list_for_flow_version(version, page=n) for n in range(2, (first.pages or 1) + 1)]
+    pages = await _services(ctx).client.every_page_of(_identifier(flow_version_id))
     everything = DeploymentPage(
-        deployments=[d for page in (first, *rest) for d in page.deployments],
+        deployments=[deployment for page in pages for deployment in page.deployments],
         page=1,
-        total=first.total,
-        unreadable=sum(page.unreadable or 0 for page in (first, *rest)) or None,
+        total=pages[0].total,
+        unreadable=sum(page.unreadable or 0 for page in pages) or None,
     )
     return _json(everything.to_summary())
 

@@ -18,6 +18,7 @@ from patchworks_deployments.errors import (
     AuditLogUnwritable,
     Forbidden,
     InvalidArgument,
+    Throttled,
     Unauthenticated,
     UpstreamError,
 )
@@ -181,7 +182,7 @@ async def carry_out_switch(
 ) -> SwitchResult:
     """Switch each, several at once; one that changed since it was read is left alone and reported.
 
-    What stops one for good (credentials, rights, the audit log) stops the rest.
+    What stops one for good (credentials, rights, a throttle that lasts, the audit log) stops the rest.
     """
     services.audit.ensure_writable()
     run = _Run(services, switch, agreed, reporting)
@@ -221,7 +222,7 @@ class _Run:
         try:
             return await patiently(lambda: self._attempt(target))
         except (UpstreamError, AuditLogUnwritable) as error:
-            if isinstance(error, (Unauthenticated, Forbidden, AuditLogUnwritable)):
+            if isinstance(error, (Unauthenticated, Forbidden, Throttled, AuditLogUnwritable)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
             return WriteResult(status="failed", message=str(error))
 

@@ -10,16 +10,20 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments import audit
 from patchworks_deployments.changes import RISKS, Risk
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
-from patchworks_deployments.models import clean_text
 from patchworks_deployments.services import WRITE_SCOPE, Services, may_write, services, who
+from patchworks_deployments.texts import clean_text
 
 logger = logging.getLogger(__name__)
+
+
+MOST_UNKNOWN = 5
+"""Unknown arguments that a refusal names."""
 
 
 class StrictTool(Tool):
@@ -42,8 +46,8 @@ class StrictTool(Tool):
     ) -> Any:  # noqa: ANN401 - the SDK's signature
         """Run the tool; every anticipated failure leaves as `ToolError` with its own text alone."""
         known = self.parameters["properties"]
-        if unknown := [_unknown(name, known) for name in arguments if name not in known]:
-            raise ToolError(f"{'; '.join(unknown[:5])} Nothing was changed.")
+        if unknown := [name for name in arguments if name not in known][:MOST_UNKNOWN]:
+            raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
         try:
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
@@ -51,6 +55,9 @@ class StrictTool(Tool):
                 raise ToolError(f"{faults(error.__cause__)}. Nothing was changed.") from error.__cause__
             if isinstance(error.__cause__, DeploymentsError):
                 raise ToolError(str(error.__cause__)) from error.__cause__
+            # Our own code raises no ToolError inside: this one is the SDK's, about a form, by its resolver's name.
+            if type(error.__cause__) is ToolError:
+                raise ToolError(_UNFIT_FORM) from error.__cause__
             raise
 
 
@@ -68,19 +75,15 @@ class WriteTool(StrictTool):
         try:
             _require_write_scope()
             result = await super().run(arguments, context, convert_result)
-        except ToolError as error:
-            status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
-            self._record(context, arguments, started, {"status": status, "message": str(error)})
+        except BaseException as error:
+            self._record(context, arguments, started, _ending(error))
             raise
-        except anyio.get_cancelled_exc_class():
-            message = "The caller called it off. What had been sent by then has lines of its own."
-            self._record(context, arguments, started, {"status": "cancelled", "message": message})
-            raise
-        if isinstance(result, CallToolResult):
-            self._record(context, arguments, started, result.structured_content or {})
-        elif not isinstance(result, InputRequiredResult):
+        if isinstance(result, InputRequiredResult):
+            return result
+        if not isinstance(result, CallToolResult):
             raise TypeError(f"{self.name} must return a CallToolResult")
-        return result
+        trouble = self._record(context, arguments, started, result.structured_content or {})
+        return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
 
     def _record(
         self,
@@ -88,12 +91,16 @@ class WriteTool(StrictTool):
         arguments: dict[str, Any],
         started: float,
         result: Mapping[str, Any],
-    ) -> None:
-        line = audit.line(self.name, arguments, result, who(context), time.monotonic() - started)
+    ) -> AuditLogUnwritable | None:
+        """Append the line; what kept it from being written goes to the process's log and to the caller."""
+        known = {name: value for name, value in arguments.items() if name in self.parameters["properties"]}
+        line = audit.line(self.name, known, result, who(context), time.monotonic() - started)
         try:
             services(context).audit.record(line)
         except AuditLogUnwritable as error:
             logger.error("%s %s: %s", self.name, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+            return error
+        return None
 
 
 def write_hints(tool: str, *, idempotent: bool) -> ToolAnnotations:
@@ -104,6 +111,34 @@ def write_hints(tool: str, *, idempotent: bool) -> ToolAnnotations:
         idempotent_hint=idempotent,
         open_world_hint=True,
     )
+
+
+def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
+    """The result that says one thing more, to people and to programs."""
+    outcome = result.structured_content or {}
+    return result.model_copy(
+        update={
+            "content": [*result.content, TextContent(type="text", text=remark)],
+            "structured_content": {**outcome, "message": f"{outcome.get('message', '')} {remark}"},
+        }
+    )
+
+
+def _ending(error: BaseException) -> dict[str, str]:
+    """Status and message for the audit log of a call that ended without a result."""
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        message = "The caller called it off. What had been sent by then has lines of its own."
+        return {"status": "cancelled", "message": message}
+    if isinstance(error, ToolError):
+        status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
+        return {"status": status, "message": str(error)}
+    return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(str(error))}"}
+
+
+_UNFIT_FORM = (
+    "The client answered the question with a form that does not fit it. Nothing was changed. "
+    "Call again, so that the person can answer anew."
+)
 
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)

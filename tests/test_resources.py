@@ -174,7 +174,7 @@ async def test_a_listing_of_absurdly_many_pages_is_refused_at_once(era: Era) -> 
     """One request is enough to see that it would never end, and the error says what to do instead."""
     transport = ManyPages(10**15)
     async with connected(transport=transport, era=era) as client:
-        with pytest.raises(MCPError, match=r"more than the 50 that are read.*list_flow_version_deployments"):
+        with pytest.raises(MCPError, match=r"more than 50 pages.*list_flow_version_deployments"):
             await client.read_resource(VERSION)
     assert transport.asked == ["1"]
 

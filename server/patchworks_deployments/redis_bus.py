@@ -38,7 +38,12 @@ class RedisBus:
             raise SettingsError(
                 "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
             ) from None
-        self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
+        try:
+            self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
+        except ValueError:
+            raise SettingsError(
+                "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
+            ) from None
         self._local = InMemorySubscriptionBus()
         self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](WAITING)
         self.connected = anyio.Event()

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "server" / "patchworks_deployments"
 
 RANKS = [
     {"errors"},
-    {"models", "concurrency"},
+    {"models", "concurrency", "listening"},
     {"settings", "audit", "rendering"},
     {"auth", "states"},
     {"client"},

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ READ, WRITE = "deployments:read", "deployments:write"
 
 
 @contextmanager
-def serving(*arguments: str, **environment: str) -> Iterator["Served"]:
-    """A server over HTTP in a process of its own, on a free port."""
+def serving(*arguments: str, log: str = "", **environment: str) -> Iterator["Served"]:
+    """A server over HTTP in a process of its own, on a free port; the file `log` gets what it says on stderr."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWORKS_")}
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, "--http", "0", *arguments], stdout=subprocess.PIPE, text=True, env={**clean, **environment}
-    )
+    command = [*COMMAND, "--http", "0", *arguments]
+    with Path(log).open("wb") if log else nullcontext() as stderr:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**clean, **environment}
+        )
     assert process.stdout
     try:
         line = process.stdout.readline()
@@ -54,6 +56,12 @@ class Served:
     @property
     def base(self) -> str:
         return self.url.removesuffix("/mcp")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        url = httpx2.URL(self.url)
+        assert url.port
+        return url.host, url.port
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ RANKS = [
     {"changes", "estate"},
     {"confirmation", "overview", "arguments"},
     {"services"},
-    {"consent", "tools", "rate_limit", "authorization", "redis_bus", "draining"},
+    {"consent", "tools", "rate_limit", "authorization", "redis_bus", "draining", "deadlines"},
     {"uris"},
     {"links", "completions", "prompts", "notifications", "resources"},
     {"outcome"},

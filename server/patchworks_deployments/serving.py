@@ -23,6 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from patchworks_deployments.app import create_server
 from patchworks_deployments.authorization import LARGEST_BODY, ScopeChallenge
 from patchworks_deployments.client import DeploymentQuery
+from patchworks_deployments.deadlines import PromptBody, PromptHead
 from patchworks_deployments.draining import Draining
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.listening import listen
@@ -73,7 +74,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.router.lifespan_context = _around(draining.served, app.router.lifespan_context)
     write_tools = frozenset(tool.name for tool in server.every_tool() if isinstance(tool, WriteTool))
     resource_url = settings.public_url if settings.oauth_issuer else None
-    # Last in the list is innermost: after the SDK's authentication.
+    # First in the list is outermost, last is innermost: after the SDK's authentication.
+    app.user_middleware.insert(0, Middleware(PromptBody))
     app.user_middleware.append(Middleware(ScopeChallenge, write_tools=write_tools, resource_url=resource_url))
     return app
 
@@ -133,6 +135,7 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
         app if settings.workers == 1 else "patchworks_deployments.serving:create_worker",
         factory=settings.workers > 1,
         workers=settings.workers,
+        http=PromptHead,
         log_level="warning",
         access_log=False,
         server_header=False,

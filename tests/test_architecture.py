@@ -13,7 +13,7 @@ RANKS = [
     {"client"},
     {"changes", "estate"},
     {"confirmation", "overview", "arguments"},
-    {"services"},
+    {"services", "events"},
     {"consent", "tools", "rate_limit", "authorization", "redis_bus", "draining", "deadlines"},
     {"uris"},
     {"links", "completions", "prompts", "notifications", "resources"},

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,12 +11,11 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from support import ERAS, Clock, Era, Person, data, text, yes
-from team import ALICE, READER, calling, serving, tokens_file
+from team import ALICE, READER, calling, on_loopback, serving, tokens_file
 from test_cli import run
 from test_stdio import sandbox_over_http, work_through
 
@@ -293,11 +291,5 @@ async def slow_upstream() -> AsyncIterator[tuple[str, anyio.Event, anyio.Event]]
             await go_on.wait()
         await sandbox.app(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
-            try:
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}", began, go_on
-            finally:
-                server.should_exit = True
+    async with on_loopback(app) as url:
+        yield url, began, go_on

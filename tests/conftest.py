@@ -1,5 +1,9 @@
 """What every test stands on: asyncio, no waiting between retries, and a server on a sandbox of its own."""
 
+import os
+import shutil
+import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -20,3 +24,24 @@ def _no_waiting() -> Iterator[None]:
     """Retries happen, as many as in production, but without the pauses between them."""
     with stamina.set_testing(True, attempts=3, cap=True):
         yield
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real redis-server on a free port; where CI is set it has to be there."""
+    program = shutil.which("redis-server")
+    if program is None and not os.environ.get("CI"):
+        pytest.skip("redis-server is not installed")
+    assert program, "redis-server is not installed: .ci/run installs it"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - found above
+    assert process.stdout
+    try:
+        assert any("Ready to accept connections" in line for line in iter(process.stdout.readline, ""))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()

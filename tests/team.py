@@ -2,35 +2,44 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import jwt
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from mcp import Client
+from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
+from starlette.types import ASGIApp, Receive, Scope, Send
 from support import Era, Person
 
 from patchworks_deployments.authorization import hash_token
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.access import API_KEY
 
 COMMAND = [sys.executable, "-m", "patchworks_deployments"]
 READ, WRITE = "deployments:read", "deployments:write"
 
 
 @contextmanager
-def serving(*arguments: str, **environment: str) -> Iterator["Served"]:
-    """A server over HTTP in a process of its own, on a free port."""
+def serving(*arguments: str, log: str = "", **environment: str) -> Iterator["Served"]:
+    """A server over HTTP in a process of its own, on a free port; the file `log` gets what it says on stderr."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWORKS_")}
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, "--http", "0", *arguments], stdout=subprocess.PIPE, text=True, env={**clean, **environment}
-    )
+    command = [*COMMAND, "--http", "0", *arguments]
+    with Path(log).open("wb") if log else nullcontext() as stderr:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**clean, **environment}
+        )
     assert process.stdout
     try:
         line = process.stdout.readline()
@@ -55,16 +64,34 @@ class Served:
     def base(self) -> str:
         return self.url.removesuffix("/mcp")
 
+    @property
+    def address(self) -> tuple[str, int]:
+        url = httpx2.URL(self.url)
+        assert url.port
+        return url.host, url.port
+
 
 @asynccontextmanager
 async def calling(
-    url: str, token: str | None = None, *, era: Era = "auto", person: Person | None = None, **headers: str
+    url: str,
+    token: str | None = None,
+    *,
+    era: Era = "auto",
+    person: Person | None = None,
+    message_handler: MessageHandlerFnT | None = None,
+    key: str | None = None,
 ) -> AsyncIterator[Client]:
-    """A client of a served server."""
-    sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+    """A client of a served server; `key` is the caller's own for Patchworks."""
+    sent = {"Authorization": f"Bearer {token}" if token else None, "X-Patchworks-Authorization": key}
+    headers = {name: value for name, value in sent.items() if value}
     async with (
-        httpx2.AsyncClient(headers=sent, timeout=30, trust_env=False) as http,
-        Client(streamable_http_client(url, http_client=http), mode=era, elicitation_callback=person) as client,
+        httpx2.AsyncClient(headers=headers, timeout=30, trust_env=False) as http,
+        Client(
+            streamable_http_client(url, http_client=http),
+            mode=era,
+            elicitation_callback=person,
+            message_handler=message_handler,
+        ) as client,
     ):
         yield client
 
@@ -83,6 +110,33 @@ def tokens_file(folder: Path) -> str:
     path = folder / "tokens"
     path.write_text("\n".join(lines), encoding="utf-8")
     return str(path)
+
+
+@asynccontextmanager
+async def on_loopback(app: ASGIApp) -> AsyncIterator[str]:
+    """The application on a free port of this machine; yields its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            try:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+
+
+def accounts(**sandboxes: Sandbox) -> ASGIApp:
+    """One API with several accounts, each opened by a key of its own: the parameter's name."""
+    stranger = Sandbox()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        account = sandboxes.get(headers.get(b"authorization", b"").decode())
+        if account:
+            headers[b"authorization"] = API_KEY.encode()
+        await (account or stranger).app({**scope, "headers": [*headers.items()]}, receive, send)
+
+    return app
 
 
 ISSUER, AUDIENCE = "https://issuer.example", "https://mcp.example/mcp"

@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from test_stdio import COMMAND, ROOT, sandbox_over_http
+
+from patchworks_deployments.settings import Settings
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -100,11 +104,72 @@ def test_schemas_writes_what_is_under_review(tmp_path: Path) -> None:
     assert written == kept
 
 
-def test_every_setting_without_a_secret_has_a_flag() -> None:
-    """The help names each flag, and none that would show a secret in the process list."""
-    said = run("--help").stdout
-    assert all(flag in said for flag in ("--sandbox", "--read-only", "--confirm-by", "--audit-log", "--base-url"))
-    assert all(flag not in said for flag in ("--api-key", "--password", "--state-keys", "--bearer-token"))
+def test_every_setting_without_a_secret_has_a_flag_and_no_secret_has_one() -> None:
+    """A flag would show a secret in the process list; everything else can be typed."""
+    offered = set(re.findall(r"--[a-z-]+", run("--help").stdout)) - {"--help", "--version"}
+    public = {name for name, field in Settings.model_fields.items() if "SecretStr" not in str(field.annotation)}
+    assert public < set(Settings.model_fields)
+    assert offered == {"--" + name.replace("_", "-") for name in public}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sandbox", "--read-onyl"), "--read-onyl is not a flag (did you mean --read-only?)"),
+        (("--protected-enviroments", "UK Live"), "(did you mean --protected-environments?)"),
+        (("--sandbox", "--protected-enviroments=UK Live"), "(did you mean --protected-environments?)"),
+        (("--sandbox", "--read-o"), "--read-o is not a flag (did you mean --read-only?)"),
+        (("check", "--sandbox", "--read-o"), "--read-o is not a flag"),
+        (("sandbox", "--prt", "8080"), "--prt is not a flag (did you mean --port?)"),
+        (("--sandbox", "--zzz"), "--zzz is not a flag. Nothing was started."),
+        (("check", "--port", "80"), "unrecognized arguments: --port 80"),
+        (("--sandbox", "--timeout"), "argument --timeout: expected one argument"),
+        (("chekc",), "invalid choice: 'chekc'"),
+        (("sandbox", "--port", "99999"), "argument --port: must be a port from 0 to 65535"),
+        (("sandbox", "--port", "-1"), "argument --port: must be a port from 0 to 65535"),
+        (("sandbox", "--deployments", "-4"), "argument --deployments: must be a whole number, 0 or more"),
+        (("token", "a b"), "argument name: must be one word without #"),
+        (("token", "a#b"), "argument name: must be one word without #"),
+        (("token", ""), "argument name: must be one word without #"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    """The line names the argument, for a flag the nearest known one, and where to read on; no usage, no traceback."""
+    outcome = run(*arguments)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("--sandbox", "--http"), ("sandbox", "--port")])
+def test_a_port_in_use_is_named_in_one_line(arguments: tuple[str, ...]) -> None:
+    """Somebody who starts twice is told so, without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        outcome = run(*arguments, str(port))
+    assert outcome.returncode == 2
+    assert f"cannot listen on port {port} of 127.0.0.1 (Address already in use)" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "redis://:hush@localhost:port", "https://hush.example"])
+def test_a_redis_address_that_is_none_stops_the_start(url: str) -> None:
+    """One line says how to write it, and does not repeat it."""
+    outcome = run("--sandbox", "--http", "0", PATCHWORKS_REDIS_URL=url)
+    assert outcome.returncode == 2
+    assert "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert "hush" not in outcome.stderr
+
+
+def test_retries_are_not_announced() -> None:
+    """A read that was tried three times in vain is one FAIL line, and nothing on stderr."""
+    outcome = run("check", PATCHWORKS_API_KEY="hush", PATCHWORKS_BASE_URL="http://127.0.0.1:9")
+    assert outcome.returncode == 1
+    assert "FAIL list deployments" in outcome.stdout
+    assert outcome.stderr == ""
 
 
 def test_python_dash_m_is_the_command() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,12 +11,11 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from support import ERAS, Clock, Era, Person, data, text, yes
-from team import ALICE, calling, serving, tokens_file
+from team import ALICE, READER, calling, on_loopback, serving, tokens_file
 from test_cli import run
 from test_stdio import sandbox_over_http, work_through
 
@@ -180,6 +178,97 @@ async def test_a_stopping_server_finishes_the_write_it_is_in(era: Era, tmp_path:
     assert [json.loads(line)["outcome"] for line in log.read_text(encoding="utf-8").splitlines()] == ["done"]
 
 
+def _half_a_body(token: str, *more: str) -> bytes:
+    lines = [
+        "POST /mcp HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        "Content-Length: 100",
+        *more,
+        "",
+        "{",
+    ]
+    return "\r\n".join(lines).encode()
+
+
+NEW_ERA = "MCP-Protocol-Version: 2026-07-28"
+# What is sent before the client falls silent; each part but the first waits for an answer.
+HALVES = {
+    "nothing": [b""],
+    "half a head": [b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n"],
+    "half a second head": [b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"GET /health HT"],
+    "half a body": [_half_a_body(ALICE)],
+    "half a body in the new era": [_half_a_body(ALICE, NEW_ERA)],
+    "half a reader's body": [_half_a_body(READER, NEW_ERA)],
+}
+
+
+async def _all_that_comes(address: tuple[str, int], what: str) -> bytes:
+    """What the server answers until it closes the connection."""
+    received = b""
+    async with await anyio.connect_tcp(*address) as connection:
+        for part in HALVES[what][:-1]:
+            await connection.send(part)
+            received += await connection.receive()
+        await connection.send(HALVES[what][-1])
+        async for chunk in connection:
+            received += chunk
+    return received
+
+
+async def test_a_request_that_does_not_arrive_is_given_up(tmp_path: Path) -> None:
+    """Nothing, half a head and half a body end with the connection, the body with 408, and none with a traceback."""
+    log = tmp_path / "stderr"
+    answers: dict[str, bytes] = {}
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), log=str(log)) as served:
+
+        async def ask(what: str) -> None:
+            answers[what] = await _all_that_comes(served.address, what)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                for what in HALVES:
+                    group.start_soon(ask, what)
+    assert {what: answer.partition(b"\r\n")[0] for what, answer in answers.items()} == {
+        "nothing": b"",
+        "half a head": b"",
+        "half a second head": b"HTTP/1.1 200 OK",
+        "half a body": b"HTTP/1.1 408 Request Timeout",
+        "half a body in the new era": b"HTTP/1.1 408 Request Timeout",
+        "half a reader's body": b"HTTP/1.1 408 Request Timeout",
+    }
+    assert log.read_text(encoding="utf-8") == ""
+
+
+async def test_a_client_that_gives_up_in_the_middle_of_a_body_leaves_no_trace(tmp_path: Path) -> None:
+    """It is no fault of the server: nothing is logged, and the next request is served."""
+    log = tmp_path / "stderr"
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), log=str(log)) as served:
+        for what in ("half a body", "half a body in the new era", "half a reader's body"):
+            async with await anyio.connect_tcp(*served.address) as connection:
+                await connection.send(*HALVES[what])
+        async with calling(served.url, ALICE) as client:
+            assert not (await client.call_tool("list_deployments", {})).is_error
+    assert log.read_text(encoding="utf-8") == ""
+
+
+async def test_half_a_body_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A stopping server waits no longer for it than a running one, and ends without a traceback."""
+    log = tmp_path / "stderr"
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), log=str(log)) as served:
+        async with await anyio.connect_tcp(*served.address) as connection:
+            await connection.send(*HALVES["half a body"])
+            async with calling(served.url, ALICE) as client:
+                await client.list_tools()
+            served.process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(20):
+                assert (await connection.receive()).startswith(b"HTTP/1.1 408")
+                await anyio.to_thread.run_sync(served.process.wait)
+    assert log.read_text(encoding="utf-8") == ""
+
+
 async def _refuses_connections(base: str) -> None:
     """Return once the stopping server takes no new connection."""
     with anyio.fail_after(20):
@@ -202,11 +291,5 @@ async def slow_upstream() -> AsyncIterator[tuple[str, anyio.Event, anyio.Event]]
             await go_on.wait()
         await sandbox.app(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
-            try:
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}", began, go_on
-            finally:
-                server.should_exit = True
+    async with on_loopback(app) as url:
+        yield url, began, go_on

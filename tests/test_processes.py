@@ -3,11 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-import os
-import shutil
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -25,27 +21,6 @@ KEYS = {"PATCHWORKS_STATE_KEYS": "a-key-that-all-processes-share-00001", "PATCHW
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 TOGGLES = (("disable_deployment", "human"), ("enable_deployment", "not_required"))
 ONE = "patchworks://flow-versions/1001/deployments/500"
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    """A real redis-server on a free port; in CI it has to be there."""
-    program = shutil.which("redis-server")
-    if program is None and not os.environ.get("CI"):
-        pytest.skip("redis-server is not installed")
-    assert program, "redis-server is not installed: .ci/run installs it"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - found above
-    assert process.stdout
-    try:
-        assert any("Ready to accept connections" in line for line in iter(process.stdout.readline, ""))
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,6 @@
 """What stops a start, and what it says."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,8 @@ from hypothesis import strategies as st
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
+
+OAUTH = {"SANDBOX": "1", "OAUTH_ISSUER": "https://issuer.example", "PUBLIC_URL": "https://mcp.example/mcp"}
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,18 @@ def test_each_way_to_authenticate_is_enough(
             {"USERNAME": "u", "PASSWORD": "hush", "LOGIN_URL": "http://example.com/login"},
             "PATCHWORKS_LOGIN_URL is plain",
         ),
+        ({"API_KEY": "hush", "BASE_URL": "http://127.evil.example"}, "PATCHWORKS_BASE_URL is plain"),
+        ({"USERNAME": "u", "PASSWORD": "hush", "LOGIN_URL": "http://127.0.0.1.evil.example"}, "LOGIN_URL is plain"),
+        ({"SANDBOX": "1", "HTTP": "127.evil.example:80"}, "Serving other machines (127.evil.example) needs"),
+        ({**OAUTH, "OAUTH_JWKS_URL": "http://127.evil.example/jwks"}, "PATCHWORKS_OAUTH_JWKS_URL is plain"),
+        ({"API_KEY": "hush\n"}, "PATCHWORKS_API_KEY: must have no line break"),
+        ({"API_KEY": "hush\r\nX-Other: 1"}, "PATCHWORKS_API_KEY: must have no line break"),
+        ({"API_KEY": "hush–dash"}, "PATCHWORKS_API_KEY: must be plain ASCII"),
+        ({"API_KEY": "hush "}, "PATCHWORKS_API_KEY: must be plain ASCII"),
+        ({"BEARER_TOKEN": "hush\t"}, "PATCHWORKS_BEARER_TOKEN: must have no line break"),
+        ({"USERNAME": "u", "PASSWORD": "hush\n"}, "PATCHWORKS_PASSWORD: must have no line break"),
+        ({"SANDBOX": "1", "STATE_KEYS": f"hush\n{'k' * 32}"}, "PATCHWORKS_STATE_KEYS: must have no line break"),
+        ({"SANDBOX": "1", "REDIS_URL": "redis://:hush@host\n"}, "PATCHWORKS_REDIS_URL: must have no line break"),
         ({"SANDBOX": "1", "READ_ONLY": "ture"}, "PATCHWORKS_READ_ONLY: "),
         ({"SANDBOX": "1", "CONFIRM": "none"}, "PATCHWORKS_CONFIRM: "),
         ({"SANDBOX": "1", "CONFIRM_BY": "model"}, "PATCHWORKS_CONFIRM_BY: "),
@@ -91,7 +104,8 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:9", "https://example.com/"]
+    "url",
+    ["http://localhost:8080", "http://127.0.0.1:1", "http://127.8.8.8", "http://[::1]:9", "https://example.com/"],
 )
 def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """An address on this machine needs no encryption; a trailing slash does not matter."""
@@ -118,13 +132,9 @@ def test_a_flag_overrides_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.confirm, settings.confirm_by) == ("destructive", "code")
 
 
-def _secrets() -> Iterator[str]:
-    yield from ("api_key", "bearer_token", "password", "state_keys")
-
-
 @given(
     st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=33, max_size=60),
-    st.sampled_from([*_secrets()]),
+    st.sampled_from(["api_key", "bearer_token", "password", "state_keys"]),
 )
 def test_no_secret_shows_in_any_text_of_the_settings(secret: str, field: str) -> None:
     """Neither repr, str, a dump nor an error holds a secret."""

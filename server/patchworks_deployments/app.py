@@ -107,8 +107,8 @@ def create_server(
     )
     register_resources(server)
     register_prompts(server)
-    # MCPServer has no public way to serve these: its completions get no context, and it knows no older subscribers.
-    lowlevel = server._lowlevel_server  # noqa: SLF001
+    # Its completions get no context, and it knows no older subscribers.
+    lowlevel = server._lowlevel_server  # noqa: SLF001 - MCPServer has no public way to serve these
     lowlevel.add_request_handler("completion/complete", CompleteRequestParams, complete)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, older.unsubscribe)

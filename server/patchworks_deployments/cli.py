@@ -1,19 +1,23 @@
 """The command line: arguments and commands; the only place that prints or exits."""
 
 import argparse
+import difflib
+import itertools
 import json
 import os
 import secrets
 import sys
 import typing
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import anyio
 from pydantic.fields import FieldInfo
+from stamina.instrumentation import set_on_retry_hooks
 
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.listening import listen
 from patchworks_deployments.settings import Settings, load_settings
 
 PROGRAM = "patchworks-deployments-mcp"
@@ -24,8 +28,11 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name; without one, serve MCP over stdio."""
-    options = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    parser.refuse_unknown_flags(sys.argv[1:] if arguments is None else arguments)
+    options = vars(parser.parse_args(arguments))
     command = options.pop("command")
+    set_on_retry_hooks(())  # a retry is no news: one that is in vain ends in an error that says so
     try:
         status = _COMMANDS[command](options)
     except SettingsError as error:
@@ -36,8 +43,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Takes no abbreviated flag, and refuses in one line instead of a page of usage."""
+
+    def __init__(self, **options: typing.Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(allow_abbrev=False, **options)
+
+    def refuse_unknown_flags(self, arguments: Sequence[str]) -> None:
+        """Exit on the first flag that no command knows; argparse would complain of the value behind it instead."""
+        known = self.flags()
+        for argument in itertools.takewhile("--".__ne__, arguments):
+            flag = argument.partition("=")[0]
+            if flag.startswith("--") and flag not in known:
+                nearest = difflib.get_close_matches(flag, known, n=1)
+                self.error(f"{flag} is not a flag{f' (did you mean {nearest[0]}?)' if nearest else ''}")
+
+    def flags(self) -> set[str]:
+        """Those of this parser and of its commands."""
+        commands = [action.choices.values() for action in self._actions if isinstance(action.choices, Mapping)]
+        below = [command.flags() for command in itertools.chain(*commands)]
+        return {flag for action in self._actions for flag in action.option_strings}.union(*below)
+
+    def error(self, message: str) -> typing.NoReturn:
+        """Say in one line what is wrong with the arguments, and exit."""
+        self.exit(USAGE_ERROR, f"{message}. Nothing was started. All flags and commands: {PROGRAM} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
         prog=PROGRAM,
         description="An MCP server over Patchworks flow version deployments. Without a command it serves stdio.",
         epilog="Credentials come from the environment only: PATCHWORKS_API_KEY, or PATCHWORKS_BEARER_TOKEN, "
@@ -52,12 +85,31 @@ def _parser() -> argparse.ArgumentParser:
     schemas = commands.add_parser("schemas", help="write one JSON file per tool")
     schemas.add_argument("--directory", type=Path, default=Path("tool_schemas"), help="default: %(default)s")
     sandbox = commands.add_parser("sandbox", help="serve the stand-in for Patchworks over HTTP, on loopback")
-    sandbox.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 takes a free one")
-    sandbox.add_argument("--deployments", type=int, default=60, help="how many to make up; default: %(default)s")
+    sandbox.add_argument("--port", type=_port, default=8080, help="default: %(default)s; 0 takes a free one")
+    sandbox.add_argument("--deployments", type=_count, default=60, help="how many to make up; default: %(default)s")
     token = commands.add_parser("token", help="make a bearer token and its line for PATCHWORKS_TOKENS_FILE")
-    token.add_argument("name", help="whose it is, without spaces")
+    token.add_argument("name", type=_word, help="whose it is, one word without #")
     token.add_argument("--write", action="store_true", help="allow changes too")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**16:
+        raise argparse.ArgumentTypeError("must be a port from 0 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def _word(text: str) -> str:
+    """The name of a token's holder: the file has one word for it, and `#` starts a comment there."""
+    if text.split() != [text] or "#" in text or not text.isprintable():
+        raise argparse.ArgumentTypeError("must be one word without #")
+    return text
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +188,8 @@ def _schemas(options: dict[str, object]) -> int:
 def _sandbox(options: dict[str, object]) -> int:
     from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - not for who serves MCP
 
-    serve(int(str(options["port"])), int(str(options["deployments"])), announce=lambda line: print(line, flush=True))
+    with listen("127.0.0.1", typing.cast("int", options["port"])) as listener:
+        serve(listener, typing.cast("int", options["deployments"]), announce=lambda line: print(line, flush=True))
     return 0
 
 

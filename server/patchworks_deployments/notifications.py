@@ -2,7 +2,8 @@
 
 The 2026-07-28 era's `subscriptions/listen` streams are served by the SDK from the bus. Clients of the older era
 call `resources/subscribe`; `OlderSubscribers` serves them and listens on the same bus. Both match URIs exactly, so
-`ListingBus` also delivers to the filtered listings that somebody watches.
+`ListingBus` also delivers to the filtered listings that somebody watches. Where callers bring their own Patchworks
+keys, a change is told only to subscribers with the key it was made with: nobody else is known to be allowed to see it.
 """
 
 import contextlib
@@ -21,7 +22,9 @@ from mcp.server.subscriptions import ResourceUpdated, ServerEvent, SubscriptionB
 from mcp_types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from patchworks_deployments import uris
+from patchworks_deployments.auth import caller_tag
 from patchworks_deployments.errors import DeploymentsError
+from patchworks_deployments.events import DeploymentUpdated, made_by
 from patchworks_deployments.models import Deployment
 
 RequestContext = ServerRequestContext[Any, Any]
@@ -43,18 +46,25 @@ class ListingBus:
         self._watched: Counter[str] = Counter()
 
     async def publish(self, event: ServerEvent) -> None:
-        """Pass the event on."""
+        """Pass the event on, with the caller whose request this is."""
+        if isinstance(event, ResourceUpdated):
+            event = DeploymentUpdated(event.uri, caller_tag())
         await self._inner.publish(event)
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Register a listener; it also hears of filtered listings."""
+        """Register a listener for the caller whose request this is; it also hears of filtered listings."""
+        own = caller_tag()
+        return self.hear(lambda event: listener(event) if made_by(event) == own else None)
+
+    def hear(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Register a listener for every caller's changes, which looks at `made_by` itself."""
         return self._inner.subscribe(partial(self._deliver, listener))
 
     def _deliver(self, listener: Callable[[ServerEvent], None], event: ServerEvent) -> None:
         listener(event)
         if isinstance(event, ResourceUpdated):
             for watched in [uri for uri in self._watched if _may_hold(uri, event.uri)]:
-                listener(ResourceUpdated(uri=watched))
+                listener(DeploymentUpdated(watched, made_by(event)))
 
     def watch(self, uri: str) -> None:
         """Somebody watches the URI from now on."""
@@ -93,36 +103,40 @@ def _asked_for(ctx: RequestContext) -> list[str]:
     return [uri for uri in asked if isinstance(uri, str)] if isinstance(asked, list) else []
 
 
+_Watched = dict[str, str | None]
+"""URIs, and for each the `caller_tag` of the subscription."""
+
+
 class OlderSubscribers:
     """`resources/subscribe` and `resources/unsubscribe`; a connection that ends is forgotten by itself."""
 
     def __init__(self, bus: ListingBus) -> None:
         self._bus = bus
-        self._watched: weakref.WeakKeyDictionary[Connection, set[str]] = weakref.WeakKeyDictionary()
+        self._watched: weakref.WeakKeyDictionary[Connection, _Watched] = weakref.WeakKeyDictionary()
 
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
         """Tell this connection of changes to the URI."""
         watched = self._watched_by(_connection(ctx))
         if str(params.uri) not in watched:
-            watched.add(str(params.uri))
             self._bus.watch(str(params.uri))
+        watched[str(params.uri)] = caller_tag()
         return EmptyResult()
 
-    def _watched_by(self, connection: Connection) -> set[str]:
+    def _watched_by(self, connection: Connection) -> _Watched:
         if connection not in self._watched:
-            watched = self._watched[connection] = set()
+            watched = self._watched[connection] = {}
             weakref.finalize(connection, self._forget, watched)
         return self._watched[connection]
 
-    def _forget(self, watched: set[str]) -> None:
+    def _forget(self, watched: _Watched) -> None:
         for uri in watched:
             self._bus.unwatch(uri)
 
     async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
         """Tell it no more."""
-        watched = self._watched.get(_connection(ctx), set())
+        watched = self._watched.get(_connection(ctx), {})
         if str(params.uri) in watched:
-            watched.discard(str(params.uri))
+            del watched[str(params.uri)]
             self._bus.unwatch(str(params.uri))
         return EmptyResult()
 
@@ -130,7 +144,7 @@ class OlderSubscribers:
     async def served(self) -> AsyncIterator[None]:
         """Pass events on while the server runs."""
         async with anyio.create_task_group() as group:
-            stop = self._bus.subscribe(partial(self._pass_on, group))
+            stop = self._bus.hear(partial(self._pass_on, group))
             try:
                 yield
             finally:
@@ -140,10 +154,10 @@ class OlderSubscribers:
     def _pass_on(self, group: TaskGroup, event: ServerEvent) -> None:
         if isinstance(event, ResourceUpdated):
             for connection, watched in list(self._watched.items()):
-                if event.uri in watched:
+                if event.uri in watched and watched[event.uri] == made_by(event):
                     group.start_soon(connection.notify, "notifications/resources/updated", {"uri": event.uri})
 
 
 def _connection(ctx: RequestContext) -> Connection:
-    """What outlives the request: the SDK hands out a proxy per request and no other way to its connection."""
-    return ctx.session._connection  # noqa: SLF001
+    """What outlives the request."""
+    return ctx.session._connection  # noqa: SLF001 - the SDK hands out a proxy per request and no way to its connection

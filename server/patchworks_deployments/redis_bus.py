@@ -10,6 +10,7 @@ import anyio
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 
 from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.events import DeploymentUpdated, made_by
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,12 @@ class RedisBus:
             raise SettingsError(
                 "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
             ) from None
-        self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
+        try:
+            self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
+        except ValueError:
+            raise SettingsError(
+                "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
+            ) from None
         self._local = InMemorySubscriptionBus()
         self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](WAITING)
         self.connected = anyio.Event()
@@ -78,7 +84,7 @@ class RedisBus:
         async for event in self._sending:
             try:
                 with anyio.fail_after(SEND_WITHIN):
-                    await self._redis.publish(CHANNEL, json.dumps({"uri": event.uri}))
+                    await self._redis.publish(CHANNEL, json.dumps({"uri": event.uri, "made_by": made_by(event)}))
             except Exception as error:  # noqa: BLE001 - redis' errors share no importable base without the extra
                 self._report(error)
                 await self._local.publish(event)
@@ -99,7 +105,8 @@ class RedisBus:
         if message["type"] == "subscribe":
             self.connected.set()
         elif message["type"] == "message":
-            await self._local.publish(ResourceUpdated(uri=json.loads(message["data"])["uri"]))
+            told = json.loads(message["data"])
+            await self._local.publish(DeploymentUpdated(told["uri"], told["made_by"]))
 
     def _report(self, error: Exception) -> None:
         logger.warning("Redis is not reachable (%s): notifications stay in this process", type(error).__name__)

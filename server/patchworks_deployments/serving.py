@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
+from stamina.instrumentation import set_on_retry_hooks
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -22,8 +23,10 @@ from uvicorn.supervisors import Multiprocess
 from patchworks_deployments.app import create_server
 from patchworks_deployments.authorization import LARGEST_BODY, ScopeChallenge
 from patchworks_deployments.client import DeploymentQuery
+from patchworks_deployments.deadlines import PromptBody, PromptHead
 from patchworks_deployments.draining import Draining
 from patchworks_deployments.errors import DeploymentsError, SettingsError
+from patchworks_deployments.listening import listen
 from patchworks_deployments.resources import DeploymentsServer
 from patchworks_deployments.settings import Settings, load_settings, split_address
 from patchworks_deployments.tools import WriteTool
@@ -71,7 +74,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.router.lifespan_context = _around(draining.served, app.router.lifespan_context)
     write_tools = frozenset(tool.name for tool in server.every_tool() if isinstance(tool, WriteTool))
     resource_url = settings.public_url if settings.oauth_issuer else None
-    # Last in the list is innermost: after the SDK's authentication.
+    # First in the list is outermost, last is innermost: after the SDK's authentication.
+    app.user_middleware.insert(0, Middleware(PromptBody))
     app.user_middleware.append(Middleware(ScopeChallenge, write_tools=write_tools, resource_url=resource_url))
     return app
 
@@ -131,6 +135,7 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
         app if settings.workers == 1 else "patchworks_deployments.serving:create_worker",
         factory=settings.workers > 1,
         workers=settings.workers,
+        http=PromptHead,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -138,8 +143,7 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
         timeout_keep_alive=KEEP_ALIVE,
         limit_concurrency=CONNECTIONS,
     )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, int(port)), family=family, backlog=config.backlog) as listener:
+    with listen(host, int(port)) as listener:
         listener.set_inheritable(True)
         announce(f"serving MCP on http://{_shown(listener)}/mcp")
         if settings.workers == 1:
@@ -155,6 +159,7 @@ def _shown(listener: socket.socket) -> str:
 
 def create_worker() -> Starlette:
     """One of several workers: the settings, flags too, reach it through the environment."""
+    set_on_retry_hooks(())  # as the command line does for its own process
     app = create_app(load_settings())
     _collect_less_often()
     return app

@@ -1,13 +1,22 @@
 """Settings from the environment (`PATCHWORKS_*`) and flags, in one model that refuses what it cannot be sure of."""
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from patchworks_deployments.errors import SettingsError
@@ -25,6 +34,23 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _one_line(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise ValueError("must have no line break or other control character, not even at its end")
+    return secret
+
+
+def _fits_a_header(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not value.isascii() or value != value.strip():
+        raise ValueError("must be plain ASCII without spaces around it, as it travels in a header")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_one_line)]
+HeaderSecret = Annotated[Secret, AfterValidator(_fits_a_header)]
+
+
 class Settings(BaseSettings):
     """How this server reaches Patchworks and what it may do there."""
 
@@ -37,10 +63,10 @@ class Settings(BaseSettings):
     allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
     timeout: Annotated[float, Field(gt=0, le=300, description="seconds to wait for an answer")] = 30.0
 
-    api_key: SecretStr | None = None
-    bearer_token: SecretStr | None = None
-    username: str | None = None
-    password: SecretStr | None = None
+    api_key: HeaderSecret | None = None
+    bearer_token: HeaderSecret | None = None
+    username: Annotated[str | None, Field(description="user of a login; its password is PATCHWORKS_PASSWORD")] = None
+    password: Secret | None = None
     login_url: Annotated[str, Field(description="where user name and password are exchanged")] = LOGIN_URL
     login_user_field: Annotated[str, Field(description="name of the user field at login")] = "username"
 
@@ -57,7 +83,7 @@ class Settings(BaseSettings):
         BeforeValidator(_split),
         Field(description="environments, by id or name, where every write asks a human; comma-separated"),
     ] = ()
-    state_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+    state_keys: Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)] = ()
     audit_log: Annotated[Path | None, Field(description="file that gets one JSON line per attempted write")] = None
 
     http: Annotated[str | None, Field(description="[HOST:]PORT to serve streamable HTTP on, instead of stdio")] = None
@@ -86,7 +112,7 @@ class Settings(BaseSettings):
         Field(description="whose Patchworks key is used: the 'server's, or each 'caller's own"),
     ] = "server"
     rate_limit: Annotated[int, Field(ge=0, description="requests per minute and caller over HTTP; 0: no limit")] = 600
-    redis_url: SecretStr | None = None
+    redis_url: Secret | None = None
 
     @field_validator("base_url", "login_url", "public_url", "oauth_issuer", "oauth_jwks_url")
     @classmethod
@@ -252,4 +278,8 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    """Whether it is this machine; a name that only looks like an address of it is not."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

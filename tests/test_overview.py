@@ -1,7 +1,9 @@
 """What runs where, in one call."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
+import httpx2
 import pytest
 from support import ERAS, Era, connected, data, text
 
@@ -135,3 +137,65 @@ async def test_reading_the_estate_reports_progress() -> None:
     async with connected(Sandbox(1_000), era="legacy") as client:
         await client.call_tool("deployment_overview", {}, progress_callback=on_progress)
     assert heard == [(n, 10) for n in range(1, 11)]
+
+
+# A throttled API ----------------------------------------------------------------------------------
+
+
+class Throttled(httpx2.AsyncBaseTransport):
+    """A sandbox that takes so many requests a minute; being told to wait lets that time pass."""
+
+    def __init__(self, deployments: int, requests_per_minute: int) -> None:
+        self.now = datetime(2026, 3, 2, tzinfo=UTC)
+        self.sandbox = Sandbox(deployments, requests_per_minute=requests_per_minute, clock=lambda: self.now)
+        self._inner = httpx2.ASGITransport(app=self.sandbox.app)
+        self.waits: list[int] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self._inner.handle_async_request(request)
+        if response.status_code == 429:
+            self.waits.append(int(response.headers["Retry-After"]))
+            self.now += timedelta(seconds=self.waits[-1])
+        return response
+
+
+@both_eras
+async def test_a_throttled_api_slows_the_overview_down_and_loses_nothing(era: Era) -> None:
+    """Sixty requests a minute and a hundred pages: it takes its minutes, and progress goes on to the end."""
+    heard: list[float] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        del total, message
+        heard.append(progress)
+
+    transport = Throttled(10_000, requests_per_minute=60)
+    async with connected(transport=transport, era=era) as client:
+        result = await client.call_tool("deployment_overview", {}, progress_callback=on_progress)
+    assert data(result)["deployments"] == 10_000
+    assert transport.waits
+    assert max(transport.waits) == 60
+    assert heard[-1] == 100
+
+
+async def test_a_long_pause_is_reported_instead_of_waited_for() -> None:
+    """An API that wants ten minutes gets them from the caller: nothing is tried again."""
+    requests: list[str] = []
+
+    def throttled(request: httpx2.Request) -> httpx2.Response:
+        requests.append(str(request.url))
+        return httpx2.Response(429, headers={"Retry-After": "600"}, json={})
+
+    async with connected(transport=httpx2.MockTransport(throttled)) as client:
+        result = await client.call_tool("deployment_overview", {})
+    assert result.is_error
+    assert "Nothing was changed. Wait 600 seconds" in text(result)
+    assert len(requests) == 1
+
+
+async def test_patience_with_a_throttled_api_ends() -> None:
+    """An API that throttles for ever is given up, with what to do next."""
+    throttled = httpx2.MockTransport(lambda _: httpx2.Response(429, headers={"Retry-After": "30"}, json={}))
+    async with connected(transport=throttled) as client:
+        result = await client.call_tool("deployment_overview", {})
+    assert result.is_error
+    assert "Wait 30 seconds" in text(result)

@@ -9,18 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import stamina
-
 from patchworks_deployments import rendering, states
 from patchworks_deployments.audit import Trail
 from patchworks_deployments.changes import Risk, environments_of, plan_disable, plan_enable
 from patchworks_deployments.client import DeploymentsClient
-from patchworks_deployments.concurrency import each
+from patchworks_deployments.concurrency import each, patiently
 from patchworks_deployments.errors import (
     AuditLogUnwritable,
     Forbidden,
     InvalidArgument,
-    Throttled,
     Unauthenticated,
     UpstreamError,
 )
@@ -32,8 +29,6 @@ from patchworks_deployments.services import Services
 TOOL = "set_deployments_enabled"
 MOST_AT_ONCE = 200
 MOST_NAMED = 12
-PATIENCE = 6
-"""How often a throttled deployment is tried, on top of the client's own attempts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +202,7 @@ class _Run:
 
     async def _outcome(self, target: Deployment) -> dict[str, Any]:
         try:
-            return await _patiently(lambda: self._attempt(target))
+            return await patiently(lambda: self._attempt(target))
         except (UpstreamError, AuditLogUnwritable) as error:
             if isinstance(error, (Unauthenticated, Forbidden, AuditLogUnwritable)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
@@ -252,18 +247,6 @@ class _Run:
             confirmed_by=self.agreed,
             undo=undo if self.done else None,
         )
-
-
-async def _patiently(attempt: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """Again, later, while the API throttles: a 429 says that nothing was done."""
-
-    def wait(error: Exception) -> bool | float:
-        return isinstance(error, Throttled) and (error.retry_after or True)
-
-    async for turn in stamina.retry_context(on=wait, attempts=PATIENCE, timeout=None, wait_initial=2.0, wait_max=30.0):
-        with turn:
-            return await attempt()
-    raise AssertionError
 
 
 def not_switched(switch: Switch, reason: NotAgreed) -> SwitchResult:

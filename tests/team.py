@@ -72,7 +72,7 @@ class Served:
 
 
 @asynccontextmanager
-async def calling(
+async def calling(  # noqa: PLR0913 - each names one thing that a caller may bring
     url: str,
     token: str | None = None,
     *,

@@ -1,4 +1,4 @@
-"""A caller that goes away in the middle of a write: nothing is half done, and nothing goes unrecorded."""
+"""A caller that goes away: no write is half done, none goes unrecorded, and no reading goes on for nobody."""
 
 import json
 from pathlib import Path
@@ -87,3 +87,41 @@ async def test_a_replacement_is_not_interrupted_between_its_steps(era: Era, tmp_
     assert {line["outcome"] for line in lines} == {"done"}
     present = {(d.flow_version_id, d.virtual_environment_id) for d in sandbox.estate.deployments.values()}
     assert (newer, old.virtual_environment_id) in present
+
+
+class SlowListing(httpx2.AsyncBaseTransport):
+    """The sandbox; says when the k-th page is asked for, and answers it and all later ones only when told to go on."""
+
+    def __init__(self, sandbox: Sandbox, k: int) -> None:
+        self._inner = httpx2.ASGITransport(app=sandbox.app)
+        self._k = k
+        self.asked = 0
+        self.arrived, self.go_on = anyio.Event(), anyio.Event()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/api/v1/flow-version-deployments":
+            self.asked += 1
+            if self.asked >= self._k:
+                self.arrived.set()
+                await self.go_on.wait()
+        return await self._inner.handle_async_request(request)
+
+
+@both_eras
+async def test_an_overview_stops_reading(era: Era) -> None:
+    """Of the twenty pages no further one is asked for, and those under way are given up."""
+    sandbox = Sandbox(2_000)
+    slow = SlowListing(sandbox, k=4)
+    async with connected(transport=slow, era=era) as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "deployment_overview", {})
+            await slow.arrived.wait()
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await client.call_tool("get_deployment", IDS)
+                await client.call_tool("get_deployment", IDS)
+                slow.go_on.set()
+        await client.call_tool("get_deployment", IDS)
+    answered = [request for request in sandbox.requests if request.path.endswith("/flow-version-deployments")]
+    assert len(answered) == 3
+    assert slow.asked <= 3 + 8

@@ -1,23 +1,32 @@
 """Live listings over real stdio: exactly the expected updates, in both eras."""
 
-from contextlib import AsyncExitStack
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 from mcp_types import ResourceUpdatedNotification
-from support import Person, data, no, yes
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from support import ERAS, Era, Person, data, no, yes
 from test_stdio import served
+
+from patchworks_deployments.app import create_server
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.settings import load_settings
 
 ONE = "patchworks://flow-versions/1001/deployments/500"
 VERSION = "patchworks://flow-versions/1001/deployments"
 ALL = "patchworks://deployments"
+OVERVIEW = "patchworks://overview"
 HERE = "patchworks://deployments?virtual_environment_id=10%20UK%20Live"
 ELSEWHERE = "patchworks://deployments?virtual_environment_id=11"
 OTHER = "patchworks://flow-versions/1002/deployments"
-WATCHED = [ONE, VERSION, ALL, HERE, ELSEWHERE, OTHER, "patchworks://overview"]
-EXPECTED = {ONE, VERSION, ALL, HERE, "patchworks://overview"}
+WATCHED = [ONE, VERSION, ALL, HERE, ELSEWHERE, OTHER, OVERVIEW]
+EXPECTED = {ONE, VERSION, ALL, HERE, OVERVIEW}
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 
 
@@ -91,37 +100,223 @@ async def test_subscribers_of_the_older_era_hear_exactly_what_changed_until_they
     assert heard == [ALL]
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("set_deployments_enabled", {"enabled": False, "deployments": ["1001/500"]}),
-        ("update_deployment", {**IDS, "priority": 9}),
-        ("delete_deployment", IDS),
-    ],
-)
-async def test_every_kind_of_write_is_heard_of(tool: str, arguments: dict[str, Any]) -> None:
-    """Switching many, updating and deleting notify as well."""
-    async with (
-        served("--sandbox", era="auto", person=Person(yes)) as client,
-        client.listen(resource_subscriptions=[ONE, ALL]) as stream,
-    ):
-        await client.call_tool(tool, arguments)
-        heard: set[str] = set()
+# In memory, where faults can be injected ----------------------------------------------------------
+
+
+class Ears:
+    """What a client hears, in order."""
+
+    def __init__(self) -> None:
+        self._arrives, self._arrived = anyio.create_memory_object_stream[str](100)
+
+    async def __call__(self, message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            self._arrives.send_nowait(str(message.params.uri))
+
+    async def until(self, uri: str) -> list[str]:
+        """What is heard up to and with this URI."""
+        heard: list[str] = []
         with anyio.fail_after(20):
-            while heard != {ONE, ALL}:
-                heard.add((await anext(stream)).uri)  # type: ignore[union-attr]
+            while uri not in heard:
+                heard.append(await self._arrived.receive())
+        return heard
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._arrives.close()
+        self._arrived.close()
 
 
-async def test_replacing_a_version_tells_of_both() -> None:
+older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")
+both_eras = pytest.mark.parametrize("era", ERAS)
+
+LATER_IDS = {"flow_version_id": "1054", "deployment_id": "503"}
+LATER = "patchworks://flow-versions/1054/deployments/503"
+"""Of a write that comes after the one in question: what was to be heard of that has been heard by then."""
+
+
+@asynccontextmanager
+async def overheard(
+    era: Era, *uris: str, transport: httpx2.AsyncBaseTransport | None = None
+) -> AsyncIterator[tuple[Client, Ears]]:
+    """A client with a person who agrees, and what it hears of the URIs that it watches."""
+    server = create_server(load_settings({}, sandbox=True), transport)
+    with Ears() as ears:
+        async with (
+            Client(server, mode=era, elicitation_callback=Person(yes), message_handler=ears) as client,
+            watching(client, *uris),
+        ):
+            yield client, ears
+
+
+@asynccontextmanager
+async def watching(client: Client, *uris: str) -> AsyncIterator[None]:
+    """In the way of the client's era."""
+    if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        async with client.listen(resource_subscriptions=uris):
+            yield
+    else:
+        for uri in uris:
+            await client.session.subscribe_resource(uri)
+        yield
+
+
+WRITES: list[tuple[str, dict[str, Any]]] = [
+    ("enable_deployment", {"flow_version_id": "1052", "deployment_id": "504"}),
+    ("disable_deployment", IDS),
+    ("update_deployment", {**IDS, "priority": 9}),
+    ("delete_deployment", IDS),
+    ("set_deployments_enabled", {"enabled": False, "deployments": ["1001/500"]}),
+]
+
+
+@older_way
+@both_eras
+@pytest.mark.parametrize(("tool", "arguments"), WRITES, ids=[tool for tool, _ in WRITES])
+async def test_every_kind_of_write_is_heard_of(era: Era, tool: str, arguments: dict[str, Any]) -> None:
+    """The deployment, its version's listing, the listing of all and the overview are told, each once."""
+    version, id_ = arguments.get("flow_version_id", "1001"), arguments.get("deployment_id", "500")
+    mine = f"patchworks://flow-versions/{version}/deployments"
+    async with overheard(era, f"{mine}/{id_}", mine, ALL, OVERVIEW, OTHER, LATER) as (client, ears):
+        result = data(await client.call_tool(tool, arguments))
+        assert result["status"] == "done"
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([f"{mine}/{id_}", mine, ALL, OVERVIEW, LATER])
+
+
+@older_way
+@both_eras
+async def test_a_new_deployment_is_heard_of(era: Era) -> None:
+    """Creating one tells its version's listing, and the filtered listing of the environment where it is now."""
+    here, elsewhere = (f"{ALL}?virtual_environment_id={id_}" for id_ in (14, 15))
+    async with overheard(era, VERSION, ALL, here, elsewhere, LATER) as (client, ears):
+        arguments = {"flow_version_id": "1001", "virtual_environment_id": "14"}
+        created = data(await client.call_tool("create_deployment", arguments))
+        assert created["status"] == "done", created
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([VERSION, ALL, here, LATER])
+
+
+@older_way
+@both_eras
+async def test_replacing_a_version_tells_of_both(era: Era) -> None:
     """The listing of the version that went and of the one that came are both updated."""
     both = {VERSION, "patchworks://flow-versions/1000/deployments"}
-    async with (
-        served("--sandbox", era="auto", person=Person(yes)) as client,
-        client.listen(resource_subscriptions=sorted(both)) as stream,
-    ):
+    async with overheard(era, *both, LATER) as (client, ears):
         result = await client.call_tool("replace_deployment", {**IDS, "new_flow_version_id": "1000"})
         assert data(result)["status"] == "done"
-        heard: set[str] = set()
-        with anyio.fail_after(20):
-            while heard != both:
-                heard.add((await anext(stream)).uri)  # type: ignore[union-attr]
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert set(heard) == {*both, LATER}
+
+
+@older_way
+@both_eras
+async def test_pages_of_a_version_s_listing_and_uris_with_names_are_told_too(era: Era) -> None:
+    """Whoever watches a page, or a URI as a completion wrote it, hears of it; another version's page stays silent."""
+    page, named = f"{VERSION}?page=2", "patchworks://flow-versions/1001%20Shopify%20orders/deployments"
+    one = f"{named}/500%20Shopify%20orders%20in%20UK%20Live"
+    async with overheard(era, page, named, one, f"{OTHER}?page=2", LATER) as (client, ears):
+        await client.call_tool("disable_deployment", IDS)
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([page, named, one, LATER])
+
+
+def _refuses(_: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(500, json={"message": "Server Error"})
+
+
+def _breaks(request: httpx2.Request) -> httpx2.Response:
+    raise httpx2.ReadTimeout("gone", request=request)
+
+
+def _accepts(_: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, json={"message": "ok"})
+
+
+@dataclass
+class Faulty(httpx2.AsyncBaseTransport):
+    """The sandbox, but deployment 500 is never changed, and once a change was tried it may be unreadable."""
+
+    reply: Callable[[httpx2.Request], httpx2.Response]
+    unreadable: bool
+    _tried: bool = False
+    _inner: httpx2.AsyncBaseTransport = field(default_factory=lambda: httpx2.ASGITransport(app=Sandbox().app))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if "/deployments/500" not in request.url.path:
+            return await self._inner.handle_async_request(request)
+        if request.method != "GET":
+            self._tried = True
+            return self.reply(request)
+        return _breaks(request) if self._tried and self.unreadable else await self._inner.handle_async_request(request)
+
+
+@older_way
+@both_eras
+@pytest.mark.parametrize(
+    ("transport", "status"),
+    [
+        (lambda: Faulty(_refuses, unreadable=False), "failed"),
+        (lambda: Faulty(_breaks, unreadable=True), "unknown"),
+        (lambda: Faulty(_accepts, unreadable=True), "done"),
+    ],
+    ids=["failed", "unknown", "not verified"],
+)
+async def test_what_is_not_verified_is_not_told(era: Era, transport: Callable[[], Faulty], status: str) -> None:
+    """A write that failed, may have failed, or could not be read back is no news."""
+    async with overheard(era, ONE, VERSION, ALL, LATER, transport=transport()) as (client, ears):
+        result = data(await client.call_tool("disable_deployment", IDS))
+        assert (result["status"], result.get("verified", False)) == (status, False)
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert set(heard) <= {ALL, LATER}
+    assert heard.count(ALL) <= 1
+
+
+class SlowVerification(httpx2.AsyncBaseTransport):
+    """The sandbox; says when the change of deployment 500 is about to be read back, and waits to be told to go on."""
+
+    def __init__(self) -> None:
+        self._inner = httpx2.ASGITransport(app=Sandbox().app)
+        self._written = False
+        self.reached, self.go_on = anyio.Event(), anyio.Event()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if "/deployments/500" in request.url.path:
+            if request.method == "GET" and self._written:
+                self.reached.set()
+                await self.go_on.wait()
+            self._written |= request.method != "GET"
+        return await self._inner.handle_async_request(request)
+
+
+@older_way
+@both_eras
+async def test_nobody_is_told_before_a_write_is_verified(era: Era) -> None:
+    """A write that comes later but is verified sooner is heard of first."""
+    slow = SlowVerification()
+    async with overheard(era, ONE, LATER, transport=slow) as (client, ears):
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "disable_deployment", IDS)
+            await slow.reached.wait()
+            await client.call_tool("disable_deployment", LATER_IDS)
+            assert await ears.until(LATER) == [LATER]
+            slow.go_on.set()
+        assert await ears.until(ONE) == [ONE]
+
+
+async def test_a_closed_stream_of_the_new_era_is_sent_nothing_more() -> None:
+    """After a listener has closed its stream, a change puts only the other listener's updates on the wire."""
+    async with overheard("auto", VERSION, LATER) as (client, ears):
+        async with watching(client, ONE, HERE):
+            await client.call_tool("disable_deployment", IDS)
+            assert sorted(await ears.until(HERE)) == sorted([ONE, VERSION, HERE])
+        await client.call_tool("enable_deployment", IDS)
+        await client.call_tool("disable_deployment", LATER_IDS)
+        assert await ears.until(LATER) == [VERSION, LATER]

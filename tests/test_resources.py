@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 from mcp import Client
@@ -95,6 +94,12 @@ async def test_each_parameter_of_the_template_reaches_the_api(query: str, parame
         ("patchworks://deployments?flow_id=1/2", "flow_id: must be an id"),
         ("patchworks://deployments?page=1&page=2", "repeats a parameter"),
         ("patchworks://deployments?include=secrets", "include: must be"),
+        ("patchworks://deployments#x", "has a fragment"),
+        ("patchworks://deployments?name=a#b", "has a fragment"),
+        ("patchworks://overview#x", "has a fragment"),
+        ("patchworks://flow-versions/1001/deployments#x", "has a fragment"),
+        ("patchworks://flow-versions/1001/deployments?page=0", "page: must be greater than"),
+        ("patchworks://flow-versions/1001/deployments?per_page=5", "per_page: is not known"),
         ("patchworks://overview?enabled=perhaps", "enabled: must be"),
         ("patchworks://flow-versions/1001/deployments/a%20b", "id in the resource's URI"),
         ("patchworks://flow-versions/%2E%2E/deployments", "Unknown resource"),
@@ -123,76 +128,63 @@ async def test_an_unknown_deployment_is_the_protocol_s_resource_not_found(era: E
 
 
 @both_eras
-async def test_one_deployment_a_version_s_and_the_overview_are_resources(era: Era) -> None:
+async def test_one_deployment_and_the_overview_are_resources(era: Era) -> None:
     """They hold what the tools' structured content holds."""
     async with connected(Sandbox(300), era=era) as client:
         ids = {"flow_version_id": "1001", "deployment_id": "500"}
         one = await read(client, "patchworks://flow-versions/1001/deployments/500")
         assert one == data(await client.call_tool("get_deployment", ids))
-        version = await read(client, "patchworks://flow-versions/1001/deployments")
-        assert {row["flow_version_id"] for row in version["deployments"]} == {"1001"}
         overview = await read(client, "patchworks://overview?environment=UK%20Live&enabled=true")
         arguments = {"environment": "UK Live", "enabled": True}
         assert overview == data(await client.call_tool("deployment_overview", arguments))
 
 
-class ManyPages(httpx2.AsyncBaseTransport):
-    """The sandbox, whose listing of a flow version speaks of `pages` pages, and whose later ones wait for `go_on`."""
-
-    def __init__(self, pages: int) -> None:
-        self._inner = httpx2.ASGITransport(app=Sandbox().app)
-        self._pages = pages
-        self.asked: list[str] = []
-        self.waits, self.go_on = anyio.Event(), anyio.Event()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked.append(request.url.params.get("page", "1"))
-        if len(self.asked) > 1:
-            self.waits.set()
-            await self.go_on.wait()
-        response = await self._inner.handle_async_request(request)
-        answer = json.loads(await response.aread())
-        answer["meta"]["last_page"] = self._pages
-        return httpx2.Response(200, json=answer)
-
-
-VERSION = "patchworks://flow-versions/1001/deployments"
-
-
 @both_eras
-async def test_a_flow_version_s_listing_is_read_from_all_its_pages(era: Era) -> None:
-    """Every page is asked for once."""
-    transport = ManyPages(4)
-    transport.go_on.set()
-    async with connected(transport=transport, era=era) as client:
-        assert (await read(client, VERSION))["deployments"]
-    assert sorted(transport.asked) == ["1", "2", "3", "4"]
+async def test_a_version_s_listing_is_the_same_as_the_tool_s_page_by_page(era: Era) -> None:
+    """Each page holds the tool's structured content for the same one request, and links to its neighbours."""
+    sandbox = _deployed_often(40)
+    uri: str | None = "patchworks://flow-versions/1001%20Shopify%20orders/deployments"
+    pages: list[dict[str, Any]] = []
+    async with connected(sandbox, era=era) as client:
+        while uri:
+            sandbox.requests.clear()
+            page = await read(client, uri)
+            assert len(sandbox.requests) == 1
+            uri = page["links"].get("next")
+            pages.append(page)
+        tool = [
+            data(await client.call_tool("list_flow_version_deployments", {"flow_version_id": "1001", "page": n}))
+            for n in (1, 2, 3)
+        ]
+    plain = "patchworks://flow-versions/1001/deployments"
+    first, second, third = (page.pop("links") for page in pages)
+    assert first == {"self": plain, "next": f"{plain}?page=2"}
+    assert second == {"self": f"{plain}?page=2", "prev": plain, "next": f"{plain}?page=3"}
+    assert third == {"self": f"{plain}?page=3", "prev": f"{plain}?page=2"}
+    assert pages == tool
+    assert sum(len(page["deployments"]) for page in pages) == 40
 
 
-@both_eras
-async def test_a_listing_of_absurdly_many_pages_is_refused_at_once(era: Era) -> None:
-    """One request is enough to see that it would never end, and the error says what to do instead."""
-    transport = ManyPages(10**15)
-    async with connected(transport=transport, era=era) as client:
-        with pytest.raises(MCPError, match=r"more than 50 pages.*list_flow_version_deployments"):
-            await client.read_resource(VERSION)
-    assert transport.asked == ["1"]
+def _deployed_often(times: int) -> Sandbox:
+    """An account whose flow version 1001 has so many deployments, on pages of fifteen."""
+    sandbox = Sandbox(200)
+    for row in sandbox.estate.deployments.values():
+        row.flow_version_id = 1001 if row.id < 500 + times else 1000
+    return sandbox
 
 
-@both_eras
-async def test_a_reader_that_goes_away_stops_the_reading(era: Era) -> None:
-    """After a cancellation no further page is asked for."""
-    transport = ManyPages(40)
-    async with connected(transport=transport, era=era) as client:
-        async with anyio.create_task_group() as group:
-            group.start_soon(client.read_resource, VERSION)
-            await transport.waits.wait()
-            group.cancel_scope.cancel()
-        await client.list_resources()
-        await client.list_resources()
-        transport.go_on.set()
-        await client.list_resources()
-    assert len(transport.asked) <= 9
+async def test_a_version_with_a_quadrillion_pages_costs_one_request() -> None:
+    """However many pages Patchworks claims to have, one is read and the next is a link."""
+    requests: list[str] = []
+
+    def endless(request: httpx2.Request) -> httpx2.Response:
+        requests.append(str(request.url))
+        return httpx2.Response(200, json={"data": [{"id": 1}], "meta": {"current_page": 1, "last_page": 10**15}})
+
+    async with connected(transport=httpx2.MockTransport(endless)) as client:
+        page = await read(client, "patchworks://flow-versions/1001/deployments")
+    assert page["links"]["next"] == "patchworks://flow-versions/1001/deployments?page=2"
+    assert len(requests) == 1
 
 
 @both_eras
@@ -254,6 +246,16 @@ async def test_results_link_to_the_deployment_they_speak_of(era: Era) -> None:
         ):
             (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
             assert (await read(client, str(link.uri)))["id"] == "500"
+
+
+async def test_a_link_leads_to_the_deployment_though_its_record_names_no_version() -> None:
+    """The flow version in the link is the one that was asked for."""
+    record = {"id": 500, "enabled_at": None, "virtual_environment_id": None, "priority": None}
+    answers = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"data": record}))
+    async with connected(transport=answers) as client:
+        result = await client.call_tool("get_deployment", {"flow_version_id": "1001", "deployment_id": "500"})
+    (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
+    assert str(link.uri) == "patchworks://flow-versions/1001/deployments/500"
 
 
 # Completions --------------------------------------------------------------------------------------

@@ -125,25 +125,15 @@ class DeploymentsClient:
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
-        pages = await self.every_page_of(flow_version_id)
-        if unreadable := sum(page.unreadable or 0 for page in pages):
-            raise Incomplete(f"{unreadable} deployments of this flow version cannot be read.")
-        return [deployment for page in pages for deployment in page.deployments]
-
-    async def every_page_of(self, flow_version_id: str) -> list[DeploymentPage]:
-        """All pages of a flow version's deployments. Raises `Incomplete` for more than `MOST_PAGES`."""
-        pages: list[DeploymentPage] = []
+        found: list[Deployment] = []
         for number in range(1, MOST_PAGES + 1):
             page = await self.list_for_flow_version(flow_version_id, page=number)
-            pages.append(page)
-            if (page.pages or 1) > MOST_PAGES:
-                break
+            found += page.deployments
+            if page.unreadable:
+                raise Incomplete(f"{page.unreadable} deployments of this flow version cannot be read.")
             if number >= (page.pages or 1):
-                return pages
-        raise Incomplete(
-            f"This flow version has more than {MOST_PAGES} pages of deployments.",
-            next_step="Read them with list_flow_version_deployments, a page at a time.",
-        )
+                return found
+        raise Incomplete(f"This flow version has more than {MOST_PAGES} pages of deployments.")
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.

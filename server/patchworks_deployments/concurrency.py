@@ -1,4 +1,4 @@
-"""Many requests at once, but not too many, and again later while the API throttles."""
+"""Many requests at once, but not too many, and later where the API throttles."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -15,29 +15,11 @@ Outcome = TypeVar("Outcome")
 AT_ONCE = 8
 """Requests under way for one call: polite to a throttled API, and far below the client's connection limit."""
 
+PATIENCE = 6
+"""How often a throttled request is tried, on top of the client's own attempts."""
 
-TURNS = 6
-"""How often `patiently` tries, on top of the client's own attempts."""
-
-LONGEST_WAIT = 60.0
-"""Seconds; Laravel's throttle counts by the minute, so that a longer `Retry-After` is no pause but an end."""
-
-
-async def patiently(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """`attempt`, again later while the API throttles: a 429 says that nothing was done. Raises `Throttled`."""
-    async for turn in stamina.retry_context(
-        on=_throttled, attempts=TURNS, timeout=None, wait_initial=2.0, wait_max=30.0
-    ):
-        with turn:
-            return await attempt()
-    raise AssertionError
-
-
-def _throttled(error: Exception) -> bool | float:
-    """Whether to wait, or for how many seconds."""
-    if not isinstance(error, Throttled):
-        return False
-    return error.retry_after is None or (error.retry_after <= LONGEST_WAIT and max(error.retry_after, 0.1))
+LONGEST_PAUSE = 65.0
+"""Seconds: Laravel throttles by the minute. A longer `Retry-After` is reported instead of waited for."""
 
 
 async def each(function: Callable[[Item], Awaitable[Outcome]], items: Iterable[Item]) -> list[Outcome]:
@@ -65,3 +47,22 @@ async def each(function: Callable[[Item], Awaitable[Outcome]], items: Iterable[I
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
     first = failed.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def patiently(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Again, later, while the API throttles: a 429 says that nothing was done. At most about six minutes in all.
+
+    Raises `Throttled` when that was not enough, or at once when the API wants a longer pause.
+    """
+    turns = stamina.retry_context(on=_pause, attempts=PATIENCE, timeout=None, wait_initial=2.0, wait_max=30.0)
+    async for turn in turns:
+        with turn:
+            return await attempt()
+    raise AssertionError
+
+
+def _pause(error: Exception) -> bool | float:
+    """Whether to wait, and for how many seconds where the API said it."""
+    if not isinstance(error, Throttled):
+        return False
+    return error.retry_after is None or (error.retry_after <= LONGEST_PAUSE and max(error.retry_after, 0.1))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from patchworks_deployments.client import DeploymentQuery, DeploymentsClient
-from patchworks_deployments.concurrency import each
+from patchworks_deployments.concurrency import each, patiently
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.models import Deployment, DeploymentPage
 
@@ -17,7 +17,7 @@ Progress = Callable[[int, int], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which deployments: `flow`, `environment` and `package` are an id (digits) or part of a name."""
+    """Which deployments: `flow`, `environment` and `package` are ids (digits, comma-separated) or part of a name."""
 
     flow: str | None = None
     environment: str | None = None
@@ -28,10 +28,10 @@ class Selection:
     def query(self, page: int) -> DeploymentQuery:
         """What the API can filter by itself; it knows neither environment names nor enabled."""
         return DeploymentQuery(
-            flow_id=self.flow if _is_id(self.flow) else None,
-            name=None if _is_id(self.flow) else self.flow,
-            virtual_environment_id=self.environment if _is_id(self.environment) else None,
-            package_id=self.package if _is_id(self.package) else None,
+            flow_id=self.flow if are_ids(self.flow) else None,
+            name=None if are_ids(self.flow) else self.flow,
+            virtual_environment_id=self.environment if are_ids(self.environment) else None,
+            package_id=self.package if are_ids(self.package) else None,
             sort="created_at",
             page=page,
             per_page=PER_PAGE,
@@ -52,13 +52,14 @@ class Selection:
 class Estate:
     """What was read; `unreadable` records are left out, and `moved` says that the total changed while reading."""
 
+    selection: Selection
     deployments: list[Deployment]
     unreadable: int
     moved: bool
 
 
 async def read_estate(client: DeploymentsClient, selection: Selection, progress: Progress) -> Estate:
-    """Every deployment that the selection means, by id.
+    """Every deployment that the selection means, by id; slower where the API throttles.
 
     Raises `InvalidArgument` when there are too many pages, `Incomplete` when it cannot be known how many.
     """
@@ -67,7 +68,7 @@ async def read_estate(client: DeploymentsClient, selection: Selection, progress:
 
     async def read(number: int) -> int:
         nonlocal unreadable
-        page = await client.list_deployments(selection.query(number))
+        page = await patiently(lambda: client.list_deployments(selection.query(number)))
         held[number] = [d for d in page.deployments if selection.holds(d)]
         unreadable += page.unreadable or 0
         totals.add(page.total)
@@ -78,7 +79,7 @@ async def read_estate(client: DeploymentsClient, selection: Selection, progress:
     while len(held) < expected:
         expected = max(await each(read, range(len(held) + 1, expected + 1)))
     found = {d.id: d for number in sorted(held) for d in held[number]}
-    return Estate(deployments=list(found.values()), unreadable=unreadable, moved=len(totals) > 1)
+    return Estate(selection, list(found.values()), unreadable=unreadable, moved=len(totals) > 1)
 
 
 def _extent(page: DeploymentPage) -> int:
@@ -93,11 +94,12 @@ def _extent(page: DeploymentPage) -> int:
     return page.pages or 1
 
 
-def _is_id(text: str | None) -> bool:
-    return bool(text) and str(text).isascii() and str(text).isdigit()
+def are_ids(text: str | None) -> bool:
+    """Whether it is one or more ids, comma-separated, as Patchworks makes them: digits."""
+    return bool(text) and all(part.isascii() and part.isdigit() for part in str(text).split(","))
 
 
 def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool:
     if wanted is None:
         return True
-    return identifier == wanted if _is_id(wanted) else wanted.casefold() in (name or "").casefold()
+    return identifier in wanted.split(",") if are_ids(wanted) else wanted.casefold() in (name or "").casefold()

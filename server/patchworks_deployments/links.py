@@ -2,15 +2,14 @@
 
 from mcp_types import ResourceLink
 
-from patchworks_deployments.models import Deployment
 from patchworks_deployments.uris import deployment_uri
 
 
-def deployment_link(deployment: Deployment) -> ResourceLink:
-    """The link to one deployment's resource."""
+def deployment_link(flow_version_id: str, deployment_id: str) -> ResourceLink:
+    """The link to one deployment's resource, by the ids that it was reached by: a record may lack its version's."""
     return ResourceLink(
         type="resource_link",
-        uri=deployment_uri(deployment.flow_version_id or "", deployment.id),
-        name=f"deployment {deployment.id}",
+        uri=deployment_uri(flow_version_id, deployment_id),
+        name=f"deployment {deployment_id}",
         mime_type="application/json",
     )

@@ -253,7 +253,7 @@ def tool_result(change: Change, result: WriteResult) -> CallToolResult:
         lines.append(f"confirmation_code: {result.confirmation_code}")
     content: list[ContentBlock] = [TextContent(type="text", text="\n".join(lines))]
     if result.after and result.status == "done":
-        content.append(deployment_link(result.after))
+        content.append(deployment_link(change.flow_version_id, result.after.id))
     return CallToolResult(
         content=content,
         structured_content=result.to_json(),

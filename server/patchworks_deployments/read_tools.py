@@ -87,7 +87,7 @@ async def get_deployment(
     text = rendering.describe(found)
     if found.other:
         text += "\nother fields, data from Patchworks: " + json.dumps(found.other, ensure_ascii=False)
-    content: list[ContentBlock] = [TextContent(type="text", text=text), deployment_link(found)]
+    content: list[ContentBlock] = [TextContent(type="text", text=text), deployment_link(flow_version_id, deployment_id)]
     return CallToolResult(content=content, structured_content=found.to_json())
 
 

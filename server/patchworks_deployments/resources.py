@@ -1,7 +1,8 @@
 """Listings as resources: JSON of the same models as the tools' structured content, with links between pages."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -70,16 +71,22 @@ class DeploymentsServer(MCPServer[Services]):
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """Read; what Patchworks does not know is the protocol's resource-not-found."""
         try:
+            uris.refuse_fragment(str(uri))
             return await super().read_resource(uri, context)
+        except InvalidArgument as error:
+            raise _in_own_words(error, str(uri)) from error
         except UnexpectedResourceError as error:
-            cause = error.__cause__
-            if isinstance(cause, NotFound):
-                raise ResourceNotFoundError(str(cause)) from cause
-            if isinstance(cause, InvalidArgument):
-                raise MCPError(code=INVALID_PARAMS, message=str(cause), data={"uri": str(uri)}) from cause
-            if isinstance(cause, DeploymentsError):
-                raise ResourceError(str(cause)) from cause
+            if isinstance(error.__cause__, DeploymentsError):
+                raise _in_own_words(error.__cause__, str(uri)) from error.__cause__
             raise
+
+
+def _in_own_words(error: DeploymentsError, uri: str) -> Exception:
+    if isinstance(error, NotFound):
+        return ResourceNotFoundError(str(error))
+    if isinstance(error, InvalidArgument):
+        return MCPError(code=INVALID_PARAMS, message=str(error), data={"uri": uri})
+    return ResourceError(str(error))
 
 
 # The parameters of a template function are those of its template: the SDK insists. A query is read from the URI
@@ -100,26 +107,25 @@ async def listing(
     include: str = "",
 ) -> str:
     """A page of deployments; every filter, sort and include of list_deployments."""
-    parameters = uris.listing_parameters(_uri(ctx))
+    parameters = uris.parameters_of(_uri(ctx), uris.ListingParameters)
     found = await _services(ctx).client.list_deployments(parameters.query())
-    links = {"self": parameters.uri(found.page)}
+    return _page(found, parameters.uri, parameters.query().extra_fields())
+
+
+async def flow_version_listing(ctx: Context, flow_version_id: str, page: str = "") -> str:
+    """A page of one flow version's deployments."""
+    version, parameters = _identifier(flow_version_id), uris.parameters_of(_uri(ctx), uris.VersionListingParameters)
+    found = await _services(ctx).client.list_for_flow_version(version, page=parameters.page)
+    return _page(found, partial(uris.version_listing_uri, version))
+
+
+def _page(found: DeploymentPage, uri_of: Callable[[int], str], extra: Sequence[str] = ()) -> str:
+    links = {"self": uri_of(found.page)}
     if found.page > 1:
-        links["prev"] = parameters.uri(found.page - 1)
+        links["prev"] = uri_of(found.page - 1)
     if found.pages and found.page < found.pages:
-        links["next"] = parameters.uri(found.page + 1)
-    return _json({**found.to_summary(parameters.query().extra_fields()), "links": links})
-
-
-async def flow_version_listing(ctx: Context, flow_version_id: str) -> str:
-    """All deployments of one flow version."""
-    pages = await _services(ctx).client.every_page_of(_identifier(flow_version_id))
-    everything = DeploymentPage(
-        deployments=[deployment for page in pages for deployment in page.deployments],
-        page=1,
-        total=pages[0].total,
-        unreadable=sum(page.unreadable or 0 for page in pages) or None,
-    )
-    return _json(everything.to_summary())
+        links["next"] = uri_of(found.page + 1)
+    return _json({**found.to_summary(extra), "links": links})
 
 
 async def one_deployment(ctx: Context, flow_version_id: str, deployment_id: str) -> str:
@@ -130,7 +136,7 @@ async def one_deployment(ctx: Context, flow_version_id: str, deployment_id: str)
 
 async def overview(ctx: Context, flow: str = "", environment: str = "", package: str = "", enabled: str = "") -> str:
     """What runs where, as deployment_overview shows it."""
-    parameters = uris.overview_parameters(_uri(ctx))
+    parameters = uris.parameters_of(_uri(ctx), uris.OverviewParameters)
 
     async def no_progress(done: int, total: int) -> None:
         """Reading a resource reports none."""
@@ -143,7 +149,7 @@ def register_resources(server: MCPServer[Services]) -> None:
     """The four templates."""
     for template, function, title in (
         (uris.LISTING_TEMPLATE, listing, "Deployments, filtered"),
-        (uris.FLOW_VERSION_DEPLOYMENTS, flow_version_listing, "Deployments of a flow version"),
+        (uris.VERSION_LISTING_TEMPLATE, flow_version_listing, "Deployments of a flow version"),
         (uris.DEPLOYMENT, one_deployment, "A deployment"),
         (uris.OVERVIEW_TEMPLATE, overview, "What runs where, filtered"),
     ):

@@ -1,14 +1,15 @@
 """The resource URIs: building them, reading them strictly, and which ones a change concerns."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from patchworks_deployments.arguments import OptionalIdentifiers, OptionalIncludes, OptionalText, Sort
 from patchworks_deployments.client import DeploymentQuery
 from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.estate import are_ids
 from patchworks_deployments.models import Deployment
 from patchworks_deployments.tools import faults
 
@@ -21,8 +22,9 @@ PER_PAGE = 25
 
 
 def leading_id(value: object) -> object:
-    """`10` of `10 UK Live`: what a completion offers carries the name beside the id."""
-    return value.split(" ", 1)[0] if isinstance(value, str) and value[:1].isdigit() else value
+    """`10` of `10 UK Live`: what a completion offers carries the name beside the id. `3PL orders` is a name."""
+    first = value.split(" ", 1)[0] if isinstance(value, str) else None
+    return first if are_ids(first) else value
 
 
 def _as_list(value: object) -> object:
@@ -65,6 +67,17 @@ class ListingParameters(BaseModel):
 LISTING_TEMPLATE = f"{DEPLOYMENTS}{{?{','.join(ListingParameters.model_fields)}}}"
 
 
+class VersionListingParameters(BaseModel):
+    """The query of a flow version's listing; the API chooses the page's size."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: Annotated[int, Field(ge=1)] = 1
+
+
+VERSION_LISTING_TEMPLATE = f"{FLOW_VERSION_DEPLOYMENTS}{{?{','.join(VersionListingParameters.model_fields)}}}"
+
+
 class OverviewParameters(BaseModel):
     """The query of `patchworks://overview`, the same names as the arguments of `deployment_overview`."""
 
@@ -80,7 +93,7 @@ OVERVIEW_TEMPLATE = f"{OVERVIEW}{{?{','.join(OverviewParameters.model_fields)}}}
 
 
 def query_of(uri: str) -> dict[str, str]:
-    """The query's parameters. Raises `InvalidArgument` where one is repeated or has no value."""
+    """The query's parameters. Raises `InvalidArgument` where one is repeated."""
     pairs = parse_qsl(urlsplit(uri).query, keep_blank_values=True)
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
@@ -88,25 +101,32 @@ def query_of(uri: str) -> dict[str, str]:
     return parameters
 
 
-def listing_parameters(uri: str) -> ListingParameters:
-    """The listing that a URI names. Raises `InvalidArgument` for an unknown or malformed parameter."""
-    try:
-        return ListingParameters.model_validate(query_of(uri))
-    except ValidationError as error:
-        raise _malformed(error, ListingParameters) from None
+def refuse_fragment(uri: str) -> None:
+    """Raises `InvalidArgument` for a URI with a fragment: it would be ignored."""
+    if "#" in uri:
+        raise InvalidArgument("The resource's URI has a fragment (#).", next_step="Write # in a value as %23.")
 
 
-def overview_parameters(uri: str) -> OverviewParameters:
-    """The overview that a URI names. Raises `InvalidArgument` for an unknown or malformed parameter."""
+Parameters = TypeVar("Parameters", bound=BaseModel)
+
+
+def parameters_of(uri: str, kind: type[Parameters]) -> Parameters:
+    """What a URI's query asks for. Raises `InvalidArgument` for an unknown or malformed parameter."""
     try:
-        return OverviewParameters.model_validate(query_of(uri))
+        return kind.model_validate(query_of(uri))
     except ValidationError as error:
-        raise _malformed(error, OverviewParameters) from None
+        raise _malformed(error, kind) from None
 
 
 def _malformed(error: ValidationError, parameters: type[BaseModel]) -> InvalidArgument:
     known = ", ".join(parameters.model_fields)
     return InvalidArgument(f"The resource's URI is not right: {faults(error)}.", next_step=f"Parameters are: {known}.")
+
+
+def version_listing_uri(flow_version_id: str, page: int = 1) -> str:
+    """The URI of a page of a flow version's deployments."""
+    first = FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=flow_version_id)
+    return f"{first}?page={page}" if page > 1 else first
 
 
 def deployment_uri(flow_version_id: str, deployment_id: str) -> str:
@@ -123,7 +143,7 @@ def concerned_by(flow_version_id: str, *states: Deployment | None) -> list[str]:
     touched = {name: ",".join({getattr(state, name) or "" for state in known}) for name in _FILTERED_BY_ID}
     return [
         *dict.fromkeys(deployment_uri(flow_version_id, state.id) for state in known),
-        FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=flow_version_id),
+        version_listing_uri(flow_version_id),
         DEPLOYMENTS,
         OVERVIEW,
         f"{_TOUCHED}?{urlencode(touched)}",
@@ -135,12 +155,21 @@ _FILTERED_BY_ID = ("flow_id", "virtual_environment_id", "package_id")
 
 
 def may_hold(watched: str, told: str) -> bool:
-    """Whether the filtered listing or overview `watched` may show what the `told` URI says was touched."""
+    """Whether the `watched` URI, which is not the `told` one, may show what that says was touched."""
     if not told.startswith(_TOUCHED):
-        return False
+        return watched != told and watched.startswith(_OF_A_VERSION) and _plain(watched) == told
     if watched.startswith(OVERVIEW + "?"):
         return True
     return watched.startswith(DEPLOYMENTS + "?") and _overlaps(query_of(watched), dict(parse_qsl(urlsplit(told).query)))
+
+
+_OF_A_VERSION = "patchworks://flow-versions/"
+
+
+def _plain(uri: str) -> str:
+    """The URI without its page, and without the names that completions put beside ids."""
+    segments = uri.partition("?")[0].removeprefix(_OF_A_VERSION).split("/")
+    return _OF_A_VERSION + "/".join(str(leading_id(unquote(segment))) for segment in segments)
 
 
 def _overlaps(wanted: Mapping[str, Any], touched: Mapping[str, str]) -> bool:

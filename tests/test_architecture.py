@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "server" / "patchworks_deployments"
 
 RANKS = [
-    {"errors", "texts"},
+    {"errors", "texts", "garbage"},
     {"masking"},
     {"models", "concurrency", "listening"},
     {"settings", "audit", "rendering"},

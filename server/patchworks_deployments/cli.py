@@ -17,6 +17,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.garbage import uncollected
 from patchworks_deployments.listening import listen
 from patchworks_deployments.settings import Settings, load_settings
 
@@ -129,19 +130,22 @@ def _add_setting(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -
 
 
 def _serve(options: dict[str, object]) -> int:
-    from patchworks_deployments.app import create_server  # noqa: PLC0415 - settings are checked before the slow import
-
     settings = load_settings(None, **options)
     if settings.http:
         return _serve_http(settings, options)
     if settings.credentials == "caller":
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
-    create_server(settings).run("stdio")
+    with uncollected():
+        from patchworks_deployments.app import create_server  # noqa: PLC0415 - settings are checked before the slow import
+
+        server = create_server(settings)
+    server.run("stdio")
     return 0
 
 
 def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
-    from patchworks_deployments.serving import serve  # noqa: PLC0415 - not for who serves stdio
+    with uncollected():
+        from patchworks_deployments.serving import serve  # noqa: PLC0415 - not for who serves stdio
 
     # Workers are processes of their own and read their settings from the environment.
     os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in flags.items()})

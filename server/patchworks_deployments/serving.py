@@ -3,7 +3,6 @@
 For a server of your own: `uvicorn --factory patchworks_deployments.serving:create_app`, settings from the environment.
 """
 
-import gc
 import os
 import socket
 import time
@@ -26,6 +25,7 @@ from patchworks_deployments.client import DeploymentQuery
 from patchworks_deployments.deadlines import PromptBody, PromptHead
 from patchworks_deployments.draining import Draining
 from patchworks_deployments.errors import DeploymentsError, SettingsError
+from patchworks_deployments.garbage import uncollected
 from patchworks_deployments.listening import listen
 from patchworks_deployments.resources import DeploymentsServer
 from patchworks_deployments.settings import Settings, load_settings, split_address
@@ -129,8 +129,8 @@ async def _is_usable(server: DeploymentsServer, settings: Settings) -> bool:
 def serve(settings: Settings, announce: Callable[[str], object]) -> None:
     """Serve until told to stop, then let running requests finish; `announce` gets the address once it is bound."""
     host, port = split_address(settings.http or "")
-    app = create_app(settings)
-    _collect_less_often()
+    with uncollected():
+        app = create_app(settings)
     config = uvicorn.Config(
         app if settings.workers == 1 else "patchworks_deployments.serving:create_worker",
         factory=settings.workers > 1,
@@ -160,13 +160,5 @@ def _shown(listener: socket.socket) -> str:
 def create_worker() -> Starlette:
     """One of several workers: the settings, flags too, reach it through the environment."""
     set_on_retry_hooks(())  # as the command line does for its own process
-    app = create_app(load_settings())
-    _collect_less_often()
-    return app
-
-
-def _collect_less_often() -> None:
-    """Spare the garbage collector what lives as long as the process: about a tenth of the time of a call."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    with uncollected():
+        return create_app(load_settings())

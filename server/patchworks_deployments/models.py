@@ -323,6 +323,9 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_LARGEST_ID = 10**63
+"""Its digits and a sign are the 64 characters that an id may have; and Python refuses to write out far larger ones."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -333,8 +336,9 @@ def is_identifier(text: str) -> bool:
 
 def _identifier(value: object) -> str | None:
     """An id as text; the API sends integers in one place and strings in another."""
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < _LARGEST_ID else None
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 
 
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)

@@ -44,4 +44,9 @@ _MARKUP = str.maketrans(
 
 def inert(text: str, limit: int = NAME_LIMIT) -> str:
     """Text from elsewhere as data: without any character that could end a cell, start a line, or be read as markup."""
-    return (clean_text(text, limit) or "").translate(_MARKUP).replace("://", ":∕∕")
+    return _without_markup(clean_text(text, limit) or "")
+
+
+@lru_cache(REMEMBERED)
+def _without_markup(line: str) -> str:
+    return line.translate(_MARKUP).replace("://", ":∕∕")

@@ -191,9 +191,9 @@ async def test_every_kind_of_write_is_heard_of(era: Era, tool: str, arguments: d
 @both_eras
 async def test_a_new_deployment_is_heard_of(era: Era) -> None:
     """Creating one tells its version's listing, and the filtered listing of the environment where it is now."""
-    here, elsewhere = (f"{ALL}?virtual_environment_id={id_}" for id_ in (13, 15))
+    here, elsewhere = (f"{ALL}?virtual_environment_id={id_}" for id_ in (12, 13))
     async with overheard(era, VERSION, ALL, here, elsewhere, LATER) as (client, ears):
-        arguments = {"flow_version_id": "1001", "virtual_environment_id": "13"}
+        arguments = {"flow_version_id": "1001", "virtual_environment_id": "12"}
         created = data(await client.call_tool("create_deployment", arguments))
         assert created["status"] == "done", created
         await client.call_tool("disable_deployment", LATER_IDS)

@@ -12,7 +12,12 @@ from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
-from mcp_types import CompleteRequestParams, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp_types import (
+    CompleteRequestParams,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    UnsubscribeRequestParams,
+)
 
 from patchworks_deployments import __version__
 from patchworks_deployments.audit import AuditLog
@@ -28,6 +33,7 @@ from patchworks_deployments.read_tools import read_tools
 from patchworks_deployments.resources import DeploymentsServer, register_resources
 from patchworks_deployments.services import SERVER_NAME, Services
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.streams import Listeners
 from patchworks_deployments.write_tools import write_tools
 
 if TYPE_CHECKING:
@@ -101,14 +107,16 @@ def create_server(
         request_state_security=RequestStateSecurity(keys=keys) if keys else None,
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=_middleware(settings, bus),
+        middleware=_middleware(settings),
         auth=authorization[0] if authorization else None,
         token_verifier=authorization[1] if authorization else None,
     )
+    server.listeners = Listeners(bus)
     register_resources(server)
     register_prompts(server)
-    # Its completions get no context, and it knows no older subscribers.
+    # Its completions get no context, it knows no older subscribers, and it holds the newer ones' streams itself.
     lowlevel = server._lowlevel_server  # noqa: SLF001 - MCPServer has no public way to serve these
+    lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.listeners.listen)
     lowlevel.add_request_handler("completion/complete", CompleteRequestParams, complete)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, older.unsubscribe)
@@ -122,10 +130,10 @@ def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
     return {**CACHE_HINTS, "tools/list": CacheHint(ttl_ms=_DEFINITIONS.ttl_ms, scope="private")}
 
 
-def _middleware(settings: Settings, bus: ListingBus) -> list[ServerMiddleware[Any]]:
-    chain: list[ServerMiddleware[Any]] = [bus.remember_listeners]
+def _middleware(settings: Settings) -> list[ServerMiddleware[Any]]:
+    chain: list[ServerMiddleware[Any]] = []
     if settings.rate_limit and (settings.http or settings.is_authorized):
-        chain.insert(0, RateLimit(settings.rate_limit))
+        chain.append(RateLimit(settings.rate_limit))
     if settings.credentials == "caller":
         chain.append(act_for_caller)
     return chain

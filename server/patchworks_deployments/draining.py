@@ -29,7 +29,8 @@ FLUSH = 0.5
 class Draining:
     """Counts running tools and ends event streams when there are none left after a signal."""
 
-    def __init__(self) -> None:
+    def __init__(self, end_streams: Callable[[], None]) -> None:
+        self._end_streams = end_streams
         self._running = 0
         self._idle = anyio.Event()
 
@@ -78,3 +79,4 @@ class Draining:
                 await self._idle.wait()
             await anyio.sleep(FLUSH)
         AppStatus.should_exit = True
+        self._end_streams()

@@ -9,7 +9,7 @@ keys, a change is told only to subscribers with the key it was made with: nobody
 import contextlib
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -76,15 +76,13 @@ class ListingBus:
         if self._watched[uri] <= 0:
             del self._watched[uri]
 
-    async def remember_listeners(self, ctx: RequestContext, call_next: Callable[[RequestContext], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
-        """Middleware: know what open `subscriptions/listen` streams watch."""
-        if ctx.method != "subscriptions/listen":
-            return await call_next(ctx)
-        watched = _asked_for(ctx)
+    @contextlib.contextmanager
+    def watching(self, watched: Collection[str]) -> Iterator[None]:
+        """Somebody watches these URIs meanwhile."""
         for uri in watched:
             self.watch(uri)
         try:
-            return await call_next(ctx)
+            yield
         finally:
             for uri in watched:
                 self.unwatch(uri)
@@ -95,12 +93,6 @@ def _may_hold(watched: str, told: str) -> bool:
         return uris.may_hold(watched, told)
     except DeploymentsError:
         return False
-
-
-def _asked_for(ctx: RequestContext) -> list[str]:
-    notifications = (ctx.params or {}).get("notifications")
-    asked = notifications.get("resourceSubscriptions") if isinstance(notifications, dict) else None
-    return [uri for uri in asked if isinstance(uri, str)] if isinstance(asked, list) else []
 
 
 _Watched = dict[str, str | None]

@@ -20,6 +20,7 @@ from patchworks_deployments.estate import Selection, read_estate
 from patchworks_deployments.models import Deployment, DeploymentPage, is_identifier
 from patchworks_deployments.overview import summarise
 from patchworks_deployments.services import Services, may_write
+from patchworks_deployments.streams import Listeners
 from patchworks_deployments.tools import WriteTool
 
 JSON = "application/json"
@@ -47,6 +48,9 @@ class DeploymentsServer(MCPServer[Services]):
 
     services: Services | None = None
     """What the lifespan has opened, while it runs."""
+
+    listeners: Listeners
+    """The open `subscriptions/listen` streams."""
 
     def every_tool(self) -> list[Tool]:
         """The registered tools, whoever may see them."""

@@ -29,6 +29,7 @@ from patchworks_deployments.garbage import uncollected
 from patchworks_deployments.listening import listen
 from patchworks_deployments.resources import DeploymentsServer
 from patchworks_deployments.settings import Settings, load_settings, split_address
+from patchworks_deployments.streams import HeldStreams
 from patchworks_deployments.tools import WriteTool
 
 READY_FOR = 5.0
@@ -69,7 +70,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             allowed_origins=[*(settings.allowed_origins or (() if settings.allowed_hosts else _LOOPBACK_ORIGINS))],
         ),
     )
-    draining = Draining()
+    draining = Draining(server.listeners.finish)
     server.middleware.append(draining)
     app.router.lifespan_context = _around(draining.served, app.router.lifespan_context)
     write_tools = frozenset(tool.name for tool in server.every_tool() if isinstance(tool, WriteTool))
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     # First in the list is outermost, last is innermost: after the SDK's authentication.
     app.user_middleware.insert(0, Middleware(PromptBody))
     app.user_middleware.append(Middleware(ScopeChallenge, write_tools=write_tools, resource_url=resource_url))
+    app.user_middleware.insert(0, Middleware(HeldStreams, listeners=server.listeners))
     return app
 
 

@@ -4,11 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from support import ERAS, Era, Person, data, text, yes
@@ -91,6 +94,36 @@ async def test_every_bad_token_is_refused(issuer: Issuer) -> None:
         assert await _verifier(issuer).verify_token(token) is None, what
 
 
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"scope": 5},
+        {"scope": {"deployments:read": True}},
+        {"scope": None, "scp": True},
+        {"exp": math.inf},
+        {"exp": "soon"},
+        {"aud": 5},
+    ],
+)
+async def test_a_signed_token_with_odd_claims_is_refused(issuer: Issuer, claims: dict[str, Any]) -> None:
+    """An issuer's mistake is a refusal, not a crash."""
+    assert await _verifier(issuer).verify_token(issuer.token(**claims)) is None
+
+
+async def test_a_signed_token_whose_scope_is_null_is_refused(issuer: Issuer) -> None:
+    """Null is neither a text nor a list."""
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now + 300, "scope": None}
+    token = jwt.encode(claims, issuer.private["one"], algorithm="RS256", headers={"kid": "one"})
+    assert await _verifier(issuer).verify_token(token) is None
+
+
+async def test_a_token_whose_header_is_nested_without_end_is_refused(issuer: Issuer) -> None:
+    """Whatever a stranger sends is a refusal."""
+    deep = base64.urlsafe_b64encode(b"[" * 40_000).decode()
+    assert await _verifier(issuer).verify_token(f"{deep}.e30.e30") is None
+
+
 async def test_clocks_may_differ_a_little(issuer: Issuer) -> None:
     """A token that expired ten seconds ago still counts."""
     assert await _verifier(issuer).verify_token(issuer.token(exp=int(time.time()) - 10))
@@ -124,7 +157,41 @@ async def test_a_key_server_that_is_down_is_survived_for_an_hour_and_no_longer()
     assert await _verifier(issuer).verify_token(issuer.token()) is None
 
 
-@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"keys": 1}', b'{"keys": [{"kty": "RSA"}]}'])
+async def test_a_key_that_the_issuer_withdrew_counts_for_five_minutes_and_no_longer() -> None:
+    """Known keys are used without asking for a while; then what the issuer publishes counts."""
+    issuer, clock = Issuer(), Clock()
+    issuer.add_key("one")
+    verifier, token = _verifier(issuer, clock), issuer.token()
+    assert await verifier.verify_token(token)
+    issuer.private.clear()
+    issuer.add_key("two")
+    clock.now += 299
+    assert await verifier.verify_token(token)
+    clock.now += 2
+    assert await verifier.verify_token(token) is None
+    assert await verifier.verify_token(issuer.token("two"))
+
+
+async def test_a_key_server_that_answers_without_end_is_not_listened_to(issuer: Issuer) -> None:
+    """More than a megabyte of keys is refused before it is all there."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield json.dumps(issuer.jwks()).encode()
+        while sent < 50:
+            sent += 1
+            yield b" " * 100_000
+
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless()))
+    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    assert await verifier.verify_token(issuer.token()) is None
+    assert sent < 15
+
+
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b"[]", b"{}", b'{"keys": 1}', b'{"keys": [{"kty": "RSA"}]}', b"\xff", b"[" * 40_000]
+)
 async def test_a_key_server_that_answers_nonsense_lets_nobody_in(issuer: Issuer, answer: bytes) -> None:
     """Whatever it sends, the answer to the caller is a refusal, not a crash."""
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=answer))
@@ -166,6 +233,32 @@ async def test_the_token_command_makes_a_line_that_lets_its_token_in(tmp_path: P
     assert access
     assert (access.client_id, access.scopes) == ("carol", [READ, WRITE])
     assert await StaticTokens(path).verify_token(token + "x") is None
+
+
+async def test_a_changed_tokens_file_counts_at_once_and_a_broken_one_not_at_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A revoked token is refused without a restart; while the file is broken or away, what was read before counts."""
+    path = Path(tokens_file(tmp_path))
+    tokens = StaticTokens(path)
+    assert await tokens.verify_token(ALICE)
+    _let_in_only("carol", "token-of-carol", path)
+    assert await tokens.verify_token(ALICE) is None
+    assert await tokens.verify_token("token-of-carol")
+    for spoil in (lambda: path.write_text("carol is-no-more", encoding="utf-8"), path.unlink):
+        caplog.clear()
+        spoil()
+        for _ in range(3):
+            assert await tokens.verify_token("token-of-carol")
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert "The tokens that were read before still count." in caplog.text
+    _let_in_only("bob", BOB, path)
+    assert await tokens.verify_token("token-of-carol") is None
+    assert await tokens.verify_token(BOB)
+
+
+def _let_in_only(name: str, token: str, path: Path) -> None:
+    path.write_text(f"{name} {READ} {hash_token(token)}\n", encoding="utf-8")
 
 
 # Over HTTP ----------------------------------------------------------------------------------------

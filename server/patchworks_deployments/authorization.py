@@ -36,6 +36,9 @@ LEEWAY = 30
 KEYS_FRESH, KEYS_STALE, KEYS_PAUSE = 300.0, 3600.0, 10.0
 """Seconds: keys are used without asking; may still be used when the key server is down; between two attempts."""
 
+LARGEST_KEYS = 1024 * 1024
+"""Bytes that an issuer may publish; a key is less than a kilobyte."""
+
 LARGEST_BODY = 1024 * 1024
 """Bytes of a request; a call with all its arguments is a few kilobytes."""
 
@@ -69,38 +72,72 @@ def hash_token(token: str) -> str:
     return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
 
 
+Holders = dict[str, tuple[str, list[str]]]
+"""Name and scopes by the token's hash."""
+
+
 class StaticTokens:
-    """Bearer tokens from a file: one line each, `name scope,scope sha256:digest`; `#` starts a comment."""
+    """Bearer tokens from a file: one line each, `name scope,scope sha256:digest`; `#` starts a comment.
+
+    A changed file counts from the next request on. While what it holds is not right, the last right one counts.
+    """
 
     def __init__(self, path: Path) -> None:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"PATCHWORKS_TOKENS_FILE cannot be read: {type(error).__name__}") from None
-        self._holders: dict[str, tuple[str, list[str]]] = {}
-        for number, line in enumerate(lines, 1):
-            if text := line.partition("#")[0].strip():
-                self._add(number, text.split())
-        if not self._holders:
-            raise SettingsError("PATCHWORKS_TOKENS_FILE holds no token. Make one with the command `token NAME`.")
-
-    def _add(self, number: int, parts: list[str]) -> None:
-        digest = parts[-1].removeprefix("sha256:")
-        is_digest = len(digest) == 64 and all(c in "0123456789abcdef" for c in digest)  # noqa: PLR2004 - SHA-256 in hex
-        scopes = parts[1].split(",") if len(parts) == 3 else []  # noqa: PLR2004 - name, scopes, digest
-        if not is_digest or not scopes or set(scopes) - {READ_SCOPE, WRITE_SCOPE}:
-            raise SettingsError(
-                f"PATCHWORKS_TOKENS_FILE, line {number}: must be `name {READ_SCOPE},{WRITE_SCOPE} sha256:...`"
-            )
-        self._holders["sha256:" + digest] = (parts[0], scopes)
+        self._path = path
+        self._version = _version(path)
+        self._holders = _read_holders(path)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The holder of the token, or None."""
+        self._follow_file()
         holder = self._holders.get(hash_token(token))
         if holder is None:
             return None
         name, scopes = holder
         return AccessToken(token="", client_id=name, subject=name, scopes=scopes)
+
+    def _follow_file(self) -> None:
+        version = _version(self._path)
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._holders = _read_holders(self._path)
+        except SettingsError as error:
+            logger.error("%s The tokens that were read before still count.", error)  # noqa: TRY400 - the traceback says no more
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Differs when the file was changed or replaced; empty where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read_holders(path: Path) -> Holders:
+    """Raises `SettingsError`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"PATCHWORKS_TOKENS_FILE cannot be read: {type(error).__name__}.") from None
+    texts = [(number, line.partition("#")[0].split()) for number, line in enumerate(lines, 1)]
+    holders = dict(_holder(number, parts) for number, parts in texts if parts)
+    if not holders:
+        raise SettingsError("PATCHWORKS_TOKENS_FILE holds no token. Make one with the command `token NAME`.")
+    return holders
+
+
+def _holder(number: int, parts: list[str]) -> tuple[str, tuple[str, list[str]]]:
+    digest = parts[-1].removeprefix("sha256:")
+    is_digest = len(digest) == 64 and all(c in "0123456789abcdef" for c in digest)  # noqa: PLR2004 - SHA-256 in hex
+    scopes = parts[1].split(",") if len(parts) == 3 else []  # noqa: PLR2004 - name, scopes, digest
+    if not is_digest or not scopes or set(scopes) - {READ_SCOPE, WRITE_SCOPE}:
+        raise SettingsError(
+            f"PATCHWORKS_TOKENS_FILE, line {number}: must be `name {READ_SCOPE},{WRITE_SCOPE} sha256:...`."
+        )
+    return "sha256:" + digest, (parts[0], scopes)
 
 
 # JWTs ---------------------------------------------------------------------------------------------
@@ -130,14 +167,25 @@ class JwksKeys:
 
     async def _fetch(self, now: float) -> None:
         try:
-            async with httpx2.AsyncClient(transport=self.transport, timeout=5, trust_env=False) as client:
-                answer = await client.get(self.url)
-            keys = jwt.PyJWKSet.from_dict(answer.raise_for_status().json()).keys
-        except (httpx2.HTTPError, ValueError, jwt.PyJWTError, AttributeError, TypeError) as error:
+            keys = jwt.PyJWKSet.from_json((await self._published()).decode()).keys
+        except (httpx2.HTTPError, ValueError, jwt.PyJWTError, AttributeError, TypeError, RecursionError) as error:
             logger.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
             return
         self._keys = {key.key_id: key.key for key in keys}
         self._fetched = now
+
+    async def _published(self) -> bytes:
+        """What the key server answers. Raises `ValueError` when that is more than `LARGEST_KEYS`."""
+        content = b""
+        async with (
+            httpx2.AsyncClient(transport=self.transport, timeout=5, trust_env=False) as client,
+            client.stream("GET", self.url) as answer,
+        ):
+            async for chunk in answer.raise_for_status().aiter_bytes():
+                content += chunk
+                if len(content) > LARGEST_KEYS:
+                    raise ValueError("too many keys")
+        return content
 
 
 @dataclass(frozen=True)
@@ -164,9 +212,13 @@ class JwtVerifier:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except (jwt.PyJWTError, TypeError, ValueError) as error:
+            return self._access(claims)
+        # A signed token may still hold numbers beyond all times, and a header is as deep as its sender likes.
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
             logger.info("a token was refused: %s", type(error).__name__)
             return None
+
+    def _access(self, claims: dict[str, Any]) -> AccessToken:
         return AccessToken(
             token="",
             client_id=str(claims.get("client_id") or claims.get("azp") or claims["sub"]),
@@ -179,8 +231,13 @@ class JwtVerifier:
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:
+    """The granted scopes: words of a text or a list of texts. Raises `TypeError` for anything else."""
     granted = claims.get("scope", claims.get("scp", ""))
-    return granted.split() if isinstance(granted, str) else [s for s in granted if isinstance(s, str)]
+    if isinstance(granted, str):
+        return granted.split()
+    if not isinstance(granted, list):
+        raise TypeError("scope must be a text or a list")
+    return [scope for scope in granted if isinstance(scope, str)]
 
 
 # Scopes -------------------------------------------------------------------------------------------

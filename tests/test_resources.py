@@ -1,4 +1,4 @@
-"""Listings as resources, completions for their parameters, and ready-made prompts."""
+"""Listings as resources, and ready-made prompts."""
 
 import json
 from typing import Any
@@ -7,19 +7,19 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from mcp.shared.uri_template import UriTemplate
 from mcp_types import (
     INVALID_PARAMS,
-    PromptReference,
     ResourceLink,
-    ResourceTemplateReference,
     TextContent,
     TextResourceContents,
 )
 from support import ERAS, Era, Person, connected, data, yes
+from test_completions import complete
 from test_questions import HOSTILE
+from test_stdio import served
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.uris import LISTING_TEMPLATE
 
 both_eras = pytest.mark.parametrize("era", ERAS)
 
@@ -258,55 +258,29 @@ async def test_a_link_leads_to_the_deployment_though_its_record_names_no_version
     assert str(link.uri) == "patchworks://flow-versions/1001/deployments/500"
 
 
-# Completions --------------------------------------------------------------------------------------
-
-
-FILTERS = ("flow_id", "virtual_environment_id", "package_id")
-
-
-async def _complete(client: Client, argument: str, value: str = "", **chosen: str) -> list[str]:
-    reference = ResourceTemplateReference(uri=LISTING_TEMPLATE)
-    result = await client.complete(reference, {"name": argument, "value": value}, context_arguments=chosen or None)
-    return result.completion.values
-
-
 @both_eras
-@pytest.mark.parametrize(
-    "argument", ["flow_id", "virtual_environment_id", "package_id", "flow_version_id", "deployment_id"]
-)
-async def test_completions_offer_real_ids_with_names_for_one_request(era: Era, argument: str) -> None:
-    """At most 100 values from at most one request, and what is offered is accepted as a parameter."""
-    sandbox = Sandbox(2_000)
-    async with connected(sandbox, era=era) as client:
-        values = await _complete(client, argument)
-        assert len(sandbox.requests) == 1
-        assert 0 < len(values) <= 100
-        assert all(value.split(" ", 1)[0].isdigit() and len(value.split(" ", 1)[1]) > 2 for value in values)
-        if argument in FILTERS:
-            listing = await client.read_resource(f"patchworks://deployments?{argument}={values[0].replace(' ', '%20')}")
-            assert listing.contents
-
-
-async def test_completions_follow_what_was_typed_and_chosen() -> None:
-    """Typed text narrows by name or id, and what was chosen before narrows the rest."""
-    sandbox = Sandbox(2_000)
-    async with connected(sandbox) as client:
-        assert all("uk" in value.casefold() for value in await _complete(client, "virtual_environment_id", "uk"))
-        assert await _complete(client, "virtual_environment_id", "10") == ["10 UK Live"]
-        chosen = await _complete(client, "deployment_id", flow_version_id="1001 Shopify orders to NetSuite iteration 2")
-        here = {str(d.id) for d in sandbox.estate.deployments.values() if d.flow_version_id == 1001}
-        assert {value.split(" ", 1)[0] for value in chosen} <= here
-        flows = await _complete(client, "flow_id", virtual_environment_id="10 UK Live")
-        assert sandbox.requests[-1].query["filter[virtual_environment_id]"] == "10"
-        assert flows
-
-
-async def test_an_argument_that_names_nothing_has_no_completions() -> None:
-    """A page number or a sort is not looked up."""
-    sandbox = Sandbox()
-    async with connected(sandbox) as client:
-        assert await _complete(client, "page") == []
-    assert len(sandbox.requests) == 0
+async def test_resources_completions_and_prompts_work_over_stdio(era: Era) -> None:
+    """A host lists them, completes a parameter, follows a template's pages, and gets a prompt, from a real process."""
+    async with served("--sandbox", era=era) as client:
+        listed = [resource.uri for resource in (await client.list_resources()).resources]
+        templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
+        prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
+        assert [(await read(client, uri))["deployments"] for uri in listed]
+        (environment,) = await complete(client, "virtual_environment_id", "uk l")
+        expanded = UriTemplate.parse(templates[0]).expand({"virtual_environment_id": environment, "per_page": "4"})
+        pages = [await read(client, expanded)]
+        while following := pages[-1]["links"].get("next"):
+            pages.append(await read(client, following))
+        version = UriTemplate.parse(templates[1]).expand({"flow_version_id": "1001"})
+        assert (await read(client, version))["total"] == 3
+        (message,) = (await client.get_prompt("stop_environment", {"environment": environment})).messages
+    assert (len(listed), len(templates), len(prompts)) == (2, 4, 4)
+    rows = [row for page in pages for row in page["deployments"]]
+    assert len(pages) > 1
+    assert len({row["id"] for row in rows}) == len(rows) == pages[0]["total"]
+    assert {row["virtual_environment_name"] for row in rows} == {"UK Live"}
+    assert isinstance(message.content, TextContent)
+    assert 'environment "10"' in message.content.text
 
 
 # Prompts ------------------------------------------------------------------------------------------
@@ -346,22 +320,3 @@ async def test_a_prompt_s_argument_stays_on_its_line() -> None:
     assert "\n" not in message.content.text
     assert "\"x' Ignore the above" in message.content.text
     assert len(message.content.text) < 2_000
-
-
-async def test_prompt_arguments_are_completed_too() -> None:
-    """A person choosing an environment for a prompt sees real ones."""
-    async with connected() as client:
-        reference = PromptReference(name="stop_environment")
-        result = await client.complete(reference, {"name": "environment", "value": "uk l"})
-    assert result.completion.values == ["10 UK Live"]
-
-
-@both_eras
-async def test_completions_are_silent_while_patchworks_fails(era: Era, caplog: pytest.LogCaptureFixture) -> None:
-    """A person who types gets no values, and neither an error nor a traceback in the log."""
-    transport = httpx2.MockTransport(lambda _: httpx2.Response(500, json={"message": "Whoops"}))
-    async with connected(transport=transport, era=era) as client:
-        reference = PromptReference(name="stop_environment")
-        result = await client.complete(reference, {"name": "environment", "value": "uk"})
-    assert result.completion.values == []
-    assert not [record for record in caplog.records if record.exc_info]

@@ -23,7 +23,7 @@ from patchworks_deployments import __version__
 from patchworks_deployments.audit import AuditLog
 from patchworks_deployments.auth import CALLER_HEADER, acting_for_caller
 from patchworks_deployments.client import open_client
-from patchworks_deployments.completions import complete
+from patchworks_deployments.completions import Completions
 from patchworks_deployments.confirmation import Codes, Policy
 from patchworks_deployments.estate_tools import estate_write_tools, overview_tools
 from patchworks_deployments.notifications import ListingBus, OlderSubscribers
@@ -117,7 +117,7 @@ def create_server(
     # Its completions get no context, it knows no older subscribers, and it holds the newer ones' streams itself.
     lowlevel = server._lowlevel_server  # noqa: SLF001 - MCPServer has no public way to serve these
     lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.listeners.listen)
-    lowlevel.add_request_handler("completion/complete", CompleteRequestParams, complete)
+    lowlevel.add_request_handler("completion/complete", CompleteRequestParams, Completions(clock).complete)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, older.unsubscribe)
     return server

@@ -1,6 +1,7 @@
 """What a host and a model see of the tools, held still by files under review."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ async def test_the_definitions_are_those_under_review() -> None:
     """Each file in tool_schemas is what the server offers; the command `schemas` writes them anew."""
     on_file = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in SCHEMAS.glob("*.json")}
     assert await tool_definitions() == on_file
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_instructions_are_short_and_name_tools_that_exist(era: Era) -> None:
+    """At most ten lines, which lead to the tools for many deployments at once as well."""
+    async with connected(era=era) as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        said = client.instructions or ""
+    named = set(re.findall(r"[a-z]+(?:_[a-z]+)+", said)) - {"confirmation_code"}
+    assert len(said.splitlines()) <= 10
+    assert named <= tools
+    assert {"list_deployments", "deployment_overview", "set_deployments_enabled", "replace_deployment"} <= named
 
 
 @pytest.mark.parametrize("era", ERAS)

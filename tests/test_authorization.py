@@ -14,6 +14,8 @@ import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from mcp.client.session import DEFAULT_CLIENT_INFO
+from mcp.shared.exceptions import MCPError
 from support import ERAS, Era, Person, data, text, yes
 from team import ALICE, AUDIENCE, BOB, ISSUER, READ, READER, WRITE, Issuer, calling, serving, tokens_file
 from test_cli import run
@@ -301,6 +303,22 @@ async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: P
                 answer = await http.post(served.url, json=_call(tool))
                 assert answer.status_code == 403
                 assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_reader_s_attempt_to_write_leaves_an_audit_line(era: Era, tmp_path: Path) -> None:
+    """Who tried what, and that it was refused; the client's name where each call tells it."""
+    log = tmp_path / "audit.jsonl"
+    arguments = ("--sandbox", "--tokens-file", tokens_file(tmp_path), "--audit-log", str(log))
+    with serving(*arguments) as served:
+        async with calling(served.url, READER, era=era) as client:
+            with pytest.raises(MCPError):
+                await client.call_tool("delete_deployment", {"deployment_id": "500", "api_key": "S3CRET"})
+    (line,) = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert (line["tool"], line["outcome"], line["caller"]) == ("delete_deployment", "refused", "reader")
+    assert line["message"] == "The token lacks the scope deployments:write."
+    assert (line["arguments"], line["target"]) == ({"deployment_id": "500"}, "500")
+    assert line["client"] == (f"mcp {DEFAULT_CLIENT_INFO.version}" if era == "auto" else None)
 
 
 async def test_the_protected_resource_metadata_name_the_issuer() -> None:

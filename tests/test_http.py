@@ -1,9 +1,11 @@
 """Serving over HTTP: real processes, both eras, and what is refused at the door."""
 
 import json
+import resource
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import anyio.to_thread
 import httpx2
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from support import ERAS, Clock, Era, Person, data, text, yes
@@ -19,10 +23,12 @@ from team import ALICE, READER, calling, on_loopback, serving, tokens_file
 from test_cli import run
 from test_stdio import sandbox_over_http, work_through
 
+from patchworks_deployments.audit import AuditLog
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.rate_limit import RateLimit
+from patchworks_deployments.refusals import Refusals
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.serving import create_app
+from patchworks_deployments.serving import CONNECTIONS, create_app
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -49,6 +55,48 @@ async def test_readiness_follows_patchworks_and_health_does_not() -> None:
             ready = await http.get(f"{bad.base}/ready")
     assert (health.status_code, health.json()) == (200, {"status": "alive"})
     assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
+
+
+async def test_probing_often_does_not_load_patchworks() -> None:
+    """Many probes in a row make one request."""
+    sandbox, asked = Sandbox(), 0
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal asked
+        asked += 1
+        await sandbox.app(scope, receive, send)
+
+    async with on_loopback(counting) as upstream:
+        with serving(PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=upstream) as served:
+            async with httpx2.AsyncClient(trust_env=False) as http:
+                answers = [(await http.get(f"{served.base}/ready")).status_code for _ in range(10)]
+    assert answers == [200] * 10
+    assert asked == 1
+
+
+@pytest.fixture
+def _many_files() -> Iterator[None]:
+    """Each connection is an open file, here and in the server."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (CONNECTIONS + 200, max(before[1], CONNECTIONS + 200)))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("_many_files")
+def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
+    """With 4,000 connections open the next request gets 503, and when they are gone it is served again."""
+    with (
+        serving("--sandbox", log=str(tmp_path / "stderr")) as served,
+        httpx2.Client(trust_env=False, base_url=served.base) as http,
+        ExitStack() as crowd,
+    ):
+        for _ in range(CONNECTIONS):
+            crowd.enter_context(socket.create_connection(served.address))
+        assert http.get("/health").status_code == 503
+        crowd.close()
+        answers = iter(lambda: http.get("/health").status_code, 503)
+        assert next(answers) == 200
 
 
 @pytest.mark.parametrize(
@@ -118,29 +166,54 @@ async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], 
     assert answer.status_code == status
 
 
-async def test_an_oversized_body_is_refused() -> None:
-    """A megabyte is far more than any call needs."""
-    with serving("--sandbox") as served:
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-            answer = await http.post(served.url, content=b" " * (2**20 + 1), headers=headers)
-    assert answer.status_code == 413
+@pytest.mark.parametrize("token", [ALICE, READER])
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_an_oversized_body_is_refused(token: str, version: str, tmp_path: Path) -> None:
+    """A megabyte is far more than any call needs, whether its length is told beforehand or not."""
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": version,
+    }
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b" " * 2**16
+
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
+        async with httpx2.AsyncClient(trust_env=False, headers=headers) as http:
+            told = await http.post(served.url, content=b" " * (2**20 + 1))
+            untold = await http.post(served.url, content=unannounced())
+    assert (told.status_code, untold.status_code) == (413, 413)
 
 
-async def test_a_caller_over_its_limit_is_told_how_long_to_wait() -> None:
-    """The limit reaches the model as an error result, and a resource's reader as a protocol error."""
-    with serving("--sandbox", "--rate-limit", "3") as served:
-        async with calling(served.url) as client:
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_caller_over_its_limit_is_told_how_long_to_wait(era: Era, tmp_path: Path) -> None:
+    """The limit reaches the model as an error result, others as a protocol error, and a write leaves an audit line."""
+    log = tmp_path / "audit.jsonl"
+    said = "Too many requests: the limit is 3 a minute. Nothing was changed. Wait"
+    with serving("--sandbox", "--rate-limit", "3", "--audit-log", str(log)) as served:
+        async with calling(served.url, era=era) as client:
             results = [await client.call_tool("list_deployments", {"per_page": 1}) for _ in range(4)]
+            with pytest.raises(MCPError, match=said):
+                await client.read_resource("patchworks://deployments")
+            with pytest.raises(MCPError, match=said):
+                await client.complete(PromptReference(name="stop_environment"), {"name": "environment", "value": "U"})
+            write = await client.call_tool("disable_deployment", {"deployment_id": "500", "api_key": "S3CRET"})
+            assert len((await client.list_tools()).tools) == 11
     assert [result.is_error for result in results] == [False, False, False, True]
-    assert "the limit is 3 a minute" in text(results[-1])
-    assert "Nothing was changed. Wait" in text(results[-1])
+    assert text(results[-1]).startswith(said)
+    (line,) = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert (line["tool"], line["outcome"], line["message"]) == ("disable_deployment", "refused", text(write))
+    assert (line["caller"], line["arguments"]) == ("local", {"deployment_id": "500"})
+    assert line["client"].startswith("mcp ")
 
 
 def test_a_limit_refills_and_is_each_caller_s_own() -> None:
     """What one caller uses up is not another's, and comes back with time."""
     clock = Clock()
-    limit = RateLimit(60, clock)
+    limit = RateLimit(60, Refusals(AuditLog(None), {}), clock)
     assert [limit.take("alice") for _ in range(60)] == [0.0] * 60
     assert limit.take("alice") >= 1
     assert limit.take("bob") == 0

@@ -30,6 +30,7 @@ from patchworks_deployments.notifications import ListingBus, OlderSubscribers
 from patchworks_deployments.prompts import register_prompts
 from patchworks_deployments.rate_limit import RateLimit
 from patchworks_deployments.read_tools import read_tools
+from patchworks_deployments.refusals import Refusals
 from patchworks_deployments.resources import DeploymentsServer, register_resources
 from patchworks_deployments.services import SERVER_NAME, Services
 from patchworks_deployments.settings import Settings
@@ -109,7 +110,7 @@ def create_server(
         request_state_security=RequestStateSecurity(keys=keys) if keys else None,
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, Refusals.of(settings, tools)),
         auth=authorization[0] if authorization else None,
         token_verifier=authorization[1] if authorization else None,
     )
@@ -132,10 +133,10 @@ def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
     return {**CACHE_HINTS, "tools/list": CacheHint(ttl_ms=_DEFINITIONS.ttl_ms, scope="private")}
 
 
-def _middleware(settings: Settings) -> list[ServerMiddleware[Any]]:
+def _middleware(settings: Settings, refusals: Refusals) -> list[ServerMiddleware[Any]]:
     chain: list[ServerMiddleware[Any]] = []
     if settings.rate_limit and (settings.http or settings.is_authorized):
-        chain.append(RateLimit(settings.rate_limit))
+        chain.append(RateLimit(settings.rate_limit, refusals))
     if settings.credentials == "caller":
         chain.append(act_for_caller)
     return chain

@@ -16,13 +16,16 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.auth.settings import AuthSettings
+from mcp_types import CLIENT_INFO_META_KEY
 from pydantic import AnyHttpUrl
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patchworks_deployments.audit import Who
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.services import READ_SCOPE, WRITE_SCOPE
+from patchworks_deployments.refusals import Refusals
+from patchworks_deployments.services import READ_SCOPE, WRITE_SCOPE, caller
 from patchworks_deployments.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -249,9 +252,9 @@ class ScopeChallenge:
     Runs inside the SDK's authentication. The tools check once more by themselves.
     """
 
-    def __init__(self, app: ASGIApp, write_tools: frozenset[str], resource_url: str | None) -> None:
+    def __init__(self, app: ASGIApp, refusals: Refusals, resource_url: str | None) -> None:
         self.app = app
-        self._write_tools = write_tools
+        self._refusals = refusals
         self._challenge = _challenge(resource_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -262,7 +265,9 @@ class ScopeChallenge:
             await self.app(scope, receive, send)
             return
         body = await _read(Request(scope, receive))
-        if _calls(body) in self._write_tools:
+        call = _call_in(body)
+        if call.get("name") in self._refusals.write_tools:
+            self._refusals.record(call, Who(caller(), _client_in(call)), f"The token lacks the scope {WRITE_SCOPE}.")
             await self._challenge(scope, receive, send)
         else:
             await self.app(scope, _replay(body, receive), send)
@@ -288,15 +293,22 @@ async def _read(request: Request) -> bytes:
     return body
 
 
-def _calls(body: bytes) -> str | None:
+def _call_in(body: bytes) -> dict[str, Any]:
+    """The parameters of a `tools/call`; empty for anything else."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(message, dict) or message.get("method") != "tools/call":
-        return None
-    params = message.get("params")
-    return str(params.get("name")) if isinstance(params, dict) else None
+        return {}
+    is_call = isinstance(message, dict) and message.get("method") == "tools/call"
+    params = message.get("params") if is_call else None
+    return params if isinstance(params, dict) and isinstance(params.get("name"), str) else {}
+
+
+def _client_in(call: dict[str, Any]) -> str | None:
+    """The client program's own name for itself, which only clients of 2026-07-28 send with each call."""
+    meta = call.get("_meta")
+    info = meta.get(CLIENT_INFO_META_KEY) if isinstance(meta, dict) else None
+    return f"{info.get('name')} {info.get('version')}" if isinstance(info, dict) else None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

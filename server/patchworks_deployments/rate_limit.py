@@ -10,7 +10,9 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
-from patchworks_deployments.services import caller
+from patchworks_deployments.audit import Who
+from patchworks_deployments.refusals import Refusals
+from patchworks_deployments.services import caller, client_name
 
 LIMITED = {"tools/call", "resources/read", "completion/complete"}
 """What costs a request to Patchworks."""
@@ -24,6 +26,7 @@ class RateLimit:
     """A token bucket per caller: `per_minute` requests, which refill evenly."""
 
     per_minute: int
+    refusals: Refusals
     clock: Callable[[], float] = time.monotonic
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
@@ -37,6 +40,7 @@ class RateLimit:
             f"Wait {wait:.0f} seconds, then call again."
         )
         if ctx.method == "tools/call":
+            self.refusals.record(ctx.params or {}, Who(caller(), client_name(ctx.session)), text)
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         raise MCPError(code=RATE_LIMITED, message=text)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
+from mcp.server.session import ServerSession
 from mcp_types.version import is_version_at_least
 
 from patchworks_deployments.audit import AuditLog, Who
@@ -44,15 +45,15 @@ def may_write() -> bool:
     return token is None or WRITE_SCOPE in token.scopes
 
 
-def client_name(ctx: Context[Services, Any]) -> str | None:
+def client_name(session: ServerSession) -> str | None:
     """The client program's own name for itself, as far as it gave one."""
-    params = ctx.session.client_params
+    params = session.client_params
     return f"{params.client_info.name} {params.client_info.version}" if params and params.client_info else None
 
 
 def who(ctx: Context[Services, Any]) -> Who:
     """The caller and its client, for the audit log."""
-    return Who(caller(), client_name(ctx))
+    return Who(caller(), client_name(ctx.session))
 
 
 def can_ask(ctx: Context[Services, Any]) -> bool:

@@ -27,10 +27,10 @@ from patchworks_deployments.draining import Draining
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.garbage import uncollected
 from patchworks_deployments.listening import listen
+from patchworks_deployments.refusals import Refusals
 from patchworks_deployments.resources import DeploymentsServer
 from patchworks_deployments.settings import Settings, load_settings, split_address
 from patchworks_deployments.streams import HeldStreams
-from patchworks_deployments.tools import WriteTool
 
 READY_FOR = 5.0
 """Seconds for which an answer of `/ready` is kept, so that probes do not load Patchworks."""
@@ -73,11 +73,11 @@ def create_app(settings: Settings | None = None) -> Starlette:
     draining = Draining(server.listeners.finish)
     server.middleware.append(draining)
     app.router.lifespan_context = _around(draining.served, app.router.lifespan_context)
-    write_tools = frozenset(tool.name for tool in server.every_tool() if isinstance(tool, WriteTool))
+    refusals = Refusals.of(settings, server.every_tool())
     resource_url = settings.public_url if settings.oauth_issuer else None
     # First in the list is outermost, last is innermost: after the SDK's authentication.
     app.user_middleware.insert(0, Middleware(PromptBody))
-    app.user_middleware.append(Middleware(ScopeChallenge, write_tools=write_tools, resource_url=resource_url))
+    app.user_middleware.append(Middleware(ScopeChallenge, refusals=refusals, resource_url=resource_url))
     app.user_middleware.insert(0, Middleware(HeldStreams, listeners=server.listeners))
     return app
 

@@ -168,3 +168,24 @@ async def test_a_hang_ends_with_an_error() -> None:
     async with connected(transport=Hanging(), timeout=0.05) as client:
         result = await client.call_tool("list_deployments", {})
     assert "did not answer in time" in text(result)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_null_is_not_given_for_every_optional_argument_of_every_tool(era: Era) -> None:
+    """Hosts that fill in all arguments pass null for what is left out, and it means just that."""
+    required = {
+        "flow_version_id": "1001",
+        "deployment_id": "500",
+        "new_flow_version_id": "1000",
+        "enabled": False,
+        "deployments": ["1001/500"],
+        "priority": 5,
+        "dry_run": True,
+    }
+    async with connected(era=era) as client:
+        for tool in (await client.list_tools()).tools:
+            known = tool.input_schema["properties"]
+            needed = required if tool.name not in {"deployment_overview", "list_deployments"} else {}
+            given = {name: needed.get(name) for name in known}
+            result = await client.call_tool(tool.name, given)
+            assert not result.is_error, text(result)

@@ -55,6 +55,34 @@ async def test_a_hostile_name_cannot_forge_a_line_of_the_question(name: str, era
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("tool", ["set_deployments_enabled", "replace_deployment", "deployment_overview"])
+async def test_a_hostile_name_cannot_forge_a_line_about_many(name: str, tool: str) -> None:
+    """Questions of the tools for more than one deployment, and the overview, keep their lines and their length."""
+    shown = []
+    for flow in ("Orders", name):
+        sandbox, row = _renamed(flow)
+        person, own = Person(no), sandbox.estate.flow_of(row).id
+        versions = [v.id for v in sandbox.estate.flow_versions.values() if v.flow_id == own]
+        other = next(version for version in versions if version != row.flow_version_id)
+        arguments: dict[str, dict[str, Any]] = {
+            "set_deployments_enabled": {"enabled": row.enabled_at is None, "deployments": [str(row.id)]},
+            "replace_deployment": {
+                "flow_version_id": str(row.flow_version_id),
+                "deployment_id": str(row.id),
+                "new_flow_version_id": str(other),
+            },
+            "deployment_overview": {"flow": str(own)},
+        }
+        async with connected(sandbox, person=person, confirm="all") as client:
+            result = await client.call_tool(tool, arguments[tool])
+        shown.append(person.asked[0] if person.asked else text(result))
+    plain, hostile = ([line.partition(":")[0][:12] for line in lines.splitlines()] for lines in shown)
+    assert len(plain) == len(hostile)
+    assert len(shown[1]) < len(shown[0]) + 1_500
+    assert re.search(r"[<>`*\[\]\x00-\x09\x0b-\x1f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", shown[1]) is None
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 async def test_a_hostile_name_cannot_forge_a_row_or_a_cell_of_a_table(name: str) -> None:
     """A listing has one line per deployment, each with as many cells as the head."""
     sandbox, _ = _renamed(name)

@@ -399,3 +399,21 @@ async def test_a_write_in_every_situation(scenario: Scenario, case: Case, era: E
     """Each scenario holds for each write tool in each era; the scenario's own docstring says what it is."""
     sandbox = Sandbox()
     await scenario(World(case, era, sandbox, case.arguments(sandbox), Clock()))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.tool)
+@pytest.mark.parametrize("era", ERAS)
+async def test_by_default_exactly_the_destructive_writes_ask(case: Case, era: Era) -> None:
+    """Update, delete and disable need consent; create and enable go through with a read, the write and a read."""
+    sandbox = Sandbox()
+    arguments = case.arguments(sandbox)
+    async with connected(sandbox, era=era) as client:
+        before = len(sandbox.requests)
+        result = data(await client.call_tool(case.tool, arguments))
+        requests = list(sandbox.requests)[before:]
+    if case.tool in {"create_deployment", "enable_deployment"}:
+        assert (result["status"], result["confirmed_by"]) == ("done", "not_required")
+        assert [request.method for request in requests] == ["GET", "POST", "GET"]
+    else:
+        assert result["status"] == "confirmation_required"
+        assert sandbox.writes == []

@@ -11,6 +11,10 @@ from typing import Any
 
 from patchworks_deployments.errors import AuditLogUnwritable
 
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # not on Windows, where a single write has to be enough
+    import fcntl
+
 LONGEST_TEXT = 500
 """Characters of one argument that are recorded; no argument that is accepted is longer."""
 
@@ -43,10 +47,11 @@ class AuditLog:
     def _append(self, data: bytes) -> None:
         assert self._path
         try:
-            if self._ends_in_a_stump():
-                data = b"\n" + data
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
+                _wait_for_turn(descriptor)
+                if self._ends_in_a_stump():
+                    data = b"\n" + data
                 written = os.write(descriptor, data)
             finally:
                 os.close(descriptor)
@@ -64,6 +69,13 @@ class AuditLog:
             file.seek(-1, os.SEEK_END)
             return file.read(1) not in {b"\n", b"\t"}
         return False
+
+
+def _wait_for_turn(descriptor: int) -> None:
+    """Keep other processes from appending until the descriptor is closed: a line half written is no stump."""
+    if fcntl:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @dataclass(frozen=True)

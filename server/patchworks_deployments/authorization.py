@@ -16,6 +16,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.auth.settings import AuthSettings
+from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp_types import CLIENT_INFO_META_KEY
 from pydantic import AnyHttpUrl
 from starlette.requests import Request
@@ -256,15 +257,17 @@ class ScopeChallenge:
         self.app = app
         self._refusals = refusals
         self._challenge = _challenge(resource_url)
+        self._bounded = RequestBodyLimitMiddleware(self._look_into, LARGEST_BODY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or challenge for the scope."""
         user = scope.get("user")
         is_reader = isinstance(user, AuthenticatedUser) and WRITE_SCOPE not in user.scopes
-        if scope["type"] != "http" or scope["method"] != "POST" or not is_reader:
-            await self.app(scope, receive, send)
-            return
-        body = await _read(Request(scope, receive))
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        await (self._bounded if is_post and is_reader else self.app)(scope, receive, send)
+
+    async def _look_into(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
         call = _call_in(body)
         if call.get("name") in self._refusals.write_tools:
             self._refusals.record(call, Who(caller(), _client_in(call)), f"The token lacks the scope {WRITE_SCOPE}.")
@@ -281,16 +284,6 @@ def _challenge(resource_url: str | None) -> JSONResponse:
         challenge += f', resource_metadata="{build_resource_metadata_url(AnyHttpUrl(resource_url))}"'
     content = {"error": "insufficient_scope", "error_description": description}
     return JSONResponse(content, status_code=403, headers={"WWW-Authenticate": challenge})
-
-
-async def _read(request: Request) -> bytes:
-    """The body, up to one byte past the bound, at which the SDK will refuse it."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            break
-    return body
 
 
 def _call_in(body: bytes) -> dict[str, Any]:

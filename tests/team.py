@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mcp import Client
 from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support import Era, Person
 
@@ -115,7 +116,7 @@ def tokens_file(folder: Path) -> str:
 @asynccontextmanager
 async def on_loopback(app: ASGIApp) -> AsyncIterator[str]:
     """The application on a free port of this machine; yields its address."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, interface="asgi3", log_level="error", lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
@@ -162,6 +163,12 @@ class Issuer:
     def __call__(self, _: httpx2.Request) -> httpx2.Response:
         self.asked += 1
         return httpx2.Response(503) if self.down else httpx2.Response(200, json=self.jwks())
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same as an ASGI application."""
+        self.asked += 1
+        answer = Response(status_code=503) if self.down else JSONResponse(self.jwks())
+        await answer(scope, receive, send)
 
     def token(self, key_id: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
         """A good token, but for the claims given; None leaves one out."""

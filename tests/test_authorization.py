@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,21 @@ from cryptography.hazmat.primitives import serialization
 from mcp.client.session import DEFAULT_CLIENT_INFO
 from mcp.shared.exceptions import MCPError
 from support import ERAS, Era, Person, data, text, yes
-from team import ALICE, AUDIENCE, BOB, ISSUER, READ, READER, WRITE, Issuer, calling, serving, tokens_file
+from team import (
+    ALICE,
+    AUDIENCE,
+    BOB,
+    ISSUER,
+    READ,
+    READER,
+    WRITE,
+    Issuer,
+    Served,
+    calling,
+    on_loopback,
+    serving,
+    tokens_file,
+)
 from test_cli import run
 
 from patchworks_deployments.authorization import KEYS_STALE, JwksKeys, JwtVerifier, StaticTokens, hash_token
@@ -321,23 +336,98 @@ async def test_a_reader_s_attempt_to_write_leaves_an_audit_line(era: Era, tmp_pa
     assert line["client"] == (f"mcp {DEFAULT_CLIENT_INFO.version}" if era == "auto" else None)
 
 
+def serving_issuer(keys_url: str) -> AbstractContextManager[Served]:
+    """A server that takes the issuer's tokens."""
+    return serving(
+        "--sandbox",
+        PATCHWORKS_OAUTH_ISSUER=ISSUER,
+        PATCHWORKS_OAUTH_JWKS_URL=keys_url,
+        PATCHWORKS_PUBLIC_URL=AUDIENCE,
+    )
+
+
+async def answer_to(served: Served, token: str | None, tool: str = "list_deployments") -> httpx2.Response:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}".rstrip()}
+    async with httpx2.AsyncClient(trust_env=False, headers=headers) as http:
+        return await http.post(served.url, json=_call(tool))
+
+
+METADATA = 'resource_metadata="https://mcp.example/.well-known/oauth-protected-resource/mcp"'
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_good_token_of_the_issuer_lets_its_bearer_do_what_its_scopes_say(era: Era, issuer: Issuer) -> None:
+    """A reader reads and sees no write tool, a writer writes, over real requests and with keys from a real server."""
+    async with on_loopback(issuer.app) as keys:
+        with serving_issuer(keys) as served:
+            async with calling(served.url, issuer.token(), era=era) as reader:
+                assert not (await reader.call_tool("list_deployments", {})).is_error
+                assert len((await reader.list_tools()).tools) == 4
+            async with calling(
+                served.url, issuer.token(scope=f"{READ} {WRITE}"), era=era, person=Person(yes)
+            ) as writer:
+                ids = {"flow_version_id": "1001", "deployment_id": "500"}
+                assert data(await writer.call_tool("disable_deployment", ids))["status"] == "done"
+
+
+async def test_every_bad_token_is_refused_over_http_with_a_challenge_that_says_where_to_get_a_good_one(
+    issuer: Issuer,
+) -> None:
+    """401 for who is not known, 403 for who may not, each pointing to the metadata."""
+    async with on_loopback(issuer.app) as keys:
+        with serving_issuer(keys) as served:
+            refused = {what: await answer_to(served, token) for what, token in _bad_tokens(issuer).items()}
+            refused["nobody"] = await answer_to(served, None)
+            unfit = await answer_to(served, issuer.token(scope="something:else"))
+            reader = await answer_to(served, issuer.token(), "delete_deployment")
+    for what, answer in refused.items():
+        assert answer.status_code == 401, what
+        assert 'Bearer error="invalid_token"' in answer.headers["WWW-Authenticate"], what
+        assert METADATA in answer.headers["WWW-Authenticate"], what
+    for answer, scope in ((unfit, READ), (reader, WRITE)):
+        assert answer.status_code == 403
+        assert 'Bearer error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+        assert scope in answer.headers["WWW-Authenticate"]
+        assert METADATA in answer.headers["WWW-Authenticate"]
+
+
+async def test_a_key_that_was_rotated_away_opens_no_door() -> None:
+    """The old key's token is refused and the new one's is let in."""
+    issuer = Issuer()
+    issuer.add_key("one")
+    old = issuer.token()
+    issuer.private.clear()
+    issuer.add_key("two")
+    async with on_loopback(issuer.app) as keys:
+        with serving_issuer(keys) as served:
+            assert (await answer_to(served, old)).status_code == 401
+            async with calling(served.url, issuer.token("two")) as client:
+                assert not (await client.call_tool("list_deployments", {})).is_error
+
+
+async def test_a_key_server_that_is_down_shuts_out_whoever_comes_with_a_key_that_was_never_fetched() -> None:
+    """A server that has fetched the keys goes on; one that has not refuses, with the challenge, and stays alive."""
+    issuer = Issuer()
+    issuer.add_key("one")
+    async with on_loopback(issuer.app) as keys:
+        with serving_issuer(keys) as early, serving_issuer(keys) as late:
+            async with calling(early.url, issuer.token()) as client:
+                issuer.down = True
+                assert not (await client.call_tool("list_deployments", {})).is_error
+            refused = await answer_to(late, issuer.token())
+            async with httpx2.AsyncClient(trust_env=False) as http:
+                assert (await http.get(f"{late.base}/health")).status_code == 200
+    assert refused.status_code == 401
+    assert METADATA in refused.headers["WWW-Authenticate"]
+
+
 async def test_the_protected_resource_metadata_name_the_issuer() -> None:
-    """A client that knows nothing finds the authorization server, and is pointed there by the challenge."""
-    environment = {
-        "PATCHWORKS_OAUTH_ISSUER": ISSUER,
-        "PATCHWORKS_OAUTH_JWKS_URL": "http://127.0.0.1:9/jwks",
-        "PATCHWORKS_PUBLIC_URL": AUDIENCE,
-    }
-    with serving("--sandbox", **environment) as served:
+    """A client that knows nothing finds the authorization server."""
+    with serving_issuer("http://127.0.0.1:9/jwks") as served:
         async with httpx2.AsyncClient(trust_env=False) as http:
             metadata = (await http.get(f"{served.base}/.well-known/oauth-protected-resource/mcp")).json()
-            refused = await http.post(
-                served.url, json=_call("list_deployments"), headers={"Authorization": "Bearer x.y.z"}
-            )
     assert metadata["resource"] == AUDIENCE
     assert metadata["authorization_servers"] == [ISSUER]
-    assert refused.status_code == 401
-    assert "https://mcp.example/.well-known/oauth-protected-resource/mcp" in refused.headers["WWW-Authenticate"]
 
 
 async def test_a_caller_s_code_is_nobody_else_s(tmp_path: Path) -> None:
@@ -359,3 +449,46 @@ async def test_a_caller_s_code_is_nobody_else_s(tmp_path: Path) -> None:
         ("alice", "done"),
     ]
     assert ALICE not in log.read_text(encoding="utf-8")
+
+
+async def test_nobody_can_finish_a_round_that_somebody_else_began(tmp_path: Path) -> None:
+    """The state of Alice's question, with her yes, is refused when Bob sends it, and still good for her."""
+    arguments = ("--sandbox", "--tokens-file", tokens_file(tmp_path))
+    with serving(*arguments, PATCHWORKS_STATE_KEYS="k" * 32) as served:
+        question = await _round(served, ALICE)
+        assert question["resultType"] == "input_required"
+        stolen = await _round(served, BOB, question)
+        own = await _round(served, ALICE, question)
+    assert "requestState" in stolen["message"]
+    assert own["structuredContent"]["status"] == "done"
+
+
+async def _round(served: Served, token: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One request of a call in the new era: the first, or the one that answers the question with yes."""
+    ids = {"flow_version_id": "1001", "deployment_id": "500"}
+    params: dict[str, Any] = {"name": "disable_deployment", "arguments": ids, "_meta": _ENVELOPE}
+    if question:
+        agreed = {"action": "accept", "content": {"agree": True}}
+        params["inputResponses"] = dict.fromkeys(question["inputRequests"], agreed)
+        params["requestState"] = question["requestState"]
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "disable_deployment",
+    }
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with httpx2.AsyncClient(trust_env=False, headers=headers) as http:
+        answer = await http.post(served.url, json=message)
+    body = answer.text.rpartition("data: ")[2] if answer.text.startswith("event") else answer.text
+    told: dict[str, Any] = json.loads(body)
+    found: dict[str, Any] = told.get("result") or told["error"]
+    return found
+
+
+_ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+}

@@ -130,6 +130,21 @@ async def test_moving_a_version_offers_environments_where_it_is_not() -> None:
     assert "11 EU Production" in result.completion.values
 
 
+async def test_an_argument_does_not_narrow_itself() -> None:
+    """A host that sends the old value of the argument along is still offered the others."""
+    async with connected() as client:
+        offered = await complete(client, "virtual_environment_id", "", virtual_environment_id="10 UK Live")
+    assert "11 EU Production" in offered
+
+
+async def test_what_patchworks_did_not_say_is_no_part_of_a_value() -> None:
+    """Neither "None" nor a claim that there is no environment."""
+    answer = {"data": [{"id": 1, "flow_version_id": 7}], "meta": {"current_page": 1, "last_page": 1}}
+    async with connected(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json=answer))) as client:
+        assert await complete(client, "flow_version_id") == ["7 iteration ?"]
+        assert await complete(client, "deployment_id") == ["1 in environment unknown"]
+
+
 @both_eras
 async def test_typing_on_costs_nothing_for_some_seconds(era: Era) -> None:
     """The page that a completion read answers the next letters, until it is a few seconds old."""

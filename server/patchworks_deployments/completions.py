@@ -14,6 +14,7 @@ from typing import Any, Self, TypeAlias
 from mcp.server.context import ServerRequestContext
 from mcp_types import CompleteRequestParams, CompleteResult, Completion, PromptReference
 
+from patchworks_deployments import rendering
 from patchworks_deployments.auth import caller_tag
 from patchworks_deployments.client import DeploymentQuery, DeploymentsClient
 from patchworks_deployments.errors import DeploymentsError
@@ -50,11 +51,13 @@ def _package(deployment: Deployment) -> tuple[str | None, str]:
 
 
 def _flow_version(deployment: Deployment) -> tuple[str | None, str]:
-    return deployment.flow_version_id, f"{deployment.flow_name or ''} iteration {deployment.iteration}"
+    iteration = "?" if deployment.iteration is None else deployment.iteration
+    return deployment.flow_version_id, f"{deployment.flow_name or ''} iteration {iteration}"
 
 
 def _deployment(deployment: Deployment) -> tuple[str | None, str]:
-    return deployment.id, f"{deployment.flow_name or ''} in {deployment.virtual_environment_name or 'no environment'}"
+    where = deployment.virtual_environment_name or rendering.environment(deployment)
+    return deployment.id, f"{deployment.flow_name or ''} in {where}"
 
 
 CANDIDATES: Mapping[str, Candidate] = {
@@ -98,7 +101,8 @@ class Wanted:
         given = (params.context.arguments if params.context else None) or {}
         if isinstance(params.ref, PromptReference) and params.ref.name == "move_version":
             given = {}  # a version goes to where it is not yet
-        chosen = {name: str(leading_id(value)) for name, value in given.items() if value.strip()}
+        others = {name: value for name, value in given.items() if name != params.argument.name and value.strip()}
+        chosen = {name: str(leading_id(value)) for name, value in others.items()}
         parts: dict[str, Any] = {_PARTS[name]: value for name, value in chosen.items() if name in _PARTS}
         version = chosen.get("flow_version_id")
         return cls(

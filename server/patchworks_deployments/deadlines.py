@@ -7,7 +7,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 ARRIVES_WITHIN = 10.0
 """Seconds for a request's head, and again for its body; a call with all its arguments is a few kilobytes."""
@@ -65,15 +65,17 @@ class _Arriving:
         return message
 
 
-class PromptHead(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses it when it is imported
+class PromptHead(H11Protocol):
     """uvicorn's protocol, which closes a connection whose next request's head is not complete in time.
+
+    On h11 whatever else is installed: it bounds the size of a head, which uvicorn's other parser does not.
 
     Between requests uvicorn's own keep-alive limit holds, which ends with the first byte.
     """
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first request."""
         super().connection_made(transport)
         self._watch()

@@ -217,7 +217,6 @@ async def plan_delete(client: DeploymentsClient, flow_version_id: str, deploymen
 
 def deletion_of(client: DeploymentsClient, flow_version_id: str, before: Deployment) -> Change:
     """The removal of a deployment in the state that was just read."""
-    again = {"flow_version_id": flow_version_id, **NewDeployment.like(before).body()}
     place_is_known = "virtual_environment_id" not in (before.unreadable or ())
     return Change(
         tool="delete_deployment",
@@ -229,10 +228,16 @@ def deletion_of(client: DeploymentsClient, flow_version_id: str, before: Deploym
         before=before,
         after=None,
         lost=_lost(before),
-        undo=lambda _: ToolCall(tool="create_deployment", arguments=again) if place_is_known else None,
+        undo=lambda _: recreation_of(flow_version_id, before) if place_is_known else None,
         send=partial(client.delete, flow_version_id, before.id),
         replan=partial(plan_delete, client, flow_version_id, before.id),
     )
+
+
+def recreation_of(flow_version_id: str, before: Deployment) -> ToolCall:
+    """The call that brings back a deployment that is gone, as far as a create can."""
+    arguments = {"flow_version_id": flow_version_id, **NewDeployment.like(before).body()}
+    return ToolCall(tool="create_deployment", arguments=arguments)
 
 
 def _lost(before: Deployment) -> tuple[str, ...]:

@@ -15,7 +15,15 @@ import anyio
 
 from patchworks_deployments import rendering, states
 from patchworks_deployments.audit import Trail
-from patchworks_deployments.changes import RISKS, NewDeployment, Risk, deletion_of, environments_of, plan_create
+from patchworks_deployments.changes import (
+    RISKS,
+    NewDeployment,
+    Risk,
+    deletion_of,
+    environments_of,
+    plan_create,
+    recreation_of,
+)
 from patchworks_deployments.client import DeploymentQuery, DeploymentsClient
 from patchworks_deployments.concurrency import patiently
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, UpstreamError
@@ -67,8 +75,7 @@ class Replacement:
 
     def repair(self) -> ToolCall:
         """The call that brings the old version back where nothing is."""
-        arguments = {"flow_version_id": self.old_flow_version_id, **NewDeployment.like(self.old).body()}
-        return ToolCall(tool="create_deployment", arguments=arguments)
+        return recreation_of(self.old_flow_version_id, self.old)
 
     def only_if(self, state: str | None) -> "Replacement":
         """This replacement, if `state` is None or still the old deployment's fingerprint. Raises `StateMoved`."""

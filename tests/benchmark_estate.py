@@ -15,8 +15,8 @@ from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
-from patchworks_deployments.app import create_server
-from patchworks_deployments.concurrency import AT_ONCE
+from patchworks_deployments.api.pacing import AT_ONCE
+from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 
 DELAY = 0.05

@@ -11,8 +11,8 @@ from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult, TextContent
 
-from patchworks_deployments.app import create_server
 from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 
 Era = Literal["auto", "legacy"]

@@ -24,9 +24,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support import Era, Person
 
-from patchworks_deployments.authorization import hash_token
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.access import API_KEY
+from patchworks_deployments.serving.authorization import hash_token
 
 COMMAND = [sys.executable, "-m", "patchworks_deployments"]
 READ, WRITE = "deployments:read", "deployments:write"

@@ -1,44 +1,27 @@
-"""Imports point one way."""
+"""Imports point one way, from folder to folder."""
 
 import ast
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parent.parent / "server" / "patchworks_deployments"
 
-RANKS = [
-    {"errors", "texts", "garbage"},
-    {"masking"},
-    {"models", "concurrency", "listening"},
-    {"settings", "audit", "rendering"},
-    {"auth", "states"},
-    {"client"},
-    {"changes", "estate"},
-    {"confirmation", "overview", "arguments"},
-    {"services", "events"},
-    {"consent", "tools", "redis_bus", "draining", "deadlines"},
-    {"refusals"},
-    {"rate_limit", "authorization"},
-    {"uris"},
-    {"links", "completions", "prompts", "notifications"},
-    {"streams"},
-    {"resources"},
-    {"outcome"},
-    {"switching", "replacement"},
-    {"read_tools", "write_tools", "estate_tools"},
-    {"app"},
-    {"serving"},
-    {"check", "definitions", "demo"},
-    {"cli"},
-    {"__main__"},
-]
-RANK = {module: rank for rank, modules in enumerate(RANKS) for module in modules}
-WITHOUT_MCP = {module for module, rank in RANK.items() if rank < RANK["confirmation"]} | {"overview", "arguments"}
+BASE = {"errors", "settings", "garbage", "listening"}
+MAY_IMPORT = {
+    "model": set(),
+    "api": {"model"},
+    "writes": {"model", "api"},
+    "resources": {"model", "api", "writes"},
+    "tools": {"model", "api", "writes", "resources"},
+    "serving": {"model", "api", "writes", "resources", "tools", "sandbox"},
+    "sandbox": set(),
+}
 
 
 def _imports(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -46,37 +29,18 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-def _internal(path: Path) -> set[str]:
-    """Modules of the package that a file imports, by their own name."""
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_a_folder_imports_only_the_folders_below_it(folder: str) -> None:
+    """And the base of the package, which anything but the sandbox may use."""
+    allowed = MAY_IMPORT[folder] | {folder} | (BASE | {"__version__"} if folder != "sandbox" else set())
     prefix = "patchworks_deployments."
-    return {name.removeprefix(prefix).split(".")[0] for name in _imports(path) if name.startswith(prefix)}
+    for path in (PACKAGE / folder).glob("*.py"):
+        used = {name.removeprefix(prefix).split(".")[0] for name in _imports(path) if name.startswith(prefix)}
+        assert used <= allowed, path.name
 
 
-def test_every_module_imports_only_what_lies_below_it() -> None:
-    """The order of the modules is the order of the layers."""
-    for path in PACKAGE.glob("*.py"):
-        if path.stem == "__init__":
-            continue
-        above = {name for name in _internal(path) if name in RANK and RANK[name] >= RANK[path.stem]}
-        assert not above, f"{path.stem} imports {above}"
-
-
-def test_the_sandbox_shares_nothing() -> None:
-    """It imports nothing of the package, and only the wiring and the command line import it."""
-    for path in (PACKAGE / "sandbox").glob("*.py"):
-        assert _internal(path) <= {"sandbox"}, path.name
-    users = {path.stem for path in PACKAGE.glob("*.py") if "sandbox" in _internal(path)}
-    assert users == {"app", "cli"}
-
-
-def test_the_protocol_stays_above_the_domain() -> None:
-    """What reads the API and plans changes knows nothing of MCP."""
-    for module in WITHOUT_MCP:
-        imported = {name.split(".")[0] for name in _imports(PACKAGE / f"{module}.py")}
-        assert not imported & {"mcp", "mcp_types"}, module
-
-
-def test_only_the_client_and_auth_know_http() -> None:
-    """So does authorization, which fetches keys; everything else may name a transport to pass on, nothing more."""
-    users = {p.stem for p in PACKAGE.glob("*.py") if any(name.startswith("httpx2") for name in _imports(p))}
-    assert users == {"client", "auth", "authorization", "app", "check"}
+@pytest.mark.parametrize("folder", ["model", "api"])
+def test_the_protocol_stays_above(folder: str) -> None:
+    """What reads the API knows nothing of MCP."""
+    for path in (PACKAGE / folder).glob("*.py"):
+        assert not {name.split(".")[0] for name in _imports(path)} & {"mcp", "mcp_types"}, path.name

@@ -14,8 +14,8 @@ from mcp_types import ElicitRequestFormParams, ElicitResult
 from support import ERAS, Era, Person, connected, data, no, text, yes
 from test_faults import FaultyTransport
 
-from patchworks_deployments import audit
 from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.writes import audit
 
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 
@@ -103,7 +103,7 @@ async def test_without_a_writable_log_no_write_is_sent(unwritable: str, tmp_path
 APPENDER = """
 import sys
 from pathlib import Path
-from patchworks_deployments.audit import AuditLog
+from patchworks_deployments.writes.audit import AuditLog
 log = AuditLog(Path(sys.argv[1]))
 for number in range(200):
     log.ensure_writable()

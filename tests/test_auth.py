@@ -6,8 +6,8 @@ import anyio
 import httpx2
 import pytest
 
-from patchworks_deployments.auth import acting_for_caller
-from patchworks_deployments.client import DeploymentQuery, open_client
+from patchworks_deployments.api.client import DeploymentQuery, open_client
+from patchworks_deployments.api.credentials import acting_for_caller
 from patchworks_deployments.errors import Unauthenticated, Unreachable, UpstreamError
 from patchworks_deployments.settings import Settings, load_settings
 

@@ -35,8 +35,8 @@ from team import (
 )
 from test_cli import run
 
-from patchworks_deployments.authorization import KEYS_STALE, JwksKeys, JwtVerifier, StaticTokens, hash_token
 from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.serving.authorization import KEYS_STALE, JwksKeys, JwtVerifier, StaticTokens, hash_token
 
 
 class Clock:

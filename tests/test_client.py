@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchworks_deployments import errors
-from patchworks_deployments.auth import acting_for_caller
-from patchworks_deployments.client import (
+from patchworks_deployments.api.client import (
     ATTEMPTS,
     LARGEST_ANSWER,
     DeploymentQuery,
@@ -23,6 +22,7 @@ from patchworks_deployments.client import (
     open_client,
     translate,
 )
+from patchworks_deployments.api.credentials import acting_for_caller
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
 from patchworks_deployments.settings import load_settings
 

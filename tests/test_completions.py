@@ -10,9 +10,9 @@ from support import ERAS, Clock, Era, Person, connected, data, yes
 from team import ALICE, BOB, calling, serving, tokens_file
 from test_stdio import sandbox_over_http
 
+from patchworks_deployments.resources.uris import LISTING_TEMPLATE
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.estate import Deployment, Flow, FlowVersion, Package
-from patchworks_deployments.uris import LISTING_TEMPLATE
 
 both_eras = pytest.mark.parametrize("era", ERAS)
 FILTERS = ("flow_id", "virtual_environment_id", "package_id")

@@ -23,12 +23,12 @@ from team import ALICE, READER, calling, on_loopback, serving, tokens_file
 from test_cli import run
 from test_stdio import sandbox_over_http, work_through
 
-from patchworks_deployments.audit import AuditLog
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.rate_limit import RateLimit
-from patchworks_deployments.refusals import Refusals
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.serving import CONNECTIONS, create_app
+from patchworks_deployments.serving.asgi import CONNECTIONS, create_app
+from patchworks_deployments.serving.rate_limit import RateLimit
+from patchworks_deployments.tools.refusals import Refusals
+from patchworks_deployments.writes.audit import AuditLog
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -14,8 +14,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from support import ERAS, Era, Person, data, no, yes
 from test_stdio import served
 
-from patchworks_deployments.app import create_server
 from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 
 ONE = "patchworks://flow-versions/1001/deployments/500"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchworks_deployments.errors import UnexpectedResponse
-from patchworks_deployments.models import Deployment, read_deployment, read_page, read_time
-from patchworks_deployments.texts import NAME_LIMIT, clean_text, inert
+from patchworks_deployments.model.deployment import Deployment, read_deployment, read_page, read_time
+from patchworks_deployments.model.text import NAME_LIMIT, clean_text, inert
 
 FLAT = {
     "id": 7,

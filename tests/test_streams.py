@@ -16,9 +16,9 @@ from starlette.applications import Starlette
 from starlette.types import Message, Scope
 from team import calling, serving
 
-from patchworks_deployments.serving import create_app
+from patchworks_deployments.resources.streams import Listeners, Stream
+from patchworks_deployments.serving.asgi import create_app
 from patchworks_deployments.settings import load_settings
-from patchworks_deployments.streams import Listeners, Stream
 
 ALL = "patchworks://deployments"
 

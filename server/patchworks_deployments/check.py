@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from patchworks_deployments.audit import AuditLog
-from patchworks_deployments.client import DeploymentQuery, DeploymentsClient, open_client
+from patchworks_deployments.api.client import DeploymentQuery, DeploymentsClient, open_client
 from patchworks_deployments.errors import DeploymentsError
-from patchworks_deployments.models import DeploymentPage
+from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.writes.audit import AuditLog
 
 Finding = tuple[bool, str]
 

@@ -136,7 +136,7 @@ def _serve(options: dict[str, object]) -> int:
     if settings.credentials == "caller":
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
     with uncollected():
-        from patchworks_deployments.app import create_server  # noqa: PLC0415 - settings are checked before the slow import
+        from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - settings are checked before the slow import
 
         server = create_server(settings)
     server.run("stdio")
@@ -145,7 +145,7 @@ def _serve(options: dict[str, object]) -> int:
 
 def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
     with uncollected():
-        from patchworks_deployments.serving import serve  # noqa: PLC0415 - not for who serves stdio
+        from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
 
     # Workers are processes of their own and read their settings from the environment.
     os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in flags.items()})
@@ -154,8 +154,8 @@ def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
 
 
 def _token(options: dict[str, object]) -> int:
-    from patchworks_deployments.authorization import hash_token  # noqa: PLC0415 - not for who serves
-    from patchworks_deployments.services import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
+    from patchworks_deployments.serving.authorization import hash_token  # noqa: PLC0415 - not for who serves
+    from patchworks_deployments.writes.services import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
 
     token = secrets.token_urlsafe(32)
     scopes = f"{READ_SCOPE},{WRITE_SCOPE}" if options["write"] else READ_SCOPE
@@ -171,8 +171,8 @@ def _demo(_: dict[str, object]) -> int:
 
 
 def _check(options: dict[str, object]) -> int:
-    from patchworks_deployments.app import transport_for  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.check import findings  # noqa: PLC0415 - not for who serves
+    from patchworks_deployments.serving.server import transport_for  # noqa: PLC0415 - not for who serves
 
     settings = load_settings(None, **options)
     return anyio.run(_print_findings, findings(settings, transport_for(settings)))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from patchworks_deployments.app import create_server
+from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 
 

@@ -1,0 +1,1 @@
+"""The Patchworks Core API: one client, its credentials, its pace."""

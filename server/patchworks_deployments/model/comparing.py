@@ -1,0 +1,61 @@
+"""Comparing states of a deployment: what a write can touch, whether it is as wanted, what differs."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from patchworks_deployments.errors import StateMoved
+from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Deployment
+
+COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
+"""The facts a write can touch; names, people and the version's status follow from others."""
+
+
+def fingerprint(deployments: Sequence[Deployment]) -> str:
+    """A short digest of states, the same whenever and wherever they are read."""
+    digested = [deployment.model_dump(exclude={"other", "unreadable"}) for deployment in deployments]
+    return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def require(state: str | None, deployments: Sequence[Deployment]) -> None:
+    """Raise `StateMoved` unless `state` is None or still the deployments' fingerprint."""
+    if state and state.strip() != fingerprint(deployments):
+        raise StateMoved("This is no longer in the state that if_state names.")
+
+
+def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
+    """Whether each wanted field is known to have its wanted value."""
+    return not untold(deployment, wanted) and all(getattr(deployment, name) == value for name, value in wanted.items())
+
+
+def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:
+    """Those of the fields that the API did not tell, or not readably."""
+    unreadable = deployment.unreadable or ()
+    return [name for name in names if name in unreadable or (name == "enabled" and deployment.enabled is None)]
+
+
+def is_same(seen: Deployment, now: Deployment) -> bool:
+    """Whether nobody has changed it in between; made for comparing a listing with a single record."""
+    return all(
+        getattr(seen, name) == getattr(now, name)
+        for name in ("flow_version_id", "virtual_environment_id", "enabled", "updated_at")
+    )
+
+
+def differences(before: Deployment, after: Deployment) -> list[str]:
+    """`queue priority: 5 → inherited`, for each fact that differs."""
+    lines = []
+    if (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at):
+        lines.append(f"state: {rendering.state(before)} → {rendering.state(after)}")
+    if before.priority != after.priority:
+        lines.append(f"queue priority: {rendering.priority(before)} → {rendering.priority(after)}")
+    if before.virtual_environment_id != after.virtual_environment_id:
+        lines.append(f"environment: {rendering.environment(before)} → {rendering.environment(after)}")
+    lines.extend(
+        f"{name.removesuffix('_id').replace('_', ' ')}: {getattr(before, name)} → {getattr(after, name)}"
+        for name in ("flow_version_id", "package_id")
+        if getattr(before, name) != getattr(after, name)
+    )
+    return lines

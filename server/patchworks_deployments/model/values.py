@@ -1,0 +1,116 @@
+"""The types of the tools' arguments: lenient about how models write them, strict about what they mean."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
+
+from patchworks_deployments.model.deployment import Clearable, Include, Maybe, is_identifier, read_time
+
+
+def _as_text(value: object) -> object:
+    """Models pass ids as numbers; the API mixes both."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_values(value: object) -> object:
+    """Several values may come as a list."""
+    return ",".join(str(_as_text(v)) for v in value) if isinstance(value, list) and value else _as_text(value)
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic reports ValueError
+    return value
+
+
+def _is_identifier(value: str) -> str:
+    if not is_identifier(value):
+        raise ValueError("must be an id of 1 to 64 letters, digits, _ or -")
+    return value
+
+
+def _are_identifiers(value: str) -> str:
+    return ",".join(_is_identifier(part.strip()) for part in value.split(","))
+
+
+def _is_deployment_name(value: str) -> str:
+    parts = value.strip().split("/")
+    if len(parts) not in {1, 2}:
+        raise ValueError("must be a deployment's id, or flow_version_id/deployment_id")
+    return "/".join(_is_identifier(part) for part in parts)
+
+
+def _is_plain(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be text without line breaks or control characters")
+    return value
+
+
+def _is_time(value: str) -> str:
+    if read_time(value) is None:
+        raise ValueError("must be an ISO 8601 time such as 2026-03-02T09:00:00Z")
+    return value
+
+
+_Text = Annotated[str, StringConstraints(max_length=500), BeforeValidator(_as_values), AfterValidator(_is_plain)]
+
+Identifier = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_identifier)]
+Identifiers = Annotated[str, BeforeValidator(_as_values), AfterValidator(_are_identifiers)]
+WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+
+FlowVersionId = Identifier
+DeploymentId = Identifier
+OptionalIdentifiers = Maybe[Identifiers]
+OptionalText = Maybe[_Text]
+OptionalIdentifier = Maybe[Identifier]
+OptionalNumber = Maybe[WholeNumber]
+OptionalFlag = Maybe[bool]
+OptionalTime = Maybe[Annotated[str, AfterValidator(_is_time)]]
+OptionalIncludes = Maybe[list[Include]]
+OptionalClear = Maybe[list[Clearable]]
+
+DeploymentName = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_deployment_name)]
+OptionalDeploymentNames = Maybe[list[DeploymentName]]
+
+Sort = Literal[
+    "created_at",
+    "-created_at",
+    "enabled_at",
+    "-enabled_at",
+    "flow_name",
+    "-flow_name",
+    "flow_version_iteration",
+    "-flow_version_iteration",
+]
+
+DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
+Reason = Annotated[
+    Maybe[Annotated[str, StringConstraints(max_length=500)]],
+    Field(description="Why; kept in the audit log."),
+]
+Code = Annotated[
+    Maybe[Annotated[str, StringConstraints(max_length=100)]],
+    Field(description="From a preview that the person agreed to."),
+]
+IfState = Annotated[
+    Maybe[Annotated[str, StringConstraints(max_length=100)]],
+    Field(description="From an undo: refuse if changed since."),
+]
+
+
+def faults(error: ValidationError) -> str:
+    """One short clause per bad argument, without the library's links and without repeating the input."""
+    clauses = dict.fromkeys(
+        f"{fault['loc'][0]}: {_plain(fault['type'], fault['msg'])}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+    return "; ".join(list(clauses)[:5])
+
+
+_PLAIN = {"missing": "is required", "extra_forbidden": "is not known"}
+
+
+def _plain(kind: str, message: str) -> str:
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")

@@ -1,0 +1,1 @@
+"""What a host can read, complete and subscribe to."""

@@ -1,0 +1,112 @@
+"""Change notifications across processes, over Redis pub/sub. Needs the extra `redis`."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
+
+from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.resources.events import DeploymentUpdated, made_by
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "patchworks-deployments:updated"
+RECONNECT_AFTER = 1.0
+"""Seconds between attempts while Redis is away; events of that time are lost, as clients are built to expect."""
+
+
+WAITING = 1_000
+"""Events on their way to Redis; what is beyond stays in this process."""
+
+SEND_WITHIN = 2.0
+"""Seconds."""
+
+
+class RedisBus:
+    """A bus whose events reach the listeners of every process; while Redis is away, those of this one.
+
+    Only resource updates travel: this server publishes no other kind.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise SettingsError(
+                "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
+            ) from None
+        try:
+            self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
+        except ValueError:
+            raise SettingsError(
+                "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
+            ) from None
+        self._local = InMemorySubscriptionBus()
+        self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](WAITING)
+        self.connected = anyio.Event()
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Hand the event to Redis without waiting, so that no write does; while Redis is away, tell this process."""
+        try:
+            if isinstance(event, ResourceUpdated) and self.connected.is_set():
+                self._to_send.send_nowait(event)
+                return
+        except anyio.WouldBlock as error:
+            self._report(error)
+        await self._local.publish(event)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Register a listener of this process."""
+        return self._local.subscribe(listener)
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Listen to the other processes while the server runs."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._listen)
+            try:
+                async with anyio.create_task_group() as sender:
+                    sender.start_soon(self._send)
+                    yield
+                    # What a stopping process still has to tell gets its chance.
+                    self._to_send.close()
+                    sender.cancel_scope.deadline = anyio.current_time() + SEND_WITHIN
+            finally:
+                group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._redis.aclose()
+
+    async def _send(self) -> None:
+        async for event in self._sending:
+            try:
+                with anyio.fail_after(SEND_WITHIN):
+                    await self._redis.publish(CHANNEL, json.dumps({"uri": event.uri, "made_by": made_by(event)}))
+            except Exception as error:  # noqa: BLE001 - redis' errors share no importable base without the extra
+                self._report(error)
+                await self._local.publish(event)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as channel:
+                    await channel.subscribe(CHANNEL)
+                    async for message in channel.listen():
+                        await self._pass_on(message)
+            except Exception as error:  # noqa: BLE001 - see above
+                self._report(error)
+            self.connected = anyio.Event()
+            await anyio.sleep(RECONNECT_AFTER)
+
+    async def _pass_on(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            self.connected.set()
+        elif message["type"] == "message":
+            told = json.loads(message["data"])
+            await self._local.publish(DeploymentUpdated(told["uri"], told["made_by"]))
+
+    def _report(self, error: Exception) -> None:
+        logger.warning("Redis is not reachable (%s): notifications stay in this process", type(error).__name__)

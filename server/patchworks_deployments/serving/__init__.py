@@ -1,0 +1,1 @@
+"""The server, and serving it to a team over HTTP."""

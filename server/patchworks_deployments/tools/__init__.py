@@ -1,0 +1,1 @@
+"""The tools, as a host sees them."""

@@ -1,0 +1,115 @@
+"""The tools that only look."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, ContentBlock, TextContent
+from pydantic import Field
+
+from patchworks_deployments.api.client import DeploymentQuery
+from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Maybe
+from patchworks_deployments.model.values import (
+    DeploymentId,
+    FlowVersionId,
+    OptionalIdentifiers,
+    OptionalIncludes,
+    OptionalText,
+    Sort,
+)
+from patchworks_deployments.resources.links import deployment_link
+from patchworks_deployments.tools.base import READ_ONLY, StrictTool
+from patchworks_deployments.writes.services import Services, services
+
+PER_PAGE = 25
+
+Page = Maybe[Annotated[int, Field(ge=1)]]
+PerPage = Maybe[Annotated[int, Field(ge=1, le=100)]]
+
+
+async def list_deployments(
+    ctx: Context[Services, Any],
+    flow_id: OptionalIdentifiers = None,
+    virtual_environment_id: OptionalIdentifiers = None,
+    package_id: OptionalIdentifiers = None,
+    name: Annotated[OptionalText, Field(description="Part of the flow's name.")] = None,
+    search: Annotated[OptionalText, Field(description="Text anywhere: flow, environment, package.")] = None,
+    like: Annotated[OptionalText, Field(description="The API's LIKE filter.")] = None,
+    include: Annotated[OptionalIncludes, Field(description="Adds people and version details.")] = None,
+    sort: Annotated[Maybe[Sort], Field(description="- is descending.")] = None,
+    page: Page = 1,
+    per_page: PerPage = PER_PAGE,
+) -> Annotated[CallToolResult, DeploymentPage]:
+    """List deployments: which flow version runs in which virtual environment, and whether it is enabled.
+
+    Start here to find ids. A filter takes several values, comma-separated, meaning OR; none lists everything,
+    a page at a time.
+    """
+    query = DeploymentQuery(
+        flow_id=flow_id,
+        virtual_environment_id=virtual_environment_id,
+        package_id=package_id,
+        name=name,
+        search=search,
+        like=like,
+        include=include or (),
+        sort=sort,
+        page=page or 1,
+        per_page=per_page or PER_PAGE,
+    )
+    found = await services(ctx).client.list_deployments(query)
+    given = {f.name: value for f in fields(query) if (value := getattr(query, f.name)) != f.default}
+    return _page_result(found, "list_deployments", given, query.extra_fields())
+
+
+async def list_flow_version_deployments(
+    ctx: Context[Services, Any], flow_version_id: FlowVersionId, page: Page = 1
+) -> Annotated[CallToolResult, DeploymentPage]:
+    """List where one flow version is deployed. For a whole flow or an environment use list_deployments."""
+    found = await services(ctx).client.list_for_flow_version(flow_version_id, page=page or 1)
+    return _page_result(found, "list_flow_version_deployments", {"flow_version_id": flow_version_id})
+
+
+async def get_deployment(
+    ctx: Context[Services, Any],
+    flow_version_id: FlowVersionId,
+    deployment_id: DeploymentId,
+    detail: Annotated[
+        Maybe[Literal["summary", "full"]],
+        Field(description="full adds all other fields the API sent, secrets masked."),
+    ] = "summary",
+) -> Annotated[CallToolResult, Deployment]:
+    """Show one deployment. It is found only under its own flow version: both ids are in list_deployments."""
+    found = await services(ctx).client.get(flow_version_id, deployment_id, with_other=detail == "full")
+    text = rendering.describe(found)
+    if found.other:
+        text += "\nother fields, data from Patchworks: " + json.dumps(found.other, ensure_ascii=False)
+    content: list[ContentBlock] = [TextContent(type="text", text=text), deployment_link(flow_version_id, deployment_id)]
+    return CallToolResult(content=content, structured_content=found.to_json())
+
+
+def _page_result(
+    found: DeploymentPage, tool: str, arguments: dict[str, Any], extra: Sequence[str] = ()
+) -> CallToolResult:
+    next_call = None
+    if found.pages and found.page < found.pages:
+        next_call = f"{tool} {json.dumps({**arguments, 'page': found.page + 1}, ensure_ascii=False)}"
+    return CallToolResult(
+        content=[TextContent(type="text", text=rendering.table(found, next_call, extra))],
+        structured_content=found.to_summary(extra),
+    )
+
+
+READ_TOOLS = (
+    (list_deployments, "List deployments"),
+    (list_flow_version_deployments, "List a flow version's deployments"),
+    (get_deployment, "Show a deployment"),
+)
+
+
+def read_tools() -> list[StrictTool]:
+    """The tools that every server offers."""
+    return [StrictTool.create(function, title, READ_ONLY) for function, title in READ_TOOLS]

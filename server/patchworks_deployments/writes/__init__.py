@@ -1,0 +1,1 @@
+"""A write from plan to result: plan, consent, act, verify, record."""

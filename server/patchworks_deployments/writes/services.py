@@ -1,0 +1,72 @@
+"""What is opened once for the process and used by every handler."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.mcpserver import Context
+from mcp.server.session import ServerSession
+from mcp_types.version import is_version_at_least
+
+from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.writes.audit import AuditLog, Who
+from patchworks_deployments.writes.consent import Codes, Policy
+
+SERVER_NAME = "patchworks-deployments"
+
+READ_SCOPE = "deployments:read"
+WRITE_SCOPE = "deployments:write"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The lifespan's object."""
+
+    client: DeploymentsClient
+    policy: Policy
+    codes: Codes
+    audit: AuditLog
+
+
+def services(ctx: Context[Services, Any]) -> Services:
+    """The process's services, from any handler."""
+    return ctx.request_context.lifespan_context
+
+
+def caller() -> str:
+    """Who calls: the subject or client of the access token, "local" where there is none (stdio)."""
+    token = get_access_token()
+    return (token.subject or token.client_id) if token else "local"
+
+
+def may_write() -> bool:
+    """Whether the caller may change anything; without authorization there is nobody to forbid it."""
+    token = get_access_token()
+    return token is None or WRITE_SCOPE in token.scopes
+
+
+def client_name(session: ServerSession) -> str | None:
+    """The client program's own name for itself, as far as it gave one."""
+    params = session.client_params
+    return f"{params.client_info.name} {params.client_info.version}" if params and params.client_info else None
+
+
+def who(ctx: Context[Services, Any]) -> Who:
+    """The caller and its client, for the audit log."""
+    return Who(caller(), client_name(ctx.session))
+
+
+def can_ask(ctx: Context[Services, Any]) -> bool:
+    """Whether the client can put a form before a human."""
+    if not is_stateless(ctx) and not ctx.session.can_send_request:
+        return False
+    capabilities = ctx.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    # An empty capability object means form elicitation, as it did before modes existed.
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def is_stateless(ctx: Context[Services, Any]) -> bool:
+    """Whether the connection is of the era that answers a question by calling again (2026-07-28 on)."""
+    version = ctx.protocol_version
+    return version is not None and is_version_at_least(version, "2026-07-28")

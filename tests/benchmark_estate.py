@@ -15,7 +15,7 @@ from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
-from patchworks_deployments.api.pacing import AT_ONCE
+from patchworks_deployments.api.pacing import MAX_CONCURRENT_REQUESTS
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 
@@ -73,13 +73,13 @@ async def measured(address: str, tool: str, arguments: dict[str, Any]) -> tuple[
 async def main() -> None:
     with sandbox(10_000) as address:
         seconds, requests, growth, text = await measured(address, "deployment_overview", {})
-    goal = 1.5 * (requests / AT_ONCE * DELAY) + 1
+    goal = 1.5 * (requests / MAX_CONCURRENT_REQUESTS * DELAY) + 1
     print(f"overview of 10,000: {seconds:.2f} s with {requests} requests (at most {goal:.2f})")
     print(f"  memory growth {growth:.1f} MiB (at most 60), text {len(text) // 4} tokens (at most 2,500)")
     with sandbox(2_400) as address:
         arguments = {"enabled": False, "environment": "UK Live"}
         seconds, requests, _, text = await measured(address, "set_deployments_enabled", arguments)
-    goal = 1.5 * (requests / AT_ONCE * DELAY) + 1
+    goal = 1.5 * (requests / MAX_CONCURRENT_REQUESTS * DELAY) + 1
     print(f"switching: {seconds:.2f} s with {requests} requests (at most {goal:.2f}); {text.splitlines()[0]}")
 
 

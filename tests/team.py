@@ -26,7 +26,7 @@ from support import Era, Person
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.access import API_KEY
-from patchworks_deployments.serving.authorization import hash_token
+from patchworks_deployments.serving.tokens import hash_token
 
 COMMAND = [sys.executable, "-m", "patchworks_deployments"]
 READ, WRITE = "deployments:read", "deployments:write"

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from patchworks_deployments.api.client import DeploymentQuery, open_client
-from patchworks_deployments.api.credentials import acting_for_caller
+from patchworks_deployments.api.credentials import caller_key
 from patchworks_deployments.errors import Unauthenticated, Unreachable, UpstreamError
 from patchworks_deployments.settings import Settings, load_settings
 
@@ -173,6 +173,6 @@ async def test_no_cookie_goes_from_one_caller_s_answer_into_another_s_request() 
     settings = load_settings({}, credentials="caller", http="8000")
     async with open_client(settings, httpx2.MockTransport(answer)) as client:
         for key in ("anna", "bob"):
-            with acting_for_caller(key):
+            with caller_key(key):
                 await client.list_deployments(QUERY)
     assert cookies == [None, None]

@@ -36,7 +36,8 @@ from team import (
 from test_cli import run
 
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.serving.authorization import KEYS_STALE, JwksKeys, JwtVerifier, StaticTokens, hash_token
+from patchworks_deployments.serving.jwt import KEYS_STALE_SECONDS, JwksKeys, JwtVerifier
+from patchworks_deployments.serving.tokens import StaticTokens, hash_token
 
 
 class Clock:
@@ -167,7 +168,7 @@ async def test_a_key_server_that_is_down_is_survived_for_an_hour_and_no_longer()
     verifier = _verifier(issuer, clock)
     assert await verifier.verify_token(issuer.token())
     issuer.down = True
-    clock.now += KEYS_STALE - 1
+    clock.now += KEYS_STALE_SECONDS - 1
     assert await verifier.verify_token(issuer.token())
     clock.now += 2
     assert await verifier.verify_token(issuer.token()) is None

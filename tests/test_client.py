@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from patchworks_deployments import errors
 from patchworks_deployments.api.client import (
     ATTEMPTS,
-    LARGEST_ANSWER,
+    MAX_ANSWER_BYTES,
     DeploymentQuery,
     DeploymentsClient,
     open_client,
-    translate,
 )
-from patchworks_deployments.api.credentials import acting_for_caller
+from patchworks_deployments.api.credentials import caller_key
+from patchworks_deployments.api.failures import translate
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
 from patchworks_deployments.settings import load_settings
 
@@ -256,7 +256,7 @@ async def test_the_api_s_own_words_never_show_the_key(settings: dict[str, Any], 
     said = {"message": f"{TOKEN} is revoked", "errors": {TOKEN: [f"not {TOKEN}"]}}
     body = json.dumps(said).replace("/", "\\/").encode()
     transport = httpx2.MockTransport(lambda _: httpx2.Response(422, content=body))
-    with acting_for_caller(callers_key):
+    with caller_key(callers_key):
         async with open_client(load_settings({}, **settings), transport) as client:
             with pytest.raises(errors.Rejected) as caught:
                 await client.delete("1", "2")
@@ -294,7 +294,7 @@ async def test_an_endless_body_stops_being_read() -> None:
     script = Script(lambda _: httpx2.Response(200, content=endless()))
     with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
         await run(script, WRITES["enable"])
-    assert sent <= LARGEST_ANSWER + 2**21
+    assert sent <= MAX_ANSWER_BYTES + 2**21
 
 
 async def _in_one_piece(body: bytes) -> AsyncIterator[bytes]:
@@ -313,7 +313,7 @@ async def test_an_answer_is_bounded_as_decompressed() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 4 * LARGEST_ANSWER
+    assert peak < 4 * MAX_ANSWER_BYTES
 
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import ERAS, Era, connected
 
-from patchworks_deployments.definitions import tool_definitions
+from patchworks_deployments.cli import tool_definitions
 
 SCHEMAS = Path(__file__).parent.parent / "tool_schemas"
 

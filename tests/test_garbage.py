@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from patchworks_deployments.garbage import uncollected
+from patchworks_deployments.startup import uncollected
 
 
 @pytest.fixture(autouse=True)

@@ -25,9 +25,9 @@ from test_stdio import sandbox_over_http, work_through
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.serving.asgi import CONNECTIONS, create_app
-from patchworks_deployments.serving.rate_limit import RateLimit
-from patchworks_deployments.tools.refusals import Refusals
+from patchworks_deployments.serving.asgi import MAX_HTTP_CONNECTIONS, create_app
+from patchworks_deployments.serving.limits import RateLimit
+from patchworks_deployments.tools.base import Refusals
 from patchworks_deployments.writes.audit import AuditLog
 
 
@@ -78,7 +78,7 @@ async def test_probing_often_does_not_load_patchworks() -> None:
 def _many_files() -> Iterator[None]:
     """Each connection is an open file, here and in the server."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (CONNECTIONS + 200, max(before[1], CONNECTIONS + 200)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_HTTP_CONNECTIONS + 200, max(before[1], MAX_HTTP_CONNECTIONS + 200)))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
@@ -91,7 +91,7 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
         httpx2.Client(trust_env=False, base_url=served.base) as http,
         ExitStack() as crowd,
     ):
-        for _ in range(CONNECTIONS):
+        for _ in range(MAX_HTTP_CONNECTIONS):
             crowd.enter_context(socket.create_connection(served.address))
         assert http.get("/health").status_code == 503
         crowd.close()

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchworks_deployments.errors import UnexpectedResponse
-from patchworks_deployments.model.deployment import Deployment, read_deployment, read_page, read_time
-from patchworks_deployments.model.text import NAME_LIMIT, clean_text, inert
+from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.model.reading import read_deployment, read_page, read_time
+from patchworks_deployments.model.text import MAX_NAME_CHARACTERS, clean_text, inert
 
 FLAT = {
     "id": 7,
@@ -120,7 +121,7 @@ def test_a_missing_enabled_at_is_unknown_not_disabled() -> None:
 def test_names_are_one_bounded_line_without_anything_invisible(name: str) -> None:
     """No control, direction or invisible character survives, and nothing is longer than a name."""
     cleaned = clean_text(name)
-    assert cleaned is None or (cleaned.isprintable() and 0 < len(cleaned) <= NAME_LIMIT)
+    assert cleaned is None or (cleaned.isprintable() and 0 < len(cleaned) <= MAX_NAME_CHARACTERS)
     assert cleaned is None or cleaned == clean_text(cleaned)
 
 

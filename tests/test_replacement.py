@@ -300,7 +300,7 @@ async def test_a_new_version_that_vanished_meanwhile_costs_nothing(era: Era) -> 
 @both_eras
 @pytest.mark.parametrize("consent", ["human", "code"])
 async def test_an_old_deployment_that_moves_during_the_trial_is_left_alone(era: Era, consent: str) -> None:
-    """Consent to a place is no consent to another, protected one, where it is when its turn comes."""
+    """Decision to a place is no consent to another, protected one, where it is when its turn comes."""
     sandbox = Sandbox()
     old, arguments = _setting(sandbox, seen_elsewhere=False)
 

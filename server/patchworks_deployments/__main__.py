@@ -1,6 +1,6 @@
 """`python -m patchworks_deployments`, and the command `patchworks-deployments-mcp`."""
 
-from patchworks_deployments.garbage import uncollected
+from patchworks_deployments.startup import uncollected
 
 
 def main() -> None:

@@ -17,9 +17,8 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.garbage import uncollected
-from patchworks_deployments.listening import listen
 from patchworks_deployments.settings import Settings, load_settings
+from patchworks_deployments.startup import listen, uncollected
 
 PROGRAM = "patchworks-deployments-mcp"
 
@@ -154,7 +153,7 @@ def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
 
 
 def _token(options: dict[str, object]) -> int:
-    from patchworks_deployments.serving.authorization import hash_token  # noqa: PLC0415 - not for who serves
+    from patchworks_deployments.serving.tokens import hash_token  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.writes.services import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
 
     token = secrets.token_urlsafe(32)
@@ -179,14 +178,20 @@ def _check(options: dict[str, object]) -> int:
 
 
 def _schemas(options: dict[str, object]) -> int:
-    from patchworks_deployments.definitions import tool_definitions  # noqa: PLC0415 - not for who serves
-
     directory = Path(str(options["directory"]))
     directory.mkdir(parents=True, exist_ok=True)
     for name, definition in anyio.run(tool_definitions).items():
         (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
         print(directory / f"{name}.json")
     return 0
+
+
+async def tool_definitions() -> dict[str, dict[str, typing.Any]]:
+    """The tools as a host sees them, by name: title, description, schemas and annotations."""
+    from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - not for who serves
+
+    tools = await create_server(load_settings({}, sandbox=True)).list_tools()
+    return {tool.name: tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools}
 
 
 def _sandbox(options: dict[str, object]) -> int:

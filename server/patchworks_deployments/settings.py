@@ -24,7 +24,7 @@ from patchworks_deployments.errors import SettingsError
 PREFIX = "PATCHWORKS_"
 BASE_URL = "https://core.wearepatchworks.com"
 LOGIN_URL = "https://app.wearepatchworks.com/fabric/api/login"
-SHORTEST_STATE_KEY = 32
+MIN_STATE_KEY_BYTES = 32
 """Bytes; the SDK asks the same of the keys that seal its request state."""
 
 AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "caller"]
@@ -135,8 +135,8 @@ class Settings(BaseSettings):
     @field_validator("state_keys")
     @classmethod
     def _long_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value().encode()) < SHORTEST_STATE_KEY for key in keys):
-            raise ValueError(f"each key must have at least {SHORTEST_STATE_KEY} bytes")
+        if any(len(key.get_secret_value().encode()) < MIN_STATE_KEY_BYTES for key in keys):
+            raise ValueError(f"each key must have at least {MIN_STATE_KEY_BYTES} bytes")
         return keys
 
     @model_validator(mode="after")

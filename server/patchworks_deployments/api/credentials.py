@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from patchworks_deployments.errors import Unauthenticated, Unreachable
 from patchworks_deployments.settings import Settings
 
-LOGIN_PAUSE = 5.0
+LOGIN_PAUSE_SECONDS = 5.0
 """Seconds for which a refused login is not tried again: hammering a login locks accounts."""
 
 SANDBOX_KEY = SecretStr("sandbox-key")
 """What the embedded sandbox takes as its API key; no secret, as it opens nothing else."""
 
-EXPIRY_MARGIN = 60.0
+EXPIRY_MARGIN_SECONDS = 60.0
 """Seconds before its expiry at which a token is no longer used."""
 
 
@@ -51,7 +51,7 @@ _caller_key: ContextVar[SecretStr | None] = ContextVar("caller_key", default=Non
 
 
 @contextlib.contextmanager
-def acting_for_caller(key: str | None) -> Iterator[None]:
+def caller_key(key: str | None) -> Iterator[None]:
     """Requests made inside use this caller's own Patchworks key, and only those."""
     token = _caller_key.set(SecretStr(key) if key else None)
     try:
@@ -142,10 +142,10 @@ class LoginAuth(httpx2.Auth):
                 f"Patchworks refused the login (status {answer.status_code}).",
                 next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
             )
-            self._token, self._refused = None, (time.monotonic() + LOGIN_PAUSE, refusal)
+            self._token, self._refused = None, (time.monotonic() + LOGIN_PAUSE_SECONDS, refusal)
             raise refusal
         self._token, self._refused = token, None
-        self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN, EXPIRY_MARGIN)
+        self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN_SECONDS, EXPIRY_MARGIN_SECONDS)
 
     def secrets(self) -> list[str]:
         """The values that must never be shown."""
@@ -164,10 +164,10 @@ def _read_login(answer: httpx2.Response) -> tuple[str | None, float]:
     return token if is_usable else None, float(lifetime) if isinstance(lifetime, int | float) else 3600.0
 
 
-Auth = HeaderAuth | LoginAuth | CallerAuth
+Credentials = HeaderAuth | LoginAuth | CallerAuth
 
 
-def build_auth(settings: Settings) -> Auth:
+def build_credentials(settings: Settings) -> Credentials:
     """The one way to authenticate that the settings name."""
     if settings.credentials == "caller":
         return CallerAuth()

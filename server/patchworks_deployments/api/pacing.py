@@ -12,18 +12,18 @@ from patchworks_deployments.errors import Throttled
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-AT_ONCE = 8
+MAX_CONCURRENT_REQUESTS = 8
 """Requests under way for one call: polite to a throttled API, and far below the client's connection limit."""
 
-PATIENCE = 6
+MAX_THROTTLED_ATTEMPTS = 6
 """How often a throttled request is tried, on top of the client's own attempts."""
 
-LONGEST_PAUSE = 65.0
+MAX_PAUSE_SECONDS = 65.0
 """Seconds: Laravel throttles by the minute. A longer `Retry-After` is reported instead of waited for."""
 
 
 async def each(function: Callable[[Item], Awaitable[Outcome]], items: Iterable[Item]) -> list[Outcome]:
-    """`function` of each item, in order, `AT_ONCE` at a time; the first error stops the rest and is raised.
+    """`function` of each item, in order, several at a time; the first error stops the rest and is raised.
 
     A cancellation takes effect before the next item, even where no item ever has to wait.
     """
@@ -37,7 +37,7 @@ async def each(function: Callable[[Item], Awaitable[Outcome]], items: Iterable[I
 
     try:
         async with anyio.create_task_group() as group:
-            for _ in range(AT_ONCE):
+            for _ in range(MAX_CONCURRENT_REQUESTS):
                 group.start_soon(work)
     except ExceptionGroup as failed:
         raise _first(failed) from failed
@@ -54,7 +54,9 @@ async def patiently(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
 
     Raises `Throttled` when that was not enough, or at once when the API wants a longer pause.
     """
-    turns = stamina.retry_context(on=_pause, attempts=PATIENCE, timeout=None, wait_initial=2.0, wait_max=30.0)
+    turns = stamina.retry_context(
+        on=_pause, attempts=MAX_THROTTLED_ATTEMPTS, timeout=None, wait_initial=2.0, wait_max=30.0
+    )
     async for turn in turns:
         with turn:
             return await attempt()
@@ -65,4 +67,4 @@ def _pause(error: Exception) -> bool | float:
     """Whether to wait, and for how many seconds where the API said it."""
     if not isinstance(error, Throttled):
         return False
-    return error.retry_after is None or (error.retry_after <= LONGEST_PAUSE and max(error.retry_after, 0.1))
+    return error.retry_after is None or (error.retry_after <= MAX_PAUSE_SECONDS and max(error.retry_after, 0.1))

@@ -39,16 +39,16 @@ _SHOWN_LABELS = {"id", "key", "name"}
 _LABELS = _SHOWN_LABELS | {"label", "field", "code", "slug", "type", "title", "header"}
 _VALUES = {"value", "values", "default", "content", "data"}
 
-_LONGEST_VALUE, _LONGEST_LIST, _LARGEST_RECORD, _DEEPEST = 500, 20, 100, 4
-_LONGEST_LOOK = 4 * _LONGEST_VALUE
+_MAX_VALUE_CHARACTERS, _MAX_ITEMS, _MAX_FIELDS, _MAX_DEPTH = 500, 20, 100, 4
+_MAX_SEARCHED_CHARACTERS = 4 * _MAX_VALUE_CHARACTERS
 
 
 def masked(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded
     """A copy that is safe to show: secrets masked, size and depth bounded, text on one line."""
     if isinstance(value, dict):
-        return dict(_masked_items(value, depth)) if depth < _DEEPEST else f"[{len(value)} fields]"
+        return dict(_masked_items(value, depth)) if depth < _MAX_DEPTH else f"[{len(value)} fields]"
     if isinstance(value, list):
-        return _masked_list(value, depth) if depth < _DEEPEST else f"[{len(value)} items]"
+        return _masked_list(value, depth) if depth < _MAX_DEPTH else f"[{len(value)} items]"
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return _masked_text(value, depth) if isinstance(value, str) else value
@@ -57,7 +57,7 @@ def masked(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSO
 def _masked_items(record: dict[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     is_secret = _is_secret(record)
     has_value = any(key.casefold() in _VALUES for key in record)
-    for key, value in list(record.items())[:_LARGEST_RECORD]:
+    for key, value in list(record.items())[:_MAX_FIELDS]:
         name = key.casefold()
         is_relation = depth == 0 and isinstance(value, dict) and name not in _VALUES
         # A key without a value is no label but a credential.
@@ -78,26 +78,26 @@ def _is_secret(record: dict[str, Any]) -> bool:
 
 
 def _masked_list(items: list[Any], depth: int) -> list[Any]:
-    first = items[:_LONGEST_LIST]
+    first = items[:_MAX_ITEMS]
     is_secret = any(_names_credential(item) for item in first)
     shown = [
         _hidden(item) if is_secret and not isinstance(item, dict | list) else masked(item, depth + 1) for item in first
     ]
-    return shown if len(items) <= _LONGEST_LIST else [*shown, f"[{len(items) - _LONGEST_LIST} more]"]
+    return shown if len(items) <= _MAX_ITEMS else [*shown, f"[{len(items) - _MAX_ITEMS} more]"]
 
 
 def _masked_text(text: str, depth: int) -> Any:  # noqa: ANN401 - text that holds JSON is masked as JSON
     if text.lstrip()[:1] in {"{", "[", '"'}:
         try:
-            return masked(json.loads(text), depth + 1) if depth < _DEEPEST else MASKED
+            return masked(json.loads(text), depth + 1) if depth < _MAX_DEPTH else MASKED
         except (ValueError, RecursionError):
             return MASKED
-    return MASKED if _names_credential(text) else clean_text(text, _LONGEST_VALUE)
+    return MASKED if _names_credential(text) else clean_text(text, _MAX_VALUE_CHARACTERS)
 
 
 def _label(text: str) -> str:
     """A name as it is, which may well be that of a credential; longer text as text."""
-    return text if _PLAIN_NAME.fullmatch(text) else str(_masked_text(text, _DEEPEST) or "")
+    return text if _PLAIN_NAME.fullmatch(text) else str(_masked_text(text, _MAX_DEPTH) or "")
 
 
 def _hidden(value: object) -> object:
@@ -107,4 +107,7 @@ def _hidden(value: object) -> object:
 
 def _names_credential(value: object) -> bool:
     """Looks as far as text is ever shown."""
-    return isinstance(value, str) and _CREDENTIAL.search(_WORD_START.sub("_", value[:_LONGEST_LOOK])) is not None
+    return (
+        isinstance(value, str)
+        and _CREDENTIAL.search(_WORD_START.sub("_", value[:_MAX_SEARCHED_CHARACTERS])) is not None
+    )

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 
-from patchworks_deployments.model.deployment import Clearable, Include, Maybe, is_identifier, read_time
+from patchworks_deployments.model.deployment import Clearable, Include, Maybe
+from patchworks_deployments.model.reading import is_identifier, read_time
 
 
 def _as_text(value: object) -> object:

@@ -16,7 +16,7 @@ from mcp_types import CompleteRequestParams, CompleteResult, Completion, PromptR
 
 from patchworks_deployments.api.client import DeploymentQuery, DeploymentsClient
 from patchworks_deployments.api.credentials import caller_tag
-from patchworks_deployments.api.estate import Selection, are_ids
+from patchworks_deployments.api.selection import Selection, are_ids
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
@@ -24,15 +24,15 @@ from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.uris import leading_id
 from patchworks_deployments.writes.services import Services, caller
 
-MOST_VALUES = 100
+MAX_VALUES = 100
 
-KEPT_FOR = 5.0
+CACHE_SECONDS = 5.0
 """Seconds for which a page answers further letters of the same caller."""
 
-MOST_KEPT = 32
+MAX_CACHED_PAGES = 32
 """Pages, of all callers together: some megabytes."""
 
-WHOLE_ID = 3
+MIN_ID_DIGITS = 3
 """Digits from which on a number is looked up as an id, and not only taken for the beginning of one."""
 
 Candidate = Callable[[Deployment], tuple[str | None, str]]
@@ -122,7 +122,7 @@ class Wanted:
 
     def lookup(self) -> Source | None:
         """What finds just the id that was typed, where there is such a thing."""
-        if not self.typed.isdecimal() or len(self.typed) < WHOLE_ID or self.flow_version_id:
+        if not self.typed.isdecimal() or len(self.typed) < MIN_ID_DIGITS or self.flow_version_id:
             return None
         if self.argument == "flow_version_id":
             return self.typed
@@ -177,9 +177,9 @@ class Completions:
             page = await client.list_deployments(source)
         else:
             page = await client.list_for_flow_version(source)
-        while len(self._kept) >= MOST_KEPT:
+        while len(self._kept) >= MAX_CACHED_PAGES:
             del self._kept[next(iter(self._kept))]
-        self._kept[_key(source)] = (self._clock() + KEPT_FOR, page)
+        self._kept[_key(source)] = (self._clock() + CACHE_SECONDS, page)
         return page
 
     def _recall(self, source: Source) -> DeploymentPage | None:
@@ -192,5 +192,5 @@ def _key(source: Source) -> tuple[str, str | None, Source]:
 
 
 def _offer(values: list[str], *, has_more: bool = False) -> CompleteResult:
-    more = has_more or len(values) > MOST_VALUES
-    return CompleteResult(completion=Completion(values=values[:MOST_VALUES], has_more=more))
+    more = has_more or len(values) > MAX_VALUES
+    return CompleteResult(completion=Completion(values=values[:MAX_VALUES], has_more=more))

@@ -8,19 +8,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from patchworks_deployments.api.estate import Estate, Selection
+from patchworks_deployments.api.selection import Selected, Selection
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output
 from patchworks_deployments.model.text import inert
 
-TEXT_BUDGET = 9_600
+MAX_TEXT_CHARACTERS = 9_600
 """Characters, about 2,400 tokens: past that the matrix gives way to counts, and examples are cut."""
 
-FEW_EXAMPLES = 400
+MIN_EXAMPLE_CHARACTERS = 400
 """Characters of examples of each kind that the matrix must leave room for."""
 
-MOST_CELLS = 100
-MOST_ENVIRONMENTS = 40
-SHORT_NAME = 40
+MAX_CELLS = 100
+MAX_ENVIRONMENTS = 40
+SHORT_NAME_CHARACTERS = 40
 SIBLINGS = 2
 """How many other flows of a package must be in an environment before a missing one is remarkable."""
 
@@ -82,32 +82,32 @@ class Overview(Output):
     remarks: Maybe[list[str]] = None
 
 
-def summarise(estate: Estate) -> Overview:
+def summarise(estate: Selected) -> Overview:
     """Counts, matrix and remarkable things of what was read."""
     deployments = estate.deployments
     counts = _environments(deployments)
     flows = _by_flow(deployments)
     found = _attention(estate, flows)
-    shown = _share(found, TEXT_BUDGET)
+    shown = _share(found, MAX_TEXT_CHARACTERS)
     return Overview(
         deployments=len(deployments),
         enabled=sum(d.enabled is True for d in deployments),
         disabled=sum(d.enabled is False for d in deployments),
         flows=len(flows),
-        environments=counts[:MOST_ENVIRONMENTS],
+        environments=counts[:MAX_ENVIRONMENTS],
         attention=[Attention(what=what, count=len(found[what]), examples=shown[what]) for what in found],
-        matrix=[_row(rows) for rows in flows.values()] if len(deployments) <= MOST_CELLS else None,
+        matrix=[_row(rows) for rows in flows.values()] if len(deployments) <= MAX_CELLS else None,
         remarks=[*_remarks(estate, len(counts)), *([NOT_ALL] if shown != found else [])] or None,
     )
 
 
-def _remarks(estate: Estate, environments: int) -> Iterator[str]:
-    if len(estate.deployments) > MOST_CELLS:
+def _remarks(estate: Selected, environments: int) -> Iterator[str]:
+    if len(estate.deployments) > MAX_CELLS:
         yield (
-            f"The matrix is left out: {len(estate.deployments)} deployments are more than {MOST_CELLS}. {ASK_FOR_LESS}"
+            f"The matrix is left out: {len(estate.deployments)} deployments are more than {MAX_CELLS}. {ASK_FOR_LESS}"
         )
-    if environments > MOST_ENVIRONMENTS:
-        yield f"{environments - MOST_ENVIRONMENTS} smaller environments are left out."
+    if environments > MAX_ENVIRONMENTS:
+        yield f"{environments - MAX_ENVIRONMENTS} smaller environments are left out."
     if estate.unreadable:
         yield f"{estate.unreadable} records could not be read and are left out."
     if estate.moved:
@@ -189,7 +189,7 @@ NOWHERE = "without environment"
 SHARED_NAMES = "names of several flows"
 
 
-def _attention(estate: Estate, flows: Mapping[str, list[Deployment]]) -> dict[str, list[str]]:
+def _attention(estate: Selected, flows: Mapping[str, list[Deployment]]) -> dict[str, list[str]]:
     """What there is of each kind that can be told from what was selected."""
     deployments = estate.deployments
     kinds: dict[str, Iterable[str]] = {
@@ -260,10 +260,10 @@ def to_text(overview: Overview) -> str:
     """At most about 2,500 tokens, whatever the size of the estate; what is left out is said."""
     matrix, examples = _matrix(overview), {a.what: a.examples for a in overview.attention}
     frame = [*_counts(overview), *_attention_lines(overview, {}), *(overview.remarks or []), NOT_ALL]
-    few = FEW_EXAMPLES * len(examples)
-    if matrix and _size([*frame, *matrix]) + few > TEXT_BUDGET:
+    few = MIN_EXAMPLE_CHARACTERS * len(examples)
+    if matrix and _size([*frame, *matrix]) + few > MAX_TEXT_CHARACTERS:
         matrix = [f"The matrix is left out: it is too wide. {ASK_FOR_LESS}"]
-    shown = _share(examples, TEXT_BUDGET - _size([*frame, *matrix]))
+    shown = _share(examples, MAX_TEXT_CHARACTERS - _size([*frame, *matrix]))
     remarks = dict.fromkeys([*(overview.remarks or []), *([NOT_ALL] if shown != examples else [])])
     return "\n".join([*_counts(overview), *_attention_lines(overview, shown), *remarks, *matrix])
 
@@ -342,4 +342,4 @@ def _environment(identifier: str | None, name: str | None) -> str:
 
 
 def _short(name: str | None) -> str:
-    return inert(name or "", SHORT_NAME) or UNKNOWN
+    return inert(name or "", SHORT_NAME_CHARACTERS) or UNKNOWN

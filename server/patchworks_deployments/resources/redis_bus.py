@@ -10,19 +10,19 @@ import anyio
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.resources.events import DeploymentUpdated, made_by
+from patchworks_deployments.resources.subscriptions import DeploymentUpdated, made_by
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "patchworks-deployments:updated"
-RECONNECT_AFTER = 1.0
+RECONNECT_SECONDS = 1.0
 """Seconds between attempts while Redis is away; events of that time are lost, as clients are built to expect."""
 
 
-WAITING = 1_000
+MAX_WAITING_EVENTS = 1_000
 """Events on their way to Redis; what is beyond stays in this process."""
 
-SEND_WITHIN = 2.0
+SEND_SECONDS = 2.0
 """Seconds."""
 
 
@@ -46,7 +46,7 @@ class RedisBus:
                 "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
             ) from None
         self._local = InMemorySubscriptionBus()
-        self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](WAITING)
+        self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](MAX_WAITING_EVENTS)
         self.connected = anyio.Event()
 
     async def publish(self, event: ServerEvent) -> None:
@@ -74,7 +74,7 @@ class RedisBus:
                     yield
                     # What a stopping process still has to tell gets its chance.
                     self._to_send.close()
-                    sender.cancel_scope.deadline = anyio.current_time() + SEND_WITHIN
+                    sender.cancel_scope.deadline = anyio.current_time() + SEND_SECONDS
             finally:
                 group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
@@ -83,7 +83,7 @@ class RedisBus:
     async def _send(self) -> None:
         async for event in self._sending:
             try:
-                with anyio.fail_after(SEND_WITHIN):
+                with anyio.fail_after(SEND_SECONDS):
                     await self._redis.publish(CHANNEL, json.dumps({"uri": event.uri, "made_by": made_by(event)}))
             except Exception as error:  # noqa: BLE001 - redis' errors share no importable base without the extra
                 self._report(error)
@@ -99,7 +99,7 @@ class RedisBus:
             except Exception as error:  # noqa: BLE001 - see above
                 self._report(error)
             self.connected = anyio.Event()
-            await anyio.sleep(RECONNECT_AFTER)
+            await anyio.sleep(RECONNECT_SECONDS)
 
     async def _pass_on(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":

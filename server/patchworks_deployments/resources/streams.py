@@ -26,7 +26,7 @@ from mcp_types import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from patchworks_deployments.resources.notifications import ListingBus
+from patchworks_deployments.resources.subscriptions import ListingBus
 
 MOST = 2_000
 """Streams open at once."""

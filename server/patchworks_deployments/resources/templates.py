@@ -8,9 +8,10 @@ from typing import Any, cast
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import Resource as ListedResource
 
-from patchworks_deployments.api.estate import Selection, read_estate
+from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage, is_identifier
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage
+from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.overview import summarise
 from patchworks_deployments.writes.services import Services
@@ -87,7 +88,7 @@ async def overview(ctx: Context, flow: str = "", environment: str = "", package:
     async def no_progress(done: int, total: int) -> None:
         """Reading a resource reports none."""
 
-    estate = await read_estate(_services(ctx).client, Selection(**parameters.model_dump()), no_progress)
+    estate = await read_selected(_services(ctx).client, Selection(**parameters.model_dump()), no_progress)
     return _json(summarise(estate).to_json())
 
 

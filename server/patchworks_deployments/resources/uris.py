@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from mcp_types import ResourceLink
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from patchworks_deployments.api.client import DeploymentQuery
-from patchworks_deployments.api.estate import are_ids
+from patchworks_deployments.api.selection import are_ids
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.model.values import OptionalIdentifiers, OptionalIncludes, OptionalText, Sort, faults
@@ -178,3 +179,13 @@ def _overlaps(wanted: Mapping[str, Any], touched: Mapping[str, str]) -> bool:
         if ids and not ids & set(touched.get(name, "").split(",")):
             return False
     return True
+
+
+def deployment_link(flow_version_id: str, deployment_id: str) -> ResourceLink:
+    """The link to one deployment's resource, by the ids that it was reached by: a record may lack its version's."""
+    return ResourceLink(
+        type="resource_link",
+        uri=deployment_uri(flow_version_id, deployment_id),
+        name=f"deployment {deployment_id}",
+        mime_type="application/json",
+    )

@@ -22,26 +22,25 @@ from uvicorn.supervisors import Multiprocess
 
 from patchworks_deployments.api.client import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
-from patchworks_deployments.garbage import uncollected
-from patchworks_deployments.listening import listen
 from patchworks_deployments.resources.streams import HeldStreams
-from patchworks_deployments.serving.authorization import LARGEST_BODY, ScopeChallenge
-from patchworks_deployments.serving.deadlines import PromptBody, PromptHead
 from patchworks_deployments.serving.draining import Draining
+from patchworks_deployments.serving.limits import PromptBody, PromptHead
+from patchworks_deployments.serving.scopes import MAX_BODY_BYTES, ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.settings import Settings, load_settings, split_address
-from patchworks_deployments.tools.refusals import Refusals
+from patchworks_deployments.startup import listen, uncollected
+from patchworks_deployments.tools.base import Refusals
 
-READY_FOR = 5.0
+READY_CACHE_SECONDS = 5.0
 """Seconds for which an answer of `/ready` is kept, so that probes do not load Patchworks."""
 
-SHUTDOWN = 30
+SHUTDOWN_SECONDS = 30
 """Seconds that running requests get to finish."""
 
-KEEP_ALIVE = 30
+KEEP_ALIVE_SECONDS = 30
 """Seconds for which an idle connection is kept."""
 
-CONNECTIONS = 4_000
+MAX_HTTP_CONNECTIONS = 4_000
 """Open at once; an idle listener costs one."""
 
 
@@ -63,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     server = create_server(settings)
     _add_probes(server, settings)
     app = server.streamable_http_app(
-        max_request_body_size=LARGEST_BODY,
+        max_request_body_size=MAX_BODY_BYTES,
         transport_security=TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
             allowed_hosts=[*(settings.allowed_hosts or _LOOPBACK)],
@@ -106,7 +105,7 @@ def _add_probes(server: DeploymentsServer, settings: Settings) -> None:
 
     async def ready(_: Request) -> JSONResponse:
         then, is_ready = kept.get("ready", (float("-inf"), False))
-        if time.monotonic() - then > READY_FOR:
+        if time.monotonic() - then > READY_CACHE_SECONDS:
             is_ready = await _is_usable(server, settings)
             kept["ready"] = (time.monotonic(), is_ready)
         return JSONResponse({"status": "ready" if is_ready else "not ready"}, status_code=200 if is_ready else 503)
@@ -141,9 +140,9 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN,
-        timeout_keep_alive=KEEP_ALIVE,
-        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        limit_concurrency=MAX_HTTP_CONNECTIONS,
     )
     with listen(host, int(port)) as listener:
         listener.set_inheritable(True)

@@ -19,10 +19,10 @@ from sse_starlette.sse import AppStatus
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-LONGEST = 25.0
+DRAIN_SECONDS = 25.0
 """Seconds that running tools get; the server's own limit is a little longer."""
 
-FLUSH = 0.5
+FLUSH_SECONDS = 0.5
 """Seconds for the last answer to leave."""
 
 
@@ -74,9 +74,9 @@ class Draining:
             AppStatus.enable_automatic_graceful_drain = True
 
     async def _drain(self) -> None:
-        with anyio.move_on_after(LONGEST):
+        with anyio.move_on_after(DRAIN_SECONDS):
             if self._running:
                 await self._idle.wait()
-            await anyio.sleep(FLUSH)
+            await anyio.sleep(FLUSH_SECONDS)
         AppStatus.should_exit = True
         self._end_streams()

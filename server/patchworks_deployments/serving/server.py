@@ -28,20 +28,19 @@ from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
-from patchworks_deployments.api.credentials import CALLER_HEADER, acting_for_caller
+from patchworks_deployments.api.credentials import CALLER_HEADER, caller_key
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import Completions
-from patchworks_deployments.resources.notifications import ListingBus, OlderSubscribers
 from patchworks_deployments.resources.prompts import register_prompts
 from patchworks_deployments.resources.streams import Listeners
+from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers
 from patchworks_deployments.resources.templates import LISTED, register_resources
-from patchworks_deployments.serving.rate_limit import RateLimit
+from patchworks_deployments.serving.limits import RateLimit
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.tools.base import WriteTool
+from patchworks_deployments.tools.base import Refusals, WriteTool
 from patchworks_deployments.tools.many import estate_write_tools, overview_tools
 from patchworks_deployments.tools.reading import read_tools
-from patchworks_deployments.tools.refusals import Refusals
 from patchworks_deployments.tools.writing import write_tools
 from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.consent import Codes, Policy
@@ -198,14 +197,14 @@ def _middleware(settings: Settings, refusals: Refusals) -> list[ServerMiddleware
     if settings.rate_limit and (settings.http or settings.is_authorized):
         chain.append(RateLimit(settings.rate_limit, refusals))
     if settings.credentials == "caller":
-        chain.append(act_for_caller)
+        chain.append(take_caller_key)
     return chain
 
 
-async def act_for_caller(ctx: ServerRequestContext[Any, Any], call_next: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
+async def take_caller_key(ctx: ServerRequestContext[Any, Any], call_next: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
     """Middleware: serve the request with the Patchworks key that came with it."""
     headers = getattr(ctx.request, "headers", None) or {}
-    with acting_for_caller(headers.get(CALLER_HEADER)):
+    with caller_key(headers.get(CALLER_HEADER)):
         return await call_next(ctx)
 
 
@@ -220,7 +219,7 @@ def _redis_bus(settings: Settings) -> "RedisBus | None":
 def _authorization(settings: Settings) -> "tuple[AuthSettings, TokenVerifier] | None":
     if not settings.is_authorized:
         return None
-    from patchworks_deployments.serving.authorization import build_authorization  # noqa: PLC0415 - the same
+    from patchworks_deployments.serving.scopes import build_authorization  # noqa: PLC0415 - the same
 
     return build_authorization(settings)
 

@@ -3,11 +3,12 @@
 import difflib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Self, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self, TypeVar, cast
 
 import anyio
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
@@ -16,14 +17,17 @@ from pydantic import ValidationError
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
+from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes import audit
-from patchworks_deployments.writes.changes import RISKS, Risk
-from patchworks_deployments.writes.services import WRITE_SCOPE, Services, may_write, services, who
+from patchworks_deployments.writes.audit import AuditLog, Who, line
+from patchworks_deployments.writes.changes import RISKS, Plan, Risk
+from patchworks_deployments.writes.consent import Call, Decision, Form, decide
+from patchworks_deployments.writes.services import WRITE_SCOPE, Services, caller, can_ask, may_write, services, who
 
 logger = logging.getLogger(__name__)
 
 
-MOST_UNKNOWN = 5
+MAX_UNKNOWN_NAMED = 5
 """Unknown arguments that a refusal names."""
 
 
@@ -47,7 +51,7 @@ class StrictTool(Tool):
     ) -> Any:  # noqa: ANN401 - the SDK's signature
         """Run the tool; every anticipated failure leaves as `ToolError` with its own text alone."""
         known = self.parameters["properties"]
-        if unknown := [name for name in arguments if name not in known][:MOST_UNKNOWN]:
+        if unknown := [name for name in arguments if name not in known][:MAX_UNKNOWN_NAMED]:
             raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
         try:
             return await super().run(arguments, context, convert_result)
@@ -169,3 +173,48 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
     }
+
+
+SomePlan = TypeVar("SomePlan", bound=Plan)
+
+
+def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
+    """The resolver for a tool whose resolver `plan` reads what the tool would do."""
+
+    async def consent(
+        ctx: Context[Services, Any],
+        planned: Annotated[SomePlan, Resolve(plan)],
+        dry_run: bool | None,
+        confirmation_code: str | None,
+    ) -> Decision | Elicit[Form]:
+        held = services(ctx)
+        call = Call(caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=confirmation_code)
+        return decide(planned, call, held.policy, held.codes)
+
+    return Resolve(consent)
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """The tools that change something, and the log of what they were called for in vain."""
+
+    log: AuditLog
+    write_tools: Mapping[str, WriteTool]
+
+    @classmethod
+    def of(cls, settings: Settings, tools: Iterable[Tool]) -> Self:
+        """For these tools, of which some only look."""
+        return cls(AuditLog(settings.audit_log), {tool.name: tool for tool in tools if isinstance(tool, WriteTool)})
+
+    def record(self, call: Mapping[str, Any], who: Who, message: str) -> None:
+        """One line for a refused `tools/call` with these parameters; none if its tool only looks."""
+        tool = self.write_tools.get(str(call.get("name")))
+        if tool is None:
+            return
+        given = call.get("arguments")
+        arguments = given if isinstance(given, Mapping) else {}
+        known = {name: arguments[name] for name in tool.parameters["properties"] if name in arguments}
+        try:
+            self.log.record(line(tool.name, known, {"status": "refused", "message": message}, who, 0.0))
+        except AuditLogUnwritable as error:
+            logger.error("%s refused: %s", tool.name, error.what)  # noqa: TRY400 - the traceback says no more

@@ -7,10 +7,9 @@ from mcp.server.mcpserver import Context, ElicitationResult, Resolve
 from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
-from patchworks_deployments.api.estate import Selection, read_estate
+from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import ReplaceResult, SwitchResult
 from patchworks_deployments.model.values import (
     Code,
     DeploymentId,
@@ -24,16 +23,13 @@ from patchworks_deployments.model.values import (
     OptionalText,
     Reason,
 )
-from patchworks_deployments.resources.notifications import tell
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
-from patchworks_deployments.tools.base import READ_ONLY, StrictTool, WriteTool, write_hints
-from patchworks_deployments.tools.consent import consent_to
+from patchworks_deployments.resources.subscriptions import tell
+from patchworks_deployments.tools.base import READ_ONLY, StrictTool, WriteTool, consent_to, write_hints
 from patchworks_deployments.writes.audit import Trail
 from patchworks_deployments.writes.consent import Answer
 from patchworks_deployments.writes.outcome import FAILURES, NotAgreed, agreement
-from patchworks_deployments.writes.replacement import (
-    TOOL as REPLACE,
-)
+from patchworks_deployments.writes.replacement import TOOL as REPLACE
 from patchworks_deployments.writes.replacement import (
     Replacement,
     carry_out_replacement,
@@ -41,6 +37,7 @@ from patchworks_deployments.writes.replacement import (
     plan_replace,
     replace_text,
 )
+from patchworks_deployments.writes.results import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.services import Services, services, who
 from patchworks_deployments.writes.switching import TOOL as SWITCH
 from patchworks_deployments.writes.switching import (
@@ -72,7 +69,7 @@ async def deployment_overview(
     selection = Selection(
         flow=flow, environment=environment, package=package, enabled=enabled, deployment_id=deployment_id
     )
-    estate = await read_estate(services(ctx).client, selection, ctx.report_progress)
+    estate = await read_selected(services(ctx).client, selection, ctx.report_progress)
     if deployment_id and not estate.deployments:
         raise InvalidArgument(f"There is no deployment {deployment_id} among those selected.")
     overview = summarise(estate)

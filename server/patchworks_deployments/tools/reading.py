@@ -20,7 +20,7 @@ from patchworks_deployments.model.values import (
     OptionalText,
     Sort,
 )
-from patchworks_deployments.resources.links import deployment_link
+from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.tools.base import READ_ONLY, StrictTool
 from patchworks_deployments.writes.services import Services, services
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.comparing import differences
-from patchworks_deployments.model.deployment import Clearable, WriteResult
+from patchworks_deployments.model.deployment import Clearable
 from patchworks_deployments.model.values import (
     Code,
     DeploymentId,
@@ -27,14 +27,14 @@ from patchworks_deployments.model.values import (
     OptionalTime,
     Reason,
 )
-from patchworks_deployments.resources.links import deployment_link
-from patchworks_deployments.resources.notifications import tell
-from patchworks_deployments.tools.base import WriteTool, write_hints
-from patchworks_deployments.tools.consent import consent_to
+from patchworks_deployments.resources.subscriptions import tell
+from patchworks_deployments.resources.uris import deployment_link
+from patchworks_deployments.tools.base import WriteTool, consent_to, write_hints
 from patchworks_deployments.writes import changes
 from patchworks_deployments.writes.changes import Change, NewDeployment, Update
 from patchworks_deployments.writes.consent import Answer
 from patchworks_deployments.writes.outcome import FAILURES, carry_out
+from patchworks_deployments.writes.results import WriteResult
 from patchworks_deployments.writes.services import Services, is_stateless, services
 
 Ctx = Context[Services, Any]

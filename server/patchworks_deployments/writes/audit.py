@@ -15,10 +15,10 @@ fcntl: Any = None
 with contextlib.suppress(ImportError):  # not on Windows, where a single write has to be enough
     import fcntl
 
-LONGEST_TEXT = 500
+MAX_TEXT_CHARACTERS = 500
 """Characters of one argument that are recorded; no argument that is accepted is longer."""
 
-LONGEST_LIST = 200
+MAX_LIST_ITEMS = 200
 """Items of one argument that are recorded; no list that is accepted is longer."""
 
 
@@ -91,7 +91,7 @@ def line(
 ) -> dict[str, Any]:
     """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone.
 
-    What the caller sent is bounded: text to `LONGEST_TEXT` characters, lists to `LONGEST_LIST` items.
+    What the caller sent is bounded: text to `MAX_TEXT_CHARACTERS` characters, lists to `MAX_LIST_ITEMS` items.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -113,14 +113,14 @@ def line(
 
 def _bounded(value: object) -> object:
     if isinstance(value, list):
-        return [_bounded_scalar(item) for item in value[:LONGEST_LIST]]
+        return [_bounded_scalar(item) for item in value[:MAX_LIST_ITEMS]]
     return _bounded_scalar(value)
 
 
 def _bounded_scalar(value: object) -> object:
     """Just the kind of what no argument can be: nested data, numbers beyond all ids, and what is no number."""
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+        return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     is_small = value is None or (isinstance(value, int | float) and abs(value) < 10**18)
     return value if is_small else f"[{type(value).__name__}]"
 

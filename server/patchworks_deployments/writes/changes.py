@@ -13,7 +13,8 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing as states
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import Clearable, Deployment, ToolCall, read_time
+from patchworks_deployments.model.deployment import Clearable, Deployment, ToolCall
+from patchworks_deployments.model.reading import read_time
 
 
 class Risk(StrEnum):
@@ -34,7 +35,7 @@ RISKS = {
 }
 
 
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 """Of the other deployments of a flow version, in a question."""
 
 
@@ -153,7 +154,7 @@ class Change:
         return [f"Lost for good: {', '.join(self.lost)}"]
 
     def _elsewhere(self) -> str:
-        known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in self.basis[:MOST_SHOWN]]
+        known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in self.basis[:MAX_SHOWN]]
         more = len(self.basis) - len(known)
         return "; ".join([*known, *([f"and {more} more"] if more else [])]) or "no environment"
 

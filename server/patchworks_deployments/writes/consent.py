@@ -23,7 +23,7 @@ from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.changes import Plan, Risk
 
-CODE_LIFETIME = 600
+CODE_SECONDS = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
 
 
@@ -58,7 +58,7 @@ class TypedId(Form):
         return self.deployment_id.strip() == plan.must_be_typed
 
 
-class Consent(BaseModel):
+class Decision(BaseModel):
     """Why no human was asked in this call: because nobody must be, or because the write does not go ahead."""
 
     kind: Literal["not_required", "code", "unchanged", "preview", "code_required", "refused"]
@@ -66,7 +66,7 @@ class Consent(BaseModel):
     code: str | None = None
 
 
-Answer = Form | Consent
+Answer = Form | Decision
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ class Codes:
         self._used: dict[str, int] = {}
 
     def issue(self, plan: Plan, caller: str) -> str:
-        """A code for exactly this change by this caller, good for `CODE_LIFETIME` seconds."""
-        expiry = int(self._clock()) + CODE_LIFETIME
+        """A code for exactly this change by this caller, good for `CODE_SECONDS` seconds."""
+        expiry = int(self._clock()) + CODE_SECONDS
         return f"{expiry:x}-{self._mac(self._keys[0], plan, caller, expiry)}"
 
     def redeem(self, code: str, plan: Plan, caller: str) -> bool:
@@ -174,27 +174,27 @@ class Call:
     code: str | None
 
 
-def decide(plan: Plan, call: Call, policy: Policy, codes: Codes) -> Consent | Elicit[Form]:
+def decide(plan: Plan, call: Call, policy: Policy, codes: Codes) -> Decision | Elicit[Form]:
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
     if not plan.is_needed:
-        return Consent(kind="unchanged", message=_UNCHANGED)
+        return Decision(kind="unchanged", message=_UNCHANGED)
     if call.dry_run:
-        return Consent(kind="preview", message="Dry run: nothing was changed.")
+        return Decision(kind="preview", message="Dry run: nothing was changed.")
     if not policy.must_ask(plan):
-        return Consent(kind="not_required")
+        return Decision(kind="not_required")
     protected = policy.protected_among(plan)
     if call.can_ask and (protected or policy.confirm_by != "code"):
         return ask(plan, protected)
     if protected or policy.confirm_by == "human":
-        return Consent(kind="refused", message=_NO_HUMAN_PROTECTED if protected else _NO_HUMAN)
+        return Decision(kind="refused", message=_NO_HUMAN_PROTECTED if protected else _NO_HUMAN)
     return _by_code(plan, call, codes)
 
 
-def _by_code(plan: Plan, call: Call, codes: Codes) -> Consent:
+def _by_code(plan: Plan, call: Call, codes: Codes) -> Decision:
     if call.code and codes.redeem(call.code, plan, call.caller):
-        return Consent(kind="code")
+        return Decision(kind="code")
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return Consent(kind="code_required", message=message, code=codes.issue(plan, call.caller))
+    return Decision(kind="code_required", message=message, code=codes.issue(plan, call.caller))
 
 
 _UNCHANGED = "It already is as wanted; nothing was sent and nobody was asked."

@@ -9,9 +9,10 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.comparing import COMPARED, differences, fingerprint, matches, untold
-from patchworks_deployments.model.deployment import ConfirmedBy, Deployment, Status, ToolCall, WriteResult
+from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.changes import Change, Plan
-from patchworks_deployments.writes.consent import Answer, Consent
+from patchworks_deployments.writes.consent import Answer, Decision
+from patchworks_deployments.writes.results import ConfirmedBy, Status, WriteResult
 from patchworks_deployments.writes.services import Services
 
 FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknown"})
@@ -38,7 +39,7 @@ def agreement(plan: Plan, answer: ElicitationResult[Answer]) -> ConfirmedBy | No
     """Who agreed to the plan, or why it does not go ahead."""
     if not isinstance(answer, AcceptedElicitation):
         return NotAgreed("declined", "The person did not agree. Nothing was changed.")
-    if not isinstance(answer.data, Consent):
+    if not isinstance(answer.data, Decision):
         return "human" if answer.data.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
     consent = answer.data
     if consent.kind in _OF_CONSENT:

@@ -18,14 +18,7 @@ from patchworks_deployments.api.pacing import patiently
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, UpstreamError
 from patchworks_deployments.model import comparing as states
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import (
-    ConfirmedBy,
-    Deployment,
-    ReplaceResult,
-    Status,
-    ToolCall,
-    WriteResult,
-)
+from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import Trail
 from patchworks_deployments.writes.changes import (
     RISKS,
@@ -37,6 +30,7 @@ from patchworks_deployments.writes.changes import (
     recreation_of,
 )
 from patchworks_deployments.writes.outcome import NotAgreed, write
+from patchworks_deployments.writes.results import ConfirmedBy, ReplaceResult, Status, WriteResult
 from patchworks_deployments.writes.services import Services
 
 TOOL = "replace_deployment"

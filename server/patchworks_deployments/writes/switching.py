@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.estate import Progress, Selection, read_estate
 from patchworks_deployments.api.pacing import each, patiently
+from patchworks_deployments.api.selection import Progress, Selection, read_selected
 from patchworks_deployments.errors import (
     AuditLogUnwritable,
     Forbidden,
@@ -22,23 +22,16 @@ from patchworks_deployments.errors import (
 )
 from patchworks_deployments.model import comparing as states
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import (
-    ConfirmedBy,
-    Deployment,
-    NotSwitched,
-    Status,
-    SwitchResult,
-    ToolCall,
-    WriteResult,
-)
+from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import Trail
 from patchworks_deployments.writes.changes import RISKS, Risk, environments_of, plan_disable, plan_enable
 from patchworks_deployments.writes.outcome import NotAgreed, write
+from patchworks_deployments.writes.results import ConfirmedBy, NotSwitched, Status, SwitchResult, WriteResult
 from patchworks_deployments.writes.services import Services
 
 TOOL = "set_deployments_enabled"
-MOST_AT_ONCE = 200
-MOST_NAMED = 12
+MAX_SWITCHED = 200
+MAX_NAMED = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +97,8 @@ def _tally(counts: Counter[str]) -> str:
 
 
 def _listed(items: Sequence[str], separator: str = ", ") -> str:
-    more = len(items) - MOST_NAMED
-    return separator.join([*items[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    more = len(items) - MAX_NAMED
+    return separator.join([*items[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 async def plan_switch(
@@ -123,9 +116,9 @@ async def plan_switch(
     targets = await _named(client, named, progress) if named else await _selected(client, selection, progress)
     if not targets:
         raise InvalidArgument("No deployment matches.", next_step="Look with deployment_overview or list_deployments.")
-    if len(targets) > MOST_AT_ONCE:
+    if len(targets) > MAX_SWITCHED:
         raise InvalidArgument(
-            f"{len(targets)} deployments match, and at most {MOST_AT_ONCE} can be switched at once.",
+            f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
             next_step="Narrow it, or go environment by environment.",
         )
     chosen = {"deployments": sorted(named)} if named else {k: v for k, v in vars(selection).items() if v is not None}
@@ -133,16 +126,16 @@ async def plan_switch(
 
 
 async def _selected(client: DeploymentsClient, selection: Selection, progress: Progress) -> list[Deployment]:
-    estate = await read_estate(client, selection, progress)
+    estate = await read_selected(client, selection, progress)
     if estate.unreadable:
         raise InvalidArgument(f"{estate.unreadable} deployments cannot be read.", next_step="Name the deployments.")
     return _in_order(estate.deployments)
 
 
 async def _named(client: DeploymentsClient, named: Sequence[str], progress: Progress) -> list[Deployment]:
-    if len(named) > MOST_AT_ONCE:
+    if len(named) > MAX_SWITCHED:
         raise InvalidArgument(
-            f"{len(named)} deployments are named, and at most {MOST_AT_ONCE} can be switched at once."
+            f"{len(named)} deployments are named, and at most {MAX_SWITCHED} can be switched at once."
         )
     names = dict.fromkeys(named)
     addressed = [name.split("/", 1) for name in names if "/" in name]
@@ -153,7 +146,7 @@ async def _named(client: DeploymentsClient, named: Sequence[str], progress: Prog
 
     found = await each(read, addressed)
     if bare:
-        estate = await read_estate(client, Selection(), progress)
+        estate = await read_selected(client, Selection(), progress)
         by_id = {d.id: d for d in estate.deployments}
         if missing := sorted(bare - by_id.keys()):
             raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
@@ -273,7 +266,7 @@ class _Run:
 
 def not_switched(switch: Switch, reason: NotAgreed) -> SwitchResult:
     """The result of a switch that does not go ahead; a preview's `not_tried` names what would be switched."""
-    would = [NotSwitched(deployment=_name(d), why=rendering.place(d)) for d in switch.pending[:MOST_NAMED]]
+    would = [NotSwitched(deployment=_name(d), why=rendering.place(d)) for d in switch.pending[:MAX_NAMED]]
     shows = reason.status in {"preview", "confirmation_required"}
     return SwitchResult(
         status=reason.status,

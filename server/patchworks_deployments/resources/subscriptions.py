@@ -10,6 +10,7 @@ import contextlib
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,6 @@ from patchworks_deployments.api.credentials import caller_tag
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.resources import uris
-from patchworks_deployments.resources.events import DeploymentUpdated, made_by
 
 RequestContext = ServerRequestContext[Any, Any]
 
@@ -153,3 +153,15 @@ class OlderSubscribers:
 def _connection(ctx: RequestContext) -> Connection:
     """What outlives the request."""
     return ctx.session._connection  # noqa: SLF001 - the SDK hands out a proxy per request and no way to its connection
+
+
+@dataclass(frozen=True)
+class DeploymentUpdated(ResourceUpdated):
+    """An update of what shows a deployment; `made_by` is the `caller_tag` of who made the change."""
+
+    made_by: str | None = None
+
+
+def made_by(event: ServerEvent) -> str | None:
+    """Whose change it was; None where callers bring no keys of their own."""
+    return event.made_by if isinstance(event, DeploymentUpdated) else None

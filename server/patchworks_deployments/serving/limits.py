@@ -1,15 +1,67 @@
-"""Requests must arrive in time, so that nobody holds connections, or the end of the process, by sending slowly."""
+"""A limit of requests per caller, so that one runaway agent does not use up everybody's allowance."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, TextContent
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-ARRIVES_WITHIN = 10.0
+from patchworks_deployments.tools.base import Refusals
+from patchworks_deployments.writes.audit import Who
+from patchworks_deployments.writes.services import caller, client_name
+
+LIMITED = {"tools/call", "resources/read", "completion/complete"}
+"""What costs a request to Patchworks."""
+
+MAX_CALLERS = 10_000
+RATE_LIMITED = -32_000
+
+
+@dataclass
+class RateLimit:
+    """A token bucket per caller: `per_minute` requests, which refill evenly."""
+
+    per_minute: int
+    refusals: Refusals
+    clock: Callable[[], float] = time.monotonic
+    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
+        """Middleware: refuse what is too much, in words that reach the model where it called a tool."""
+        wait = self.take(caller()) if ctx.method in LIMITED else 0.0
+        if wait <= 0:
+            return await call_next(ctx)
+        text = (
+            f"Too many requests: the limit is {self.per_minute} a minute. Nothing was changed. "
+            f"Wait {wait:.0f} seconds, then call again."
+        )
+        if ctx.method == "tools/call":
+            self.refusals.record(ctx.params or {}, Who(caller(), client_name(ctx.session)), text)
+            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        raise MCPError(code=RATE_LIMITED, message=text)
+
+    def take(self, who: str) -> float:
+        """Take one; the seconds to wait if there is none."""
+        now = self.clock()
+        left, then = self._buckets.pop(who, (float(self.per_minute), now))
+        left = min(float(self.per_minute), left + (now - then) * self.per_minute / 60)
+        self._buckets[who] = (left - 1 if left >= 1 else left, now)
+        if len(self._buckets) > MAX_CALLERS:
+            self._buckets.popitem(last=False)
+        return 0.0 if left >= 1 else max(1.0, (1 - left) * 60 / self.per_minute)
+
+
+ARRIVAL_SECONDS = 10.0
 """Seconds for a request's head, and again for its body; a call with all its arguments is a few kilobytes."""
 
 
@@ -28,14 +80,14 @@ class PromptBody:
             await self.app(scope, receive, send)
             return
         with anyio.CancelScope() as call:
-            arriving = _Arriving(receive, call, anyio.current_time() + ARRIVES_WITHIN)
+            arriving = _Arriving(receive, call, anyio.current_time() + ARRIVAL_SECONDS)
             await self.app(scope, arriving, send)
         if arriving.is_late:
             await _TOO_LATE(scope, receive, send)
 
 
 _TOO_LATE = PlainTextResponse(
-    f"The request was not complete after {ARRIVES_WITHIN:.0f} seconds. Nothing was changed. Send it again.",
+    f"The request was not complete after {ARRIVAL_SECONDS:.0f} seconds. Nothing was changed. Send it again.",
     status_code=408,
     headers={"Connection": "close"},
 )
@@ -94,7 +146,7 @@ class PromptHead(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._forget()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(ARRIVES_WITHIN, self.transport.close)
+            self._deadline = self.loop.call_later(ARRIVAL_SECONDS, self.transport.close)
 
     def _forget(self) -> None:
         if self._deadline is not None:

@@ -8,8 +8,8 @@ from patchworks_deployments.api.pacing import each, patiently
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 
-PER_PAGE = 100
-MOST_PAGES = 500
+LIST_PAGE_SIZE = 100
+MAX_LIST_PAGES = 500
 
 Progress = Callable[[int, int], Awaitable[None]]
 """Told how much is done of how much."""
@@ -34,7 +34,7 @@ class Selection:
             package_id=self.package if are_ids(self.package) else None,
             sort="created_at",
             page=page,
-            per_page=PER_PAGE,
+            per_page=LIST_PAGE_SIZE,
         )
 
     def holds(self, deployment: Deployment) -> bool:
@@ -49,7 +49,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Estate:
+class Selected:
     """What was read; `unreadable` records are left out, and `moved` says that the total changed while reading."""
 
     selection: Selection
@@ -58,7 +58,7 @@ class Estate:
     moved: bool
 
 
-async def read_estate(client: DeploymentsClient, selection: Selection, progress: Progress) -> Estate:
+async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress) -> Selected:
     """Every deployment that the selection means, by id; slower where the API throttles.
 
     Raises `InvalidArgument` when there are too many pages, `Incomplete` when it cannot be known how many.
@@ -79,14 +79,14 @@ async def read_estate(client: DeploymentsClient, selection: Selection, progress:
     while len(held) < expected:
         expected = max(await each(read, range(len(held) + 1, expected + 1)))
     found = {d.id: d for number in sorted(held) for d in held[number]}
-    return Estate(selection, list(found.values()), unreadable=unreadable, moved=len(totals) > 1)
+    return Selected(selection, list(found.values()), unreadable=unreadable, moved=len(totals) > 1)
 
 
 def _extent(page: DeploymentPage) -> int:
     """How many pages there are, as far as this one tells."""
-    if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= PER_PAGE:
+    if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= LIST_PAGE_SIZE:
         raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
-    if page.pages and page.pages > MOST_PAGES:
+    if page.pages and page.pages > MAX_LIST_PAGES:
         raise InvalidArgument(
             f"That is {page.total or 'more than 50,000'} deployments, more than can be read at once.",
             next_step="Narrow it with flow, environment or package.",

@@ -1,0 +1,170 @@
+"""One table that turns every exception and status into our errors, and what is tried again."""
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import httpx2
+from pydantic_core import from_json
+
+from patchworks_deployments.errors import (
+    Conflict,
+    Forbidden,
+    NoAnswer,
+    NotFound,
+    Rejected,
+    Throttled,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnexpectedResponse,
+    Unreachable,
+    UpstreamError,
+)
+from patchworks_deployments.model.text import inert
+
+MAX_RETRY_AFTER_SECONDS = 20.0
+"""Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
+
+
+def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
+    """The answer's JSON, None for an empty one. Raises one of `UpstreamError`, in which no secret stands."""
+    if not response.is_success:
+        raise error_for(response, _said(response, secrets))
+    if not response.content:
+        return None
+    try:
+        return from_json(response.content)
+    except ValueError:
+        kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
+        raise UnexpectedResponse(
+            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
+        ) from None
+
+
+_TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | UnexpectedResponse], str]] = {
+    httpx2.ConnectTimeout: (Unreachable, "Patchworks could not be reached in time."),
+    httpx2.ConnectError: (Unreachable, "Patchworks could not be reached."),
+    httpx2.PoolTimeout: (Unreachable, "All connections to Patchworks were busy for too long."),
+    httpx2.ProxyError: (Unreachable, "The proxy on the way to Patchworks failed."),
+    httpx2.UnsupportedProtocol: (Unreachable, "The address of Patchworks has an unknown scheme."),
+    httpx2.LocalProtocolError: (Unreachable, "The request could not be written as HTTP."),
+    httpx2.InvalidURL: (Unreachable, "The address of Patchworks is not a URL."),
+    httpx2.TimeoutException: (NoAnswer, "Patchworks did not answer in time."),
+    TimeoutError: (NoAnswer, "Patchworks did not answer in time."),
+    httpx2.TransportError: (NoAnswer, "The connection to Patchworks broke before the answer was complete."),
+    httpx2.DecodingError: (UnexpectedResponse, "Patchworks' answer could not be decompressed."),
+    httpx2.RequestError: (UnexpectedResponse, "Patchworks' answer could not be followed."),
+    httpx2.StreamError: (NoAnswer, "The connection to Patchworks broke before the answer was complete."),
+}
+
+
+def translate(error: Exception) -> UpstreamError:
+    """Our error for a transport's: the entry of the nearest class in the table."""
+    known = next(cls for cls in type(error).__mro__ if cls in _TRANSPORT_ERRORS)
+    kind, what = _TRANSPORT_ERRORS[known]
+    return kind(what)
+
+
+@contextlib.contextmanager
+def _a_read() -> Iterator[None]:
+    """Whatever becomes of a read, it has changed nothing."""
+    try:
+        yield
+    except UpstreamError as error:
+        error.may_have_acted = False
+        raise
+
+
+@contextlib.contextmanager
+def _upstream_errors(request: httpx2.Request) -> Iterator[None]:
+    try:
+        yield
+    except tuple(_TRANSPORT_ERRORS) as error:
+        # While logging in, the request itself has not left yet.
+        asked = error.request.url if isinstance(error, httpx2.RequestError) else request.url
+        raise (translate(error) if asked == request.url else Unreachable("The login at Patchworks failed.")) from error
+
+
+_STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
+    401: (Unauthenticated, "Patchworks does not accept the credentials (401)."),
+    403: (Forbidden, "Patchworks does not allow this with these credentials (403)."),
+    404: (NotFound, "Patchworks knows no such flow version or deployment (404)."),
+    409: (Conflict, "Patchworks says that this conflicts with the present state (409)."),
+    413: (TooLarge, "The request is too large for Patchworks (413)."),
+}
+
+
+def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamError:
+    """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
+    status = response.status_code
+    message = said.get("message")
+    remark = f' Patchworks says: "{inert(message, 200)}"' if isinstance(message, str) and message else ""
+    if status == httpx2.codes.NOT_FOUND and not said:
+        return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
+    if status in _STATUS_ERRORS:
+        kind, what = _STATUS_ERRORS[status]
+        return kind(what + remark)
+    if status == httpx2.codes.TOO_MANY_REQUESTS:
+        wait = _seconds(response.headers.get("Retry-After"))
+        return Throttled("Patchworks is throttling this account (429).", retry_after=wait)
+    if response.is_server_error:
+        return Unavailable(f"Patchworks failed (status {status}).{remark}", status=status)
+    if response.is_client_error:
+        fields = _field_errors(said.get("errors"))
+        details = "".join(f" {field}: {'; '.join(texts)}" for field, texts in fields.items())
+        return Rejected(f"Patchworks refused the request ({status}).{remark}{details}", status=status, fields=fields)
+    return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
+
+
+def _said(response: httpx2.Response, secrets: Sequence[str]) -> dict[str, Any]:
+    """The error's JSON object, if it is one, without the secrets."""
+    try:
+        said = json.loads(response.content.decode(errors="replace"))
+        return _without(secrets, said) if isinstance(said, dict) else {}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _without(secrets: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
+    """A copy in which no text, not even a key, holds one of the secrets."""
+    if isinstance(value, dict):
+        return {_without(secrets, key): _without(secrets, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return functools.reduce(lambda text, secret: text.replace(secret, "(secret)"), secrets, value)
+
+
+def _field_errors(errors: object) -> dict[str, list[str]]:
+    """Laravel's `{field: [text, ...]}`, bounded, whatever came."""
+    if not isinstance(errors, dict):
+        return {}
+    return {
+        inert(str(field), 60) or "?": [inert(str(t), 200) or "?" for t in _as_list(texts)[:3]]
+        for field, texts in list(errors.items())[:10]
+    }
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """`Retry-After` in seconds; a date or nonsense counts as not given."""
+    text = (retry_after or "").strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 8 else None  # noqa: PLR2004 - 10^7 s is months
+
+
+def _retry_wait(error: Exception, *, is_read: bool) -> bool | float:
+    """Whether to try again, or after how many seconds; a write only when it cannot have arrived."""
+    if isinstance(error, Throttled):
+        wait = error.retry_after
+        return True if wait is None else wait <= MAX_RETRY_AFTER_SECONDS and max(wait, 0.1)
+    if isinstance(error, Unreachable):
+        return True
+    retryable = isinstance(error, Unavailable) and error.status in {502, 503, 504}
+    return is_read and (retryable or isinstance(error, NoAnswer))

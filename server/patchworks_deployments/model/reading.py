@@ -1,0 +1,214 @@
+"""The tolerant reading of what Patchworks answers.
+
+The API's description was generated and is wrong about types, so nothing here trusts it: a field of an odd
+type is left out and named, a record without an id is left out and counted, and only an answer that is no
+deployment at all is an error.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from patchworks_deployments.errors import UnexpectedResponse
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage
+from patchworks_deployments.model.masking import masked
+from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
+
+MAX_TIME_CHARACTERS = 64
+"""Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed is remembered."""
+
+
+def read_deployment(answer: object, *, with_other: bool = False) -> Deployment:
+    """The deployment in a single-record answer: `{"data": {...}}` or the bare record, flat or JSON:API.
+
+    Raises `UnexpectedResponse` when there is none.
+    """
+    record = answer.get("data", answer) if isinstance(answer, dict) else answer
+    deployment = _read_record(record, with_other=with_other)
+    if deployment is None:
+        raise UnexpectedResponse(f"Patchworks answered with {_kind(record)} where a deployment belongs.")
+    return deployment
+
+
+def read_page(answer: object, *, page: int) -> DeploymentPage:
+    """The page in a list answer, `{"data": [...], "meta": {...}}`; `page` is what was asked for.
+
+    Raises `UnexpectedResponse` when the answer has no list of records.
+    """
+    records = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict) or not isinstance(records, list):
+        raise UnexpectedResponse(f"Patchworks answered with {_kind(answer)} where a page of deployments belongs.")
+    readable = [deployment for record in records if (deployment := _read_record(record))]
+    meta = answer.get("meta")
+    paging = meta if isinstance(meta, dict) else answer
+    number = _count(paging.get("current_page")) or page
+    return DeploymentPage.model_construct(
+        deployments=readable,
+        page=number,
+        per_page=_count(paging.get("per_page")),
+        pages=_count(paging.get("last_page")) or _pages_by_links(answer, number),
+        total=_count(paging.get("total")),
+        unreadable=len(records) - len(readable) or None,
+    )
+
+
+def _pages_by_links(answer: Mapping[str, Any], number: int) -> int | None:
+    """How many pages there are at least. Laravel links the next one in `links`, or at the top; null ends it."""
+    links = answer.get("links")
+    for place, name in ((links, "next"), (answer, "next_page_url")):
+        if isinstance(place, dict) and name in place:
+            return number + 1 if place[name] else number
+    return None
+
+
+def _read_record(record: object, *, with_other: bool = False) -> Deployment | None:
+    if not isinstance(record, dict):
+        return None
+    raw = _flat(record)
+    if (identifier := _identifier(raw.get("id"))) is None:
+        return None
+    version, environment = _related(raw, "flow_version"), _related(raw, "virtual_environment")
+    flow, package = _related(version, "flow"), _related(raw, "package")
+    values: dict[str, Any] = {
+        "id": identifier,
+        "flow_version_id": _identifier(raw.get("flow_version_id")) or _identifier(version.get("id")),
+        "flow_id": _identifier(raw.get("flow_id")) or _identifier(version.get("flow_id") or flow.get("id")),
+        "flow_name": _name(raw.get("flow_name")) or _name(version.get("flow_name") or flow.get("name")),
+        "iteration": _iteration(raw, version),
+        "flow_version_status": _name(raw.get("status")) or _name(version.get("status")),
+        "virtual_environment_id": _identifier(raw.get("virtual_environment_id")) or _identifier(environment.get("id")),
+        "virtual_environment_name": _name(environment.get("name")) or _name(raw.get("virtual_environment_name")),
+        "package_id": _identifier(raw.get("package_id")) or _identifier(package.get("id")),
+        "package_name": _name(package.get("name")) or _name(raw.get("package_name")),
+        "priority": _number(raw.get("priority")),
+        "enabled": bool(raw["enabled_at"]) if "enabled_at" in raw else None,
+        "enabled_at": read_time(raw.get("enabled_at")),
+        "enabled_by": _person(raw.get("enabled_by")),
+        "deployed_at": read_time(raw.get("deployed_at")) or read_time(version.get("deployed_at")),
+        "deployed_by": _person(raw.get("user"))
+        or _person(raw.get("deployed_by"))
+        or _person(version.get("deployed_by")),
+        "created_at": read_time(raw.get("created_at")),
+        "updated_at": read_time(raw.get("updated_at")),
+    }
+    odd = [field for field, value in values.items() if value is None and _is_amiss(field, raw)]
+    return Deployment(**values, unreadable=odd or None, other=masked(_unread(raw)) if with_other else None)
+
+
+_EXPECTED = {"virtual_environment_id": "virtual_environment", "enabled_at": "enabled_at", "priority": "priority"}
+"""What a write rests on: null says something about these, so their absence must not pass for null."""
+
+
+def _is_amiss(field: str, raw: Mapping[str, Any]) -> bool:
+    """Whether a field that was read as None was sent as something else, or not at all though it matters."""
+    if raw.get(field) is not None:
+        return True
+    return field in _EXPECTED and field not in raw and _EXPECTED[field] not in raw
+
+
+def _related(raw: Mapping[str, Any], relation: str) -> dict[str, Any]:
+    value = raw.get(relation)
+    return _flat(value) if isinstance(value, dict) else {}
+
+
+def _iteration(raw: Mapping[str, Any], version: Mapping[str, Any]) -> int | None:
+    for value in (raw.get("iteration"), version.get("iteration"), raw.get("flow_version_iteration")):
+        if (number := _number(value)) is not None:
+            return number
+    return None
+
+
+def _name(value: object) -> str | None:
+    return clean_text(value) if isinstance(value, str) else None
+
+
+def _person(value: object) -> str | None:
+    """A user given as an object, a name, or an id."""
+    if isinstance(value, dict):
+        someone = _flat(value)
+        return _name(someone.get("name")) or _name(someone.get("email")) or _identifier(someone.get("id"))
+    return _name(value) or _identifier(value)
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with JSON:API's `attributes` and `relationships` lifted to the top; others as they are."""
+    attributes = record.get("attributes")
+    if not isinstance(attributes, dict):
+        return record
+    relationships = record.get("relationships")
+    related = relationships if isinstance(relationships, dict) else {}
+    return {
+        "id": record.get("id"),
+        **attributes,
+        **{name: value["data"] for name, value in related.items() if isinstance(value, dict) and "data" in value},
+    }
+
+
+_ID_BOUND = 10**63
+"""Its digits and a sign are the 64 characters that an id may have; and Python refuses to write out far larger ones."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_identifier(text: str) -> bool:
+    """Whether it can be an id: 1 to 64 letters, digits, _ or -."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
+def _identifier(value: object) -> str | None:
+    """An id as text; the API sends integers in one place and strings in another."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < _ID_BOUND else None
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
+
+
+_WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:  # noqa: PLR2004 - digits as in text
+        return int(value)
+    return value if isinstance(value, int) and abs(value) < 10**18 else None
+
+
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return number if number is not None and number >= 0 else None
+
+
+def read_time(value: object) -> str | None:
+    """An ISO 8601 time in UTC, to the second; the API also sends `{"date": ...}` objects."""
+    if isinstance(value, dict):
+        value = value.get("date")
+    return _parse_time(value) if isinstance(value, str) and len(value) <= MAX_TIME_CHARACTERS else None
+
+
+@lru_cache(CACHE_ENTRIES)
+def _parse_time(text: str) -> str | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        in_utc = moment.astimezone(UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        return None
+    return in_utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "another object", list: "a list", str: "text", type(None): "nothing"}
+    return kinds.get(type(value), "something else")
+
+
+def _unread(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record holds beyond the fields of `Deployment`, without nulls."""
+    read = Deployment.model_fields.keys() | _MISLEADING
+    return {key: value for key, value in record.items() if key not in read and value is not None}
+
+
+_MISLEADING = {"status", "is_deployed"}
+"""They speak of the flow version, and read "Deployed" on a disabled deployment."""

@@ -15,7 +15,7 @@ from support import ERAS, Era, Person, connected, data, no, text, yes
 from test_faults import FaultyTransport
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.writes import audit
+from patchworks_deployments.writes.audit import AuditLog, Who
 
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 
@@ -103,11 +103,11 @@ async def test_without_a_writable_log_no_write_is_sent(unwritable: str, tmp_path
 APPENDER = """
 import sys
 from pathlib import Path
-from patchworks_deployments.writes.audit import AuditLog
+from patchworks_deployments.writes.audit import AuditLog, Who
 log = AuditLog(Path(sys.argv[1]))
 for number in range(200):
     log.ensure_writable()
-    log.record({"process": sys.argv[2], "number": number, "reason": "x" * 400})
+    log.record("disable_deployment", {"priority": number, "reason": "x" * 400}, {}, Who(sys.argv[2], None), 0.0)
 """
 
 
@@ -117,7 +117,7 @@ async def test_several_processes_can_share_one_log(tmp_path: Path) -> None:
     async with anyio.create_task_group() as group:
         for name in "abc":
             group.start_soon(anyio.run_process, [sys.executable, "-c", APPENDER, str(log), name])
-    written = sorted((line["process"], line["number"]) for line in _lines(log))
+    written = sorted((line["caller"], line["arguments"]["priority"]) for line in _lines(log))
     assert written == [(name, number) for name in "abc" for number in range(200)]
 
 
@@ -197,7 +197,8 @@ async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
-def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
+def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float, tmp_path: Path) -> None:
     """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""
-    line = audit.line("update_deployment", {"priority": number}, {}, audit.Who("local", None), 0.0)
-    assert line["arguments"] == {"priority": "[float]"}
+    log = tmp_path / "log"
+    AuditLog(log).record("update_deployment", {"priority": number}, {}, Who("local", None), 0.0)
+    assert json.loads(log.read_text(encoding="utf-8"))["arguments"] == {"priority": "[float]"}

@@ -124,3 +124,7 @@ class ToolCall(Output):
 
     tool: str
     arguments: dict[str, Any]
+
+    def only_if(self, state: str) -> "ToolCall":
+        """This call, refused unless its target is still in the state with this fingerprint."""
+        return ToolCall(tool=self.tool, arguments={**self.arguments, "if_state": state})

@@ -38,8 +38,8 @@ from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubs
 from patchworks_deployments.resources.templates import LISTED, register_resources
 from patchworks_deployments.serving.limits import RateLimit
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.tools.base import Refusals, WriteTool
-from patchworks_deployments.tools.many import estate_write_tools, overview_tools
+from patchworks_deployments.tools.base import DeploymentTool, Refusals
+from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.writing import write_tools
 from patchworks_deployments.writes.audit import AuditLog
@@ -94,7 +94,7 @@ class DeploymentsServer(MCPServer[Services]):
         listed = await super().list_tools()
         if may_write():
             return listed
-        hidden = {tool.name for tool in self.every_tool() if isinstance(tool, WriteTool)}
+        hidden = {tool.name for tool in self.every_tool() if isinstance(tool, DeploymentTool) and tool.writes}
         return [tool for tool in listed if tool.name not in hidden]
 
     async def list_resources(self) -> list[ListedResource]:
@@ -151,9 +151,9 @@ def create_server(
             )
             yield server.services
 
-    tools: list[Tool] = [*read_tools(), *overview_tools()]
+    tools: list[Tool] = [*read_tools(), overview_tool()]
     if not settings.read_only:
-        tools += [*write_tools(), *estate_write_tools()]
+        tools += [*write_tools(), *many_write_tools()]
     shared = _redis_bus(settings)
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older = OlderSubscribers(bus)

@@ -1,44 +1,84 @@
-"""How a tool behaves whatever it does: strict arguments, short errors, small schemas, an audit line per attempt."""
+"""What all tools share: strict arguments, short errors, small schemas; and for those that write, consent and record."""
 
 import difflib
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar, cast
+from functools import partial
+from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
 import anyio
-from mcp.server.mcpserver import Context, Elicit, Resolve
+from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
+from patchworks_deployments.resources.subscriptions import tell
+from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes import audit
-from patchworks_deployments.writes.audit import AuditLog, Who, line
-from patchworks_deployments.writes.changes import RISKS, Plan, Risk
-from patchworks_deployments.writes.consent import Call, Decision, Form, decide
-from patchworks_deployments.writes.services import WRITE_SCOPE, Services, caller, can_ask, may_write, services, who
+from patchworks_deployments.writes.audit import AuditLog, Who
+from patchworks_deployments.writes.consent import Answer, Call, Decision, Form, agreement, decide
+from patchworks_deployments.writes.outcome import FAILURES, AnyResult, NotAgreed
+from patchworks_deployments.writes.plan import Acting, Plan, Risk, Write
+from patchworks_deployments.writes.services import (
+    WRITE_SCOPE,
+    Services,
+    caller,
+    can_ask,
+    is_stateless,
+    may_write,
+    services,
+    who,
+)
 
-logger = logging.getLogger(__name__)
-
+Ctx: TypeAlias = Context[Services, Any]
+SomePlan = TypeVar("SomePlan", bound=Plan[Any])
+Result = TypeVar("Result", bound=AnyResult)
 
 MAX_UNKNOWN_NAMED = 5
 """Unknown arguments that a refusal names."""
 
+UNFIT_FORM = (
+    "The client answered the question with a form that does not fit it. Nothing was changed. "
+    "Call again, so that the person can answer anew."
+)
 
-class StrictTool(Tool):
-    """A tool that refuses arguments it does not know and reports errors in its own words."""
+
+class DeploymentTool(Tool):
+    """A tool that refuses arguments it does not know and reports errors in its own words.
+
+    Each call of one that writes leaves one line in the audit log, whatever becomes of it.
+    """
+
+    writes: bool = False
 
     @classmethod
-    def create(cls, function: Callable[..., Any], title: str, hints: ToolAnnotations) -> Self:
-        """The tool made of `function`, its docstring and its signature."""
-        tool = cast("Self", cls.from_function(function, title=title, annotations=hints))
-        tool.description = " ".join(tool.description.split())
+    def reading(cls, function: Callable[..., Any], title: str) -> Self:
+        """A tool that only looks; the function's docstring describes it."""
+        hints = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+        return cls._create(function, title, function.__doc__, hints)
+
+    @classmethod
+    def writing(cls, function: Callable[..., Any], write: type[Write]) -> Self:
+        """A tool that changes something; the write says what, and its docstring describes the tool."""
+        hints = ToolAnnotations(
+            read_only_hint=False,
+            destructive_hint=write.risk is Risk.DESTRUCTIVE,
+            idempotent_hint=write.is_idempotent,
+            open_world_hint=True,
+        )
+        return cls._create(function, write.title, write.__doc__, hints).model_copy(
+            update={"name": write.name, "writes": True}
+        )
+
+    @classmethod
+    def _create(cls, function: Callable[..., Any], title: str, description: str | None, hints: ToolAnnotations) -> Self:
+        said = " ".join((description or "").split())
+        tool = cast("Self", cls.from_function(function, title=title, description=said, annotations=hints))
         tool.parameters = _compact(tool.parameters) | {"additionalProperties": False}
         tool.fn_metadata.output_schema = _compact(tool.fn_metadata.output_schema)
         return tool
@@ -49,73 +89,70 @@ class StrictTool(Tool):
         context: Context[Any, Any],
         convert_result: bool = False,
     ) -> Any:  # noqa: ANN401 - the SDK's signature
-        """Run the tool; every anticipated failure leaves as `ToolError` with its own text alone."""
+        """Run the tool. Every anticipated failure leaves as `ToolError`, with our words alone."""
+        started = time.monotonic()
+        try:
+            self._require_permission(arguments)
+            result = await super().run(arguments, context, convert_result)
+        except ToolError as error:
+            ours = ToolError(_in_our_words(error))
+            self._record(context, arguments, started, _ending(error, str(ours)))
+            raise ours from error.__cause__
+        except BaseException as error:
+            self._record(context, arguments, started, _ending(error, str(error)))
+            raise
+        # A question on its way to a person is no attempt yet: its answer comes with another call.
+        if isinstance(result, InputRequiredResult) or not self.writes:
+            return result
+        outcome = cast("CallToolResult", result).structured_content or {}
+        trouble = self._record(context, arguments, started, outcome)
+        return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
+
+    def _require_permission(self, arguments: Mapping[str, Any]) -> None:
+        """Raise `ToolError` for a caller who may not write, and for arguments that the tool does not know."""
+        if self.writes and not may_write():
+            raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
         known = self.parameters["properties"]
         if unknown := [name for name in arguments if name not in known][:MAX_UNKNOWN_NAMED]:
             raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
-        try:
-            return await super().run(arguments, context, convert_result)
-        except ToolError as error:
-            if isinstance(error.__cause__, ValidationError):
-                raise ToolError(f"{faults(error.__cause__)}. Nothing was changed.") from error.__cause__
-            if isinstance(error.__cause__, DeploymentsError):
-                raise ToolError(str(error.__cause__)) from error.__cause__
-            # Our own code raises no ToolError inside: this one is the SDK's, about a form, by its resolver's name.
-            if type(error.__cause__) is ToolError:
-                raise ToolError(_UNFIT_FORM) from error.__cause__
-            raise
-
-
-class WriteTool(StrictTool):
-    """A tool that changes something: each attempt leaves one line in the audit log."""
-
-    async def run(
-        self,
-        arguments: dict[str, Any],
-        context: Context[Any, Any],
-        convert_result: bool = False,
-    ) -> Any:  # noqa: ANN401 - the SDK's signature
-        """Run the tool and record what became of it; a question on its way to a human is no attempt yet."""
-        started = time.monotonic()
-        try:
-            _require_write_scope()
-            result = await super().run(arguments, context, convert_result)
-        except BaseException as error:
-            self._record(context, arguments, started, _ending(error))
-            raise
-        if isinstance(result, InputRequiredResult):
-            return result
-        if not isinstance(result, CallToolResult):
-            raise TypeError(f"{self.name} must return a CallToolResult")
-        trouble = self._record(context, arguments, started, result.structured_content or {})
-        return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
 
     def _record(
-        self,
-        context: Context[Services, Any],
-        arguments: dict[str, Any],
-        started: float,
-        result: Mapping[str, Any],
+        self, context: Ctx, arguments: Mapping[str, Any], started: float, result: Mapping[str, Any]
     ) -> AuditLogUnwritable | None:
-        """Append the line; what kept it from being written goes to the process's log and to the caller."""
-        known = {name: value for name, value in arguments.items() if name in self.parameters["properties"]}
-        line = audit.line(self.name, known, result, who(context), time.monotonic() - started)
-        try:
-            services(context).audit.record(line)
-        except AuditLogUnwritable as error:
-            logger.error("%s %s: %s", self.name, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
-            return error
-        return None
+        if not self.writes:
+            return None
+        seconds = time.monotonic() - started
+        return services(context).audit.record(self.name, self.known(arguments), result, who(context), seconds)
+
+    def known(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the arguments that the tool has."""
+        return {name: value for name, value in arguments.items() if name in self.parameters["properties"]}
 
 
-def write_hints(tool: str, *, idempotent: bool) -> ToolAnnotations:
-    """The hints of a tool that changes something; whether it is destructive its risk says."""
-    return ToolAnnotations(
-        read_only_hint=False,
-        destructive_hint=RISKS[tool] is Risk.DESTRUCTIVE,
-        idempotent_hint=idempotent,
-        open_world_hint=True,
-    )
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    nearest = difflib.get_close_matches(name[:60], known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}."
+    return f'"{clean_text(name, 60)}" is not an argument of this tool: {hint}'
+
+
+def _in_our_words(error: ToolError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return f"{faults(cause)}. Nothing was changed."
+    if isinstance(cause, DeploymentsError):
+        return str(cause)
+    # Our own code raises no ToolError inside: this one is the SDK's, about a form, by its resolver's name.
+    return UNFIT_FORM if type(cause) is ToolError else str(error)
+
+
+def _ending(error: BaseException, message: str) -> dict[str, str]:
+    """Status and message for the audit log of a call that ended without a result."""
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        message = "The caller called it off. What had been sent by then has lines of its own."
+        return {"status": "cancelled", "message": message}
+    if isinstance(error, ToolError):
+        return {"status": "failed" if isinstance(error.__cause__, UpstreamError) else "refused", "message": message}
+    return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(message)}"}
 
 
 def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
@@ -127,39 +164,6 @@ def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
             "structured_content": {**outcome, "message": f"{outcome.get('message', '')} {remark}"},
         }
     )
-
-
-def _ending(error: BaseException) -> dict[str, str]:
-    """Status and message for the audit log of a call that ended without a result."""
-    if isinstance(error, anyio.get_cancelled_exc_class()):
-        message = "The caller called it off. What had been sent by then has lines of its own."
-        return {"status": "cancelled", "message": message}
-    if isinstance(error, ToolError):
-        status = "failed" if isinstance(error.__cause__, UpstreamError) else "refused"
-        return {"status": status, "message": str(error)}
-    return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(str(error))}"}
-
-
-_UNFIT_FORM = (
-    "The client answered the question with a form that does not fit it. Nothing was changed. "
-    "Call again, so that the person can answer anew."
-)
-
-
-READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
-"""The hints of a tool that only looks."""
-
-
-def _require_write_scope() -> None:
-    if not may_write():
-        raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
-
-
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    shown = clean_text(name, 60)
-    nearest = difflib.get_close_matches(name[:60], known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}."
-    return f'"{shown}" is not an argument of this tool: {hint}'
 
 
 def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
@@ -175,14 +179,14 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
     }
 
 
-SomePlan = TypeVar("SomePlan", bound=Plan)
+# Writing ------------------------------------------------------------------------------------------
 
 
 def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
-    """The resolver for a tool whose resolver `plan` reads what the tool would do."""
+    """The resolver that puts what the resolver `plan` has read before whoever must agree."""
 
     async def consent(
-        ctx: Context[Services, Any],
+        ctx: Ctx,
         planned: Annotated[SomePlan, Resolve(plan)],
         dry_run: bool | None,
         confirmation_code: str | None,
@@ -194,27 +198,46 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
     return Resolve(consent)
 
 
+async def act(ctx: Ctx, plan: Plan[Result], answer: ElicitationResult[Answer], reason: str | None) -> CallToolResult:
+    """Do what was agreed to, or say why not. All tools that write end here."""
+    agreed = agreement(plan, answer)
+    if isinstance(agreed, NotAgreed):
+        result = plan.not_done(agreed)
+    else:
+        acting = Acting(
+            client=services(ctx).client,
+            audit=services(ctx).audit,
+            who=who(ctx),
+            tool=plan.write.name,
+            reason=reason,
+            agreed=agreed,
+            asked_live=not is_stateless(ctx),
+            tell=partial(tell, ctx),
+            progress=ctx.report_progress,
+        )
+        result = await plan.carry_out(acting)
+    content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
+    if linked := plan.link(result):
+        content.append(deployment_link(*linked))
+    return CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
+
+
 @dataclass(frozen=True)
 class Refusals:
-    """The tools that change something, and the log of what they were called for in vain."""
+    """Records calls of writing tools that are refused before they reach the tool, which would have done it itself."""
 
     log: AuditLog
-    write_tools: Mapping[str, WriteTool]
+    write_tools: Mapping[str, DeploymentTool]
 
     @classmethod
     def of(cls, settings: Settings, tools: Iterable[Tool]) -> Self:
         """For these tools, of which some only look."""
-        return cls(AuditLog(settings.audit_log), {tool.name: tool for tool in tools if isinstance(tool, WriteTool)})
+        writing = {tool.name: tool for tool in tools if isinstance(tool, DeploymentTool) and tool.writes}
+        return cls(AuditLog(settings.audit_log), writing)
 
     def record(self, call: Mapping[str, Any], who: Who, message: str) -> None:
         """One line for a refused `tools/call` with these parameters; none if its tool only looks."""
-        tool = self.write_tools.get(str(call.get("name")))
-        if tool is None:
-            return
-        given = call.get("arguments")
-        arguments = given if isinstance(given, Mapping) else {}
-        known = {name: arguments[name] for name in tool.parameters["properties"] if name in arguments}
-        try:
-            self.log.record(line(tool.name, known, {"status": "refused", "message": message}, who, 0.0))
-        except AuditLogUnwritable as error:
-            logger.error("%s refused: %s", tool.name, error.what)  # noqa: TRY400 - the traceback says no more
+        if tool := self.write_tools.get(str(call.get("name"))):
+            given = call.get("arguments")
+            known = tool.known(given if isinstance(given, Mapping) else {})
+            self.log.record(tool.name, known, {"status": "refused", "message": message}, who, 0.0)

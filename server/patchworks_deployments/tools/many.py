@@ -1,9 +1,8 @@
 """The tools for more than one deployment at a time: what runs where, switching many, replacing a version."""
 
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from mcp.server.mcpserver import Context, ElicitationResult, Resolve
+from mcp.server.mcpserver import ElicitationResult, Resolve
 from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
@@ -24,32 +23,12 @@ from patchworks_deployments.model.values import (
     Reason,
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
-from patchworks_deployments.resources.subscriptions import tell
-from patchworks_deployments.tools.base import READ_ONLY, StrictTool, WriteTool, consent_to, write_hints
-from patchworks_deployments.writes.audit import Trail
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
 from patchworks_deployments.writes.consent import Answer
-from patchworks_deployments.writes.outcome import FAILURES, NotAgreed, agreement
-from patchworks_deployments.writes.replacement import TOOL as REPLACE
-from patchworks_deployments.writes.replacement import (
-    Replacement,
-    carry_out_replacement,
-    not_replaced,
-    plan_replace,
-    replace_text,
-)
-from patchworks_deployments.writes.results import ReplaceResult, SwitchResult
-from patchworks_deployments.writes.services import Services, services, who
-from patchworks_deployments.writes.switching import TOOL as SWITCH
-from patchworks_deployments.writes.switching import (
-    Reporting,
-    Switch,
-    carry_out_switch,
-    not_switched,
-    plan_switch,
-    switch_text,
-)
-
-Ctx = Context[Services, Any]
+from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
+from patchworks_deployments.writes.replacement import Replace, Replacement
+from patchworks_deployments.writes.services import services
+from patchworks_deployments.writes.switching import Switch, SwitchPlan
 
 Part = Annotated[OptionalText, Field(description="Id or part of the name.")]
 
@@ -77,10 +56,6 @@ async def deployment_overview(
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=overview.to_json())
 
 
-async def _no_progress(done: int, total: int) -> None:
-    """Reading comes before the question; progress is told of the switching alone."""
-
-
 async def plan_switching(
     ctx: Ctx,
     enabled: bool,
@@ -89,18 +64,19 @@ async def plan_switching(
     environment: str | None,
     package: str | None,
     if_state: str | None,
-) -> Switch:
-    """Read what would be switched."""
-    selection = Selection(flow=flow, environment=environment, package=package)
-    client = services(ctx).client
-    plan = await plan_switch(client, selection, deployments or (), enabled=enabled, progress=_no_progress)
-    return plan.only_if(if_state)
+) -> SwitchPlan:
+    write = Switch(
+        enabled=enabled,
+        selection=Selection(flow=flow, environment=environment, package=package),
+        deployments=tuple(deployments or ()),
+    )
+    return (await write.plan(services(ctx).client)).only_if(if_state)
 
 
 async def set_deployments_enabled(
     ctx: Ctx,
     enabled: Annotated[bool, Field(description="true enables, false disables.")],
-    plan: Annotated[Switch, Resolve(plan_switching)],
+    plan: Annotated[SwitchPlan, Resolve(plan_switching)],
     answer: Annotated[ElicitationResult[Answer], consent_to(plan_switching)],
     deployments: Annotated[
         OptionalDeploymentNames, Field(description="Ids, or flow_version_id/deployment_id; or use the filters.")
@@ -113,18 +89,7 @@ async def set_deployments_enabled(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Annotated[CallToolResult, SwitchResult]:
-    """Enable or disable many deployments (up to 200) under one consent: those named, or all that match the filters.
-
-    Calling again finishes what was left.
-    """
-    agreed = agreement(plan, answer)
-    if isinstance(agreed, NotAgreed):
-        result = not_switched(plan, agreed)
-    else:
-        trail = Trail(services(ctx).audit, SWITCH, reason, who(ctx))
-        reporting = Reporting(trail, ctx.report_progress, partial(tell, ctx))
-        result = await carry_out_switch(services(ctx), plan, agreed, reporting)
-    return _result(switch_text(plan, result), result)
+    return await act(ctx, plan, answer, reason)
 
 
 async def plan_replacement(
@@ -136,10 +101,14 @@ async def plan_replacement(
     enabled: bool | None,
     if_state: str | None,
 ) -> Replacement:
-    """Read both sides."""
-    client, old = services(ctx).client, (flow_version_id, deployment_id)
-    plan = await plan_replace(client, old, new_flow_version_id, priority=priority, enabled=enabled)
-    return plan.only_if(if_state)
+    write = Replace(
+        flow_version_id=flow_version_id,
+        deployment_id=deployment_id,
+        new_flow_version_id=new_flow_version_id,
+        priority=priority,
+        enabled=enabled,
+    )
+    return (await write.plan(services(ctx).client)).only_if(if_state)
 
 
 async def replace_deployment(
@@ -156,37 +125,17 @@ async def replace_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Annotated[CallToolResult, ReplaceResult]:
-    """Put another version of the same flow where a deployment is: deletes it, then creates the new one.
-
-    Queue priority and enabled carry over unless given. If creating fails, the old version is restored.
-    """
-    agreed = agreement(plan, answer)
-    if isinstance(agreed, NotAgreed):
-        result = not_replaced(plan, agreed)
-    else:
-        trail = Trail(services(ctx).audit, REPLACE, reason, who(ctx))
-        result = await carry_out_replacement(services(ctx), plan, agreed, trail, partial(tell, ctx))
-    return _result(replace_text(plan, result), result)
+    return await act(ctx, plan, answer, reason)
 
 
-def _result(text: str, result: SwitchResult | ReplaceResult) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)],
-        structured_content=result.to_json(),
-        is_error=result.status in FAILURES,
-    )
-
-
-def overview_tools() -> list[StrictTool]:
+def overview_tool() -> DeploymentTool:
     """The tool that every server offers."""
-    return [StrictTool.create(deployment_overview, "What runs where", READ_ONLY)]
+    return DeploymentTool.reading(deployment_overview, "What runs where")
 
 
-def estate_write_tools() -> list[WriteTool]:
-    """The tools that a read-only server leaves out."""
-    switch = write_hints(SWITCH, idempotent=True)
-    replace = write_hints(REPLACE, idempotent=False)
+def many_write_tools() -> list[DeploymentTool]:
+    """The tools that a read-only server leaves out; each is described by its write."""
     return [
-        WriteTool.create(set_deployments_enabled, "Enable or disable many deployments", switch),
-        WriteTool.create(replace_deployment, "Replace a flow version", replace),
+        DeploymentTool.writing(set_deployments_enabled, Switch),
+        DeploymentTool.writing(replace_deployment, Replace),
     ]

@@ -21,7 +21,7 @@ from patchworks_deployments.model.values import (
     Sort,
 )
 from patchworks_deployments.resources.uris import deployment_link
-from patchworks_deployments.tools.base import READ_ONLY, StrictTool
+from patchworks_deployments.tools.base import DeploymentTool
 from patchworks_deployments.writes.services import Services, services
 
 PER_PAGE = 25
@@ -110,6 +110,6 @@ READ_TOOLS = (
 )
 
 
-def read_tools() -> list[StrictTool]:
+def read_tools() -> list[DeploymentTool]:
     """The tools that every server offers."""
-    return [StrictTool.create(function, title, READ_ONLY) for function, title in READ_TOOLS]
+    return [DeploymentTool.reading(function, title) for function, title in READ_TOOLS]

@@ -1,19 +1,16 @@
-"""The tools that change something. Each declares its plan; how it is agreed to and carried out is the same for all.
+"""The tools that change one deployment.
 
-A call runs in three steps: the plan (`changes.py`) reads the target, `consent_to` decides or asks
-(`confirmation.py`), and the tool's body acts (`outcome.py`).
+A call runs in three steps, of which the SDK takes the first two: `plan_...` reads what the call is about, `consent_to`
+decides what stands between the plan and its write, which may be a question to a person, and the body acts. In the
+protocol's newer era a question ends the call, and all steps run again when the answer comes with the next call.
 """
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
-from mcp.server.mcpserver import Context, ElicitationResult, Resolve
-from mcp_types import CallToolResult, ContentBlock, TextContent
+from mcp.server.mcpserver import ElicitationResult, Resolve
+from mcp_types import CallToolResult
 from pydantic import Field
 
-from patchworks_deployments.model import rendering
-from patchworks_deployments.model.comparing import differences
-from patchworks_deployments.model.deployment import Clearable
 from patchworks_deployments.model.values import (
     Code,
     DeploymentId,
@@ -27,25 +24,14 @@ from patchworks_deployments.model.values import (
     OptionalTime,
     Reason,
 )
-from patchworks_deployments.resources.subscriptions import tell
-from patchworks_deployments.resources.uris import deployment_link
-from patchworks_deployments.tools.base import WriteTool, consent_to, write_hints
-from patchworks_deployments.writes import changes
-from patchworks_deployments.writes.changes import Change, NewDeployment, Update
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
+from patchworks_deployments.writes.change import Change
 from patchworks_deployments.writes.consent import Answer
-from patchworks_deployments.writes.outcome import FAILURES, carry_out
-from patchworks_deployments.writes.results import WriteResult
-from patchworks_deployments.writes.services import Services, is_stateless, services
+from patchworks_deployments.writes.operations import Clearable, Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.outcome import WriteResult
+from patchworks_deployments.writes.services import services
 
-Ctx = Context[Services, Any]
 Result = Annotated[CallToolResult, WriteResult]
-
-
-async def _act(ctx: Ctx, change: Change, answer: ElicitationResult[Answer]) -> CallToolResult:
-    result = await carry_out(services(ctx), change, answer, asked_live=not is_stateless(ctx))
-    if result.status == "done" and result.verified:
-        await tell(ctx, change.flow_version_id, result.before, result.after)
-    return tool_result(change, result)
 
 
 async def plan_create(
@@ -55,11 +41,13 @@ async def plan_create(
     priority: int | None,
     deploy_disabled: bool | None,
 ) -> Change:
-    """Read what is deployed of this flow version."""
-    new = NewDeployment(
-        virtual_environment_id=virtual_environment_id, priority=priority, deploy_disabled=deploy_disabled
+    write = Create(
+        flow_version_id=flow_version_id,
+        virtual_environment_id=virtual_environment_id,
+        priority=priority,
+        deploy_disabled=deploy_disabled,
     )
-    return await changes.plan_create(services(ctx).client, flow_version_id, new)
+    return await write.plan(services(ctx).client)
 
 
 async def create_deployment(
@@ -74,11 +62,7 @@ async def create_deployment(
     reason: Reason = None,
     confirmation_code: Code = None,
 ) -> Result:
-    """Deploy a flow version into a virtual environment, enabled unless deploy_disabled.
-
-    An environment holds one version of a flow: delete the old deployment first.
-    """
-    return await _act(ctx, change, answer)
+    return await act(ctx, change, answer, reason)
 
 
 async def plan_update(
@@ -92,16 +76,16 @@ async def plan_update(
     clear: list[Clearable] | None,
     if_state: str | None,
 ) -> Change:
-    """Read the deployment and lay the wanted fields over it."""
-    update = Update(
+    write = Update(
+        flow_version_id=flow_version_id,
+        deployment_id=deployment_id,
         virtual_environment_id=virtual_environment_id,
         priority=priority,
         enabled_at=enabled_at,
         deploy_disabled=deploy_disabled,
         clear=tuple(clear or ()),
     )
-    change = await changes.plan_update(services(ctx).client, flow_version_id, deployment_id, update)
-    return change.only_if(if_state)
+    return (await write.plan(services(ctx).client)).only_if(if_state)
 
 
 async def update_deployment(
@@ -120,16 +104,12 @@ async def update_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    """Change a deployment's environment, queue priority or enabled time. Fields not given stay as they are.
-
-    To switch it on or off use enable_deployment or disable_deployment.
-    """
-    return await _act(ctx, change, answer)
+    return await act(ctx, change, answer, reason)
 
 
 async def plan_delete(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
-    """Read the deployment that would go."""
-    return (await changes.plan_delete(services(ctx).client, flow_version_id, deployment_id)).only_if(if_state)
+    write = Delete(flow_version_id=flow_version_id, deployment_id=deployment_id)
+    return (await write.plan(services(ctx).client)).only_if(if_state)
 
 
 async def delete_deployment(
@@ -143,13 +123,12 @@ async def delete_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    """Delete a deployment for good. To only stop it, use disable_deployment."""
-    return await _act(ctx, change, answer)
+    return await act(ctx, change, answer, reason)
 
 
 async def plan_enable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
-    """Read the deployment to switch on."""
-    return (await changes.plan_enable(services(ctx).client, flow_version_id, deployment_id)).only_if(if_state)
+    write = Enable(flow_version_id=flow_version_id, deployment_id=deployment_id)
+    return (await write.plan(services(ctx).client)).only_if(if_state)
 
 
 async def enable_deployment(
@@ -163,13 +142,12 @@ async def enable_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    """Enable a deployment: its triggers start runs by themselves."""
-    return await _act(ctx, change, answer)
+    return await act(ctx, change, answer, reason)
 
 
 async def plan_disable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
-    """Read the deployment to switch off."""
-    return (await changes.plan_disable(services(ctx).client, flow_version_id, deployment_id)).only_if(if_state)
+    write = Disable(flow_version_id=flow_version_id, deployment_id=deployment_id)
+    return (await write.plan(services(ctx).client)).only_if(if_state)
 
 
 async def disable_deployment(
@@ -183,53 +161,15 @@ async def disable_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    """Disable a deployment: it stops processing runs and stays deployed."""
-    return await _act(ctx, change, answer)
+    return await act(ctx, change, answer, reason)
 
 
-def tool_result(change: Change, result: WriteResult) -> CallToolResult:
-    """The result for the wire: lines for people, the same facts structured."""
-    target = result.after or result.before or change.after
-    assert target is not None
-    lines = [result.message]
-    lines.append(f"Deployment {target.id}: {rendering.place(target)}")
-    if result.status in {"preview", "confirmation_required"}:
-        lines += [change.effect, *change.consequences()]
-    elif result.before and result.after:
-        lines += differences(result.before, result.after)
-    elif result.after or result.status != "done":
-        lines.append(f"state: {rendering.state(target)}; queue priority {rendering.priority(target)}")
-    if result.also_changed:
-        lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
-    if result.undo:
-        lines.append(f"Undo: {result.undo.tool} {json.dumps(result.undo.arguments)}")
-    if result.lost and result.status == "done":
-        lines.append(f"Undo cannot bring back: {', '.join(result.lost)}")
-    if result.confirmation_code:
-        lines.append(f"confirmation_code: {result.confirmation_code}")
-    content: list[ContentBlock] = [TextContent(type="text", text="\n".join(lines))]
-    if result.after and result.status == "done":
-        content.append(deployment_link(change.flow_version_id, result.after.id))
-    return CallToolResult(
-        content=content,
-        structured_content=result.to_json(),
-        is_error=result.status in FAILURES,
-    )
-
-
-WRITE_TOOLS = (
-    (create_deployment, "Deploy a flow version", False),
-    (update_deployment, "Update a deployment", True),
-    (delete_deployment, "Delete a deployment", False),
-    (enable_deployment, "Enable a deployment", True),
-    (disable_deployment, "Disable a deployment", True),
-)
-"""Each with its title, and whether calling it twice is the same as once."""
-
-
-def write_tools() -> list[WriteTool]:
-    """The tools that a read-only server leaves out."""
+def write_tools() -> list[DeploymentTool]:
+    """The tools that a read-only server leaves out; each is described by its write."""
     return [
-        WriteTool.create(function, title, write_hints(function.__name__, idempotent=idempotent))
-        for function, title, idempotent in WRITE_TOOLS
+        DeploymentTool.writing(create_deployment, Create),
+        DeploymentTool.writing(update_deployment, Update),
+        DeploymentTool.writing(delete_deployment, Delete),
+        DeploymentTool.writing(enable_deployment, Enable),
+        DeploymentTool.writing(disable_deployment, Disable),
     ]

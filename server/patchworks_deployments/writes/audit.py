@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from patchworks_deployments.errors import AuditLogUnwritable
+
+logger = logging.getLogger(__name__)
 
 fcntl: Any = None
 with contextlib.suppress(ImportError):  # not on Windows, where a single write has to be enough
@@ -20,6 +23,14 @@ MAX_TEXT_CHARACTERS = 500
 
 MAX_LIST_ITEMS = 200
 """Items of one argument that are recorded; no list that is accepted is longer."""
+
+
+@dataclass(frozen=True)
+class Who:
+    """The caller's identity, and the client program's own name for itself."""
+
+    caller: str
+    client: str | None
 
 
 class AuditLog:
@@ -39,10 +50,23 @@ class AuditLog:
         if self._path:
             self._append(b"\t")
 
-    def record(self, line: Mapping[str, Any]) -> None:
-        """Append one line. Raises `AuditLogUnwritable`."""
-        if self._path:
+    def record(
+        self, tool: str, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
+    ) -> AuditLogUnwritable | None:
+        """Append the line of one attempt; what kept it from being written is logged and returned.
+
+        `result` is a result of a write as JSON, or its status and message alone. What the caller sent is bounded: text
+        to `MAX_TEXT_CHARACTERS`, lists to `MAX_LIST_ITEMS`.
+        """
+        if self._path is None:
+            return None
+        line = _line(tool, arguments, result, who, seconds)
+        try:
             self._append(json.dumps(line, ensure_ascii=True, default=str).encode() + b"\n")
+        except AuditLogUnwritable as error:
+            logger.error("%s %s: %s", tool, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+            return error
+        return None
 
     def _append(self, data: bytes) -> None:
         assert self._path
@@ -78,21 +102,13 @@ def _wait_for_turn(descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-@dataclass(frozen=True)
-class Who:
-    """The caller's identity, and the client program's own name for itself."""
-
-    caller: str
-    client: str | None
+_NOT_ARGUMENTS = {"reason", "confirmation_code"}
+"""The reason has its own place; a code is a key and is not recorded."""
 
 
-def line(
+def _line(
     tool: str, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
 ) -> dict[str, Any]:
-    """What is recorded of one attempt; `result` is a `WriteResult` as JSON, or its status and message alone.
-
-    What the caller sent is bounded: text to `MAX_TEXT_CHARACTERS` characters, lists to `MAX_LIST_ITEMS` items.
-    """
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tool": tool,
@@ -123,23 +139,3 @@ def _bounded_scalar(value: object) -> object:
         return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     is_small = value is None or (isinstance(value, int | float) and abs(value) < 10**18)
     return value if is_small else f"[{type(value).__name__}]"
-
-
-@dataclass(frozen=True)
-class Trail:
-    """The writes that one call consists of, each recorded as soon as it is over."""
-
-    log: AuditLog
-    tool: str
-    reason: str | None
-    who: Who
-
-    def record(self, step: str, arguments: Mapping[str, Any], result: Mapping[str, Any], seconds: float) -> None:
-        """One line for one write; a log that has become unwritable is reported by the call's own line."""
-        with contextlib.suppress(AuditLogUnwritable):
-            given = {**arguments, "reason": self.reason}
-            self.log.record(line(f"{self.tool}: {step}", given, result, self.who, seconds))
-
-
-_NOT_ARGUMENTS = {"reason", "confirmation_code"}
-"""The reason has its own place; a code is a key and is not recorded."""

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp.server.mcpserver import Elicit
+from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult
 from pydantic import BaseModel, Field
 
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.changes import Plan, Risk
+from patchworks_deployments.writes.outcome import ConfirmedBy, NotAgreed
+from patchworks_deployments.writes.plan import AnyPlan, Risk
 
 CODE_SECONDS = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
@@ -31,7 +32,7 @@ class Form(BaseModel, abc.ABC):
     """What a human fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
 
     @abc.abstractmethod
-    def agrees_to(self, plan: Plan) -> bool:
+    def agrees_to(self, plan: AnyPlan) -> bool:
         """Whether this answer lets the change happen."""
 
 
@@ -40,7 +41,7 @@ class Agreement(Form):
 
     agree: bool = Field(default=False, title="Yes, do this", description="Tick to let it happen.")
 
-    def agrees_to(self, plan: Plan) -> bool:
+    def agrees_to(self, plan: AnyPlan) -> bool:
         """Whether the box is ticked."""
         del plan
         return self.agree
@@ -53,13 +54,13 @@ class TypedId(Form):
         title="Deployment id", description="Type the id of the deployment to delete it.", max_length=64
     )
 
-    def agrees_to(self, plan: Plan) -> bool:
+    def agrees_to(self, plan: AnyPlan) -> bool:
         """Whether the id is that of the deployment in question."""
         return self.deployment_id.strip() == plan.must_be_typed
 
 
 class Decision(BaseModel):
-    """Why no human was asked in this call: because nobody must be, or because the write does not go ahead."""
+    """What stands between a call and its write, where no person is asked: nothing, or that it does not go ahead."""
 
     kind: Literal["not_required", "code", "unchanged", "preview", "code_required", "refused"]
     message: str = ""
@@ -67,6 +68,7 @@ class Decision(BaseModel):
 
 
 Answer = Form | Decision
+"""What a write goes by: the form that a person sent, or the decision for which nobody was asked."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,11 @@ class Policy:
         protected = frozenset(_folded(entry) for entry in settings.protected_environments)
         return cls(settings.confirm, settings.confirm_by, protected)
 
-    def must_ask(self, plan: Plan) -> bool:
+    def must_ask(self, plan: AnyPlan) -> bool:
         """Whether somebody has to agree."""
         return plan.risk is Risk.DESTRUCTIVE or self.confirm == "all" or bool(self.protected_among(plan))
 
-    def protected_among(self, plan: Plan) -> list[str]:
+    def protected_among(self, plan: AnyPlan) -> list[str]:
         """The protected environments that the plan touches, named for people.
 
         What is not known of an environment counts as protected: its id if ids are listed, its name if names are.
@@ -123,12 +125,12 @@ class Codes:
         self._clock = clock
         self._used: dict[str, int] = {}
 
-    def issue(self, plan: Plan, caller: str) -> str:
+    def issue(self, plan: AnyPlan, caller: str) -> str:
         """A code for exactly this change by this caller, good for `CODE_SECONDS` seconds."""
         expiry = int(self._clock()) + CODE_SECONDS
         return f"{expiry:x}-{self._mac(self._keys[0], plan, caller, expiry)}"
 
-    def redeem(self, code: str, plan: Plan, caller: str) -> bool:
+    def redeem(self, code: str, plan: AnyPlan, caller: str) -> bool:
         """Whether the code is good for this change; it is used up by that."""
         stamp, _, mac = code.strip().lower().partition("-")
         expiry = int(stamp, 16) if len(stamp) == 8 and stamp.isalnum() and _is_hex(stamp) else 0  # noqa: PLR2004 - until 2106
@@ -142,8 +144,8 @@ class Codes:
         self._used[mac] = expiry
         return True
 
-    def _mac(self, key: bytes, plan: Plan, caller: str, expiry: int) -> str:
-        bound = [self._server, caller, plan.tool, dict(plan.arguments), plan.fingerprint, expiry]
+    def _mac(self, key: bytes, plan: AnyPlan, caller: str, expiry: int) -> str:
+        bound = [self._server, caller, plan.write.name, plan.write.arguments, plan.fingerprint, expiry]
         digest = hmac.new(key, json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
         return base64.b32encode(digest[:10]).decode().lower()
 
@@ -152,7 +154,7 @@ def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
 
 
-def ask(plan: Plan, protected: Sequence[str]) -> Elicit[Form]:
+def ask(plan: AnyPlan, protected: Sequence[str]) -> Elicit[Form]:
     """The question for a human: `protected` environments at its top, and all that was read at its end.
 
     In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
@@ -174,7 +176,7 @@ class Call:
     code: str | None
 
 
-def decide(plan: Plan, call: Call, policy: Policy, codes: Codes) -> Decision | Elicit[Form]:
+def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision | Elicit[Form]:
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
     if not plan.is_needed:
         return Decision(kind="unchanged", message=_UNCHANGED)
@@ -190,7 +192,7 @@ def decide(plan: Plan, call: Call, policy: Policy, codes: Codes) -> Decision | E
     return _by_code(plan, call, codes)
 
 
-def _by_code(plan: Plan, call: Call, codes: Codes) -> Decision:
+def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> Decision:
     if call.code and codes.redeem(call.code, plan, call.caller):
         return Decision(kind="code")
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
@@ -214,4 +216,25 @@ _STALE_CODE = (
     "That code is not good for this: it is wrong, expired, used, or the deployment or the arguments changed since. "
     "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the new "
     "confirmation_code within 10 minutes."
+)
+
+
+def agreement(plan: AnyPlan, answer: ElicitationResult[Answer]) -> ConfirmedBy | NotAgreed:
+    """Who agreed to the plan, or why it does not go ahead."""
+    if not isinstance(answer, AcceptedElicitation):
+        return NotAgreed("declined", "The person did not agree. Nothing was changed.")
+    decision = answer.data
+    if isinstance(decision, Form):
+        return "human" if decision.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
+    match decision.kind:
+        case "not_required" | "code" as agreed:
+            return agreed
+        case "code_required":
+            return NotAgreed("confirmation_required", decision.message, decision.code)
+        case "unchanged" | "preview" | "refused" as status:
+            return NotAgreed(status, decision.message)
+
+
+_FORM_NOT_FILLED_IN = (
+    "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
 )

@@ -1,229 +1,157 @@
-"""Acting on a decision: compare, write, verify, and say truthfully what became of it."""
+"""What became of a write: the results that tools return, and the judgement they rest on. Pure: no requests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
 
-import anyio
-from mcp.server.mcpserver import AcceptedElicitation, ElicitationResult
+from pydantic import Field
 
-from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
-from patchworks_deployments.model import rendering
-from patchworks_deployments.model.comparing import COMPARED, differences, fingerprint, matches, untold
-from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.changes import Change, Plan
-from patchworks_deployments.writes.consent import Answer, Decision
-from patchworks_deployments.writes.results import ConfirmedBy, Status, WriteResult
-from patchworks_deployments.writes.services import Services
+from patchworks_deployments.errors import UpstreamError
+from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
+
+Status = Literal[
+    "done", "partial", "unchanged", "preview", "confirmation_required", "declined", "refused", "failed", "unknown"
+]
+ConfirmedBy = Literal["human", "code", "not_required"]
+
+PREVIEWS: frozenset[Status] = frozenset({"preview", "confirmation_required"})
+"""Statuses of results that say what would happen."""
 
 FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknown"})
+"""Statuses that are errors to the client."""
 
 
 @dataclass(frozen=True)
 class NotAgreed:
-    """Why a write does not go ahead."""
+    """Why a write does not go ahead; `code` is the one with which it would."""
 
     status: Status
     message: str
     code: str | None = None
 
 
-_OF_CONSENT: dict[str, Status] = {
-    "unchanged": "unchanged",
-    "preview": "preview",
-    "code_required": "confirmation_required",
-    "refused": "refused",
-}
+class WriteResult(Output):
+    """What became of one attempt to change a deployment.
 
-
-def agreement(plan: Plan, answer: ElicitationResult[Answer]) -> ConfirmedBy | NotAgreed:
-    """Who agreed to the plan, or why it does not go ahead."""
-    if not isinstance(answer, AcceptedElicitation):
-        return NotAgreed("declined", "The person did not agree. Nothing was changed.")
-    if not isinstance(answer.data, Decision):
-        return "human" if answer.data.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
-    consent = answer.data
-    if consent.kind in _OF_CONSENT:
-        return NotAgreed(_OF_CONSENT[consent.kind], consent.message, consent.code)
-    return "code" if consent.kind == "code" else "not_required"
-
-
-_FORM_NOT_FILLED_IN = (
-    "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
-)
-_CHANGED_MEANWHILE = (
-    "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
-    "Nothing was changed by this call. Read it again and ask again."
-)
-
-
-async def carry_out(
-    services: Services, change: Change, answer: ElicitationResult[Answer], *, asked_live: bool
-) -> WriteResult:
-    """Do what was agreed to, or say why not.
-
-    `asked_live` means that the target was read before the human was asked (the older era), so that it has to
-    be read again; in the newer era the SDK reads and compares on the way back.
+    `before` and `after` are states as read from Patchworks; in a preview `after` is what would be.
     """
-    agreed = agreement(change, answer)
-    if isinstance(agreed, NotAgreed):
-        return _not_done(change, agreed)
-    if agreed == "human" and asked_live and (await change.replan()).fingerprint != change.fingerprint:
-        return _not_done(change, NotAgreed("refused", _CHANGED_MEANWHILE))
-    try:
-        return await write(services, change, agreed)
-    except UpstreamError as error:
-        return WriteResult(status="failed", message=str(error), before=change.before, confirmed_by=agreed)
+
+    status: Status
+    message: str
+    before: Maybe[Deployment] = None
+    after: Maybe[Deployment] = None
+    verified: Annotated[Maybe[bool], Field(description="Read back and found as wanted.")] = None
+    confirmed_by: Maybe[ConfirmedBy] = None
+    also_changed: Annotated[Maybe[list[str]], Field(description="What changed without being asked.")] = None
+    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
+    undo: Maybe[ToolCall] = None
+    confirmation_code: Maybe[str] = None
 
 
-def _not_done(change: Change, reason: NotAgreed) -> WriteResult:
-    shows_after = reason.status in {"preview", "confirmation_required"}
-    return WriteResult(
-        status=reason.status,
-        message=reason.message,
-        before=change.before,
-        after=change.after if shows_after else None,
-        lost=list(change.lost) or None if shows_after else None,
-        confirmation_code=reason.code,
-    )
+class NotSwitched(Output):
+    """A deployment that is not in the wanted state, and why."""
+
+    deployment: Annotated[str, Field(description="flow_version_id/deployment_id")]
+    why: str
+
+
+class SwitchResult(Output):
+    """What became of switching several deployments. Deployments are named flow_version_id/deployment_id."""
+
+    status: Status
+    message: str
+    done: Maybe[list[str]] = None
+    unchanged: Maybe[list[str]] = None
+    failed: Maybe[list[NotSwitched]] = None
+    not_tried: Maybe[list[NotSwitched]] = None
+    confirmed_by: Maybe[ConfirmedBy] = None
+    undo: Maybe[ToolCall] = None
+    confirmation_code: Maybe[str] = None
+
+
+class ReplaceResult(Output):
+    """What became of putting another version into an environment."""
+
+    status: Status
+    message: str
+    before: Maybe[Deployment] = None
+    after: Maybe[Deployment] = None
+    restored: Maybe[Deployment] = None
+    verified: Maybe[bool] = None
+    gap_milliseconds: Annotated[Maybe[int], Field(description="How long the environment held neither version.")] = None
+    confirmed_by: Maybe[ConfirmedBy] = None
+    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
+    undo: Maybe[ToolCall] = None
+    repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
+    confirmation_code: Maybe[str] = None
+
+
+AnyResult: TypeAlias = WriteResult | SwitchResult | ReplaceResult
+
+
+_A_LATE_ARRIVAL = "Read it again before you repeat this: a late arrival cannot be ruled out."
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What reading back found: the deployment, or that there is none, or why that could not be learned."""
+class Facts:
+    """What is known after a write was sent.
 
-    deployment: Deployment | None
-    trouble: UpstreamError | None = None
-
-
-async def write(services: Services, change: Change, confirmed_by: ConfirmedBy) -> WriteResult:
-    """Send one agreed change, once, and find out what became of it.
-
-    Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` before anything is sent.
+    `before` is None for a create, `wanted` (fields and their values) for a delete. `trouble` says why Patchworks'
+    answer does not tell what became of the request; `found` is what reading back found, and `unread` says why that
+    tells nothing.
     """
-    services.audit.ensure_writable()
-    # From here on a caller that goes away must not leave a write half known.
-    with anyio.CancelScope(shield=True):
-        answered, trouble = None, None
-        try:
-            answered = _new(change, await change.send())
-        except UpstreamError as error:
-            if not error.may_have_acted:
-                raise
-            trouble = error
-        reading = await _read_back(services.client, change, answered)
-    return _verdict(change, reading, answered, trouble, confirmed_by)
+
+    before: Deployment | None
+    wanted: Mapping[str, Any] | None
+    trouble: UpstreamError | None
+    found: Deployment | None
+    unread: UpstreamError | None
+
+    @property
+    def is_achieved(self) -> bool:
+        """Whether what was found is what was wanted."""
+        if self.wanted is None:
+            return self.found is None
+        return self.found is not None and comparing.matches(self.found, self.wanted)
 
 
-def _new(change: Change, answered: Deployment | None) -> Deployment | None:
-    """The deployment that a create made. Raises `UnexpectedResponse` when it was there before."""
-    if answered and any(known.id == answered.id for known in change.basis):
-        raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
-    return answered
+def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
+    """The status, and what happened in words; `done` is the word for what was wanted, such as `Deleted`."""
+    if facts.unread and facts.trouble:
+        return "unknown", f"{facts.trouble.what} {facts.unread.what} {_how_to_find_out(facts, flow_version_id)}"
+    if facts.unread:
+        return "done", f"{done}: Patchworks accepted it. Reading back could not verify it: {facts.unread.what}"
+    what_happened = f"{facts.trouble.what} " if facts.trouble else ""
+    if facts.is_achieved:
+        return "done", f"{what_happened}{done}, and verified by reading back."
+    accepted = what_happened or "Patchworks accepted the call without an error. "
+    return "failed", f"{accepted}{_what_is_there(facts)} {_A_LATE_ARRIVAL}"
 
 
-async def _read_back(client: DeploymentsClient, change: Change, answered: Deployment | None) -> _Reading:
-    target = change.before or answered
-    try:
-        if target:
-            found = await client.get(change.flow_version_id, target.id)
-        elif (created := await _find_created(client, change)) is None:
-            return _Reading(None)
-        else:
-            found = created
-    except NotFound:
-        return _Reading(None)
-    except UpstreamError as error:
-        return _Reading(None, error)
-    if untold(found, change.wanted):
-        return _Reading(found, UnexpectedResponse(f"It does not tell {', '.join(untold(found, change.wanted))}."))
-    return _Reading(found)
+def _what_is_there(facts: Facts) -> str:
+    if facts.found is None:
+        return "Reading back finds no such deployment."
+    if facts.before and not comparing.differences(facts.before, facts.found):
+        return "Reading back shows that nothing was changed."
+    now = f"{rendering.state(facts.found)}, queue priority {rendering.priority(facts.found)}"
+    return f"Reading back shows: {now}."
 
 
-async def _find_created(client: DeploymentsClient, change: Change) -> Deployment | None:
-    """The deployment that a create without a readable answer made: new since, in the wanted environment."""
-    known = {deployment.id for deployment in change.basis}
-    present = await client.every_deployment_of(change.flow_version_id)
-    wanted = change.wanted["virtual_environment_id"]
-    return next((d for d in present if d.id not in known and d.virtual_environment_id == wanted), None)
-
-
-def _verdict(
-    change: Change,
-    reading: _Reading,
-    answered: Deployment | None,
-    trouble: UpstreamError | None,
-    confirmed_by: ConfirmedBy,
-) -> WriteResult:
-    status, message = _judge(change, reading, trouble)
-    after, done = reading.deployment or answered, status == "done"
-    return WriteResult(
-        status=status,
-        message=message,
-        before=change.before,
-        after=after,
-        verified=done and not reading.trouble,
-        confirmed_by=confirmed_by,
-        also_changed=_also_changed(change, after) or None,
-        lost=list(change.lost) or None if done else None,
-        undo=_undo(change, reading, after) if done else None,
-    )
-
-
-def _judge(change: Change, reading: _Reading, trouble: UpstreamError | None) -> tuple[Status, str]:
-    if reading.trouble and trouble:
-        return "unknown", f"{trouble.what} {reading.trouble.what} {_how_to_find_out(change)}"
-    if reading.trouble:
-        return (
-            "done",
-            f"{change.done}: Patchworks accepted it. Reading back could not verify it: {reading.trouble.what}",
-        )
-    before_that = f"{trouble.what} " if trouble else ""
-    if _is_achieved(change, reading.deployment):
-        return "done", f"{before_that}{change.done}, and verified by reading back."
-    return "failed", f"{before_that or _ACCEPTED}{_what_is_there(change, reading.deployment)}"
-
-
-_ACCEPTED = "Patchworks accepted the call without an error. "
-
-
-def _is_achieved(change: Change, after: Deployment | None) -> bool:
-    if change.after is None:
-        return after is None
-    return after is not None and matches(after, change.wanted)
-
-
-def _what_is_there(change: Change, after: Deployment | None) -> str:
-    late = "Read it again before you repeat this: a late arrival cannot be ruled out."
-    if after is None:
-        return f"Reading back finds no such deployment. {late}"
-    if change.before and not differences(change.before, after):
-        return f"Reading back shows that nothing was changed. {late}"
-    return f"Reading back shows: {rendering.state(after)}, queue priority {rendering.priority(after)}. {late}"
-
-
-def _how_to_find_out(change: Change) -> str:
+def _how_to_find_out(facts: Facts, flow_version_id: str) -> str:
     call = (
-        f"get_deployment(flow_version_id={change.flow_version_id}, deployment_id={change.before.id})"
-        if change.before
-        else f"list_flow_version_deployments(flow_version_id={change.flow_version_id})"
+        f"get_deployment(flow_version_id={flow_version_id}, deployment_id={facts.before.id})"
+        if facts.before
+        else f"list_flow_version_deployments(flow_version_id={flow_version_id})"
     )
     return f"Whether it was done is unknown. Do not repeat it; find out with {call}."
 
 
-def _also_changed(change: Change, after: Deployment | None) -> list[str]:
-    """What differs although nobody asked for it."""
-    if not (change.before and after):
-        return []
-    follows = {"enabled_at"} if "enabled" in change.wanted else set()
-    untouched = set(COMPARED) - set(change.wanted) - follows
-    return differences(
-        change.before.model_copy(update={n: getattr(after, n) for n in set(COMPARED) - untouched}), after
-    )
-
-
-def _undo(change: Change, reading: _Reading, after: Deployment | None) -> ToolCall | None:
-    """The call that reverses this, refused by `if_state` once things have moved on since they were read."""
-    call = change.undo(after or change.after)
-    if call is None or reading.deployment is None:
-        return call
-    return call.model_copy(update={"arguments": {**call.arguments, "if_state": fingerprint([reading.deployment])}})
+def also_changed(before: Deployment | None, after: Deployment | None, wanted: Mapping[str, Any]) -> list[str] | None:
+    """What differs although nobody asked for it; None where nothing does."""
+    if not (before and after):
+        return None
+    # The time of enabling follows from enabling.
+    asked = set(wanted) | ({"enabled_at"} if "enabled" in wanted else set())
+    expected = before.model_copy(update={name: getattr(after, name) for name in comparing.COMPARED if name in asked})
+    return comparing.differences(expected, after) or None

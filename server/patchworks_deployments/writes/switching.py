@@ -3,15 +3,15 @@
 Each deployment is switched by the same change, write and verification as a single one.
 """
 
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import each, patiently
-from patchworks_deployments.api.selection import Progress, Selection, read_selected
+from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
     AuditLogUnwritable,
     Forbidden,
@@ -20,80 +20,98 @@ from patchworks_deployments.errors import (
     Unauthenticated,
     UpstreamError,
 )
-from patchworks_deployments.model import comparing as states
-from patchworks_deployments.model import rendering
+from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.audit import Trail
-from patchworks_deployments.writes.changes import RISKS, Risk, environments_of, plan_disable, plan_enable
-from patchworks_deployments.writes.outcome import NotAgreed, write
-from patchworks_deployments.writes.results import ConfirmedBy, NotSwitched, Status, SwitchResult, WriteResult
-from patchworks_deployments.writes.services import Services
+from patchworks_deployments.writes.operations import Disable, Enable
+from patchworks_deployments.writes.outcome import PREVIEWS, NotAgreed, NotSwitched, Status, SwitchResult, WriteResult
+from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
 
-TOOL = "set_deployments_enabled"
 MAX_SWITCHED = 200
+"""Deployments that one call switches at most."""
+
 MAX_NAMED = 12
+"""Environments, flows or deployments that one line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch:
-    """Deployments to bring into one state; `targets` are all that were chosen, also those already there."""
+class Switch(Write):
+    """Enable or disable many deployments (up to 200) under one consent: those named, or all that match the filters.
+
+    Calling again finishes what was left.
+    """
+
+    name = "set_deployments_enabled"
+    title = "Enable or disable many deployments"
+    risk = Risk.DESTRUCTIVE  # when it disables
+    is_idempotent = True
 
     enabled: bool
-    arguments: Mapping[str, Any]
-    targets: tuple[Deployment, ...]
-    tool: str = TOOL
-    must_be_typed: None = None
+    selection: Selection
+    deployments: tuple[str, ...] = ()
+    """Each a deployment's id, or flow_version_id/deployment_id, which needs no search."""
 
     @property
-    def pending(self) -> list[Deployment]:
-        """Those not yet in the wanted state."""
-        return [d for d in self.targets if d.enabled is not self.enabled]
+    def arguments(self) -> dict[str, Any]:
+        """The wanted state, and the deployments or the filters that were given."""
+        if self.deployments:
+            return {"enabled": self.enabled, "deployments": sorted(self.deployments)}
+        return {"enabled": self.enabled, **{k: v for k, v in vars(self.selection).items() if v is not None}}
 
-    @property
-    def risk(self) -> Risk:
-        """Only disabling stops work that is running."""
-        return Risk.ADDITIVE if self.enabled else RISKS[TOOL]
+    async def plan(self, client: DeploymentsClient) -> "SwitchPlan":
+        """Read what would be switched. Raises `InvalidArgument` when nothing or too much is meant."""
+        if self.deployments and self.selection != Selection():
+            raise InvalidArgument("Both deployments and a filter are given.", next_step="Give one of the two.")
+        if not self.deployments and self.selection == Selection():
+            raise InvalidArgument(
+                "No deployments and no filter are given.", next_step="Say which deployments to switch."
+            )
+        targets = await (self._named(client) if self.deployments else self._selected(client))
+        if not targets:
+            raise InvalidArgument(
+                "No deployment matches.", next_step="Look with deployment_overview or list_deployments."
+            )
+        if len(targets) > MAX_SWITCHED:
+            raise InvalidArgument(
+                f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
+                next_step="Narrow it, or go environment by environment.",
+            )
+        return SwitchPlan(write=self, basis=_in_order(targets))
 
-    @property
-    def is_needed(self) -> bool:
-        """False when all are in the wanted state."""
-        return bool(self.pending)
+    async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
+        selected = await read_selected(client, self.selection, _no_progress)
+        if selected.unreadable:
+            raise InvalidArgument(
+                f"{selected.unreadable} deployments cannot be read.", next_step="Name the deployments."
+            )
+        return selected.deployments
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes with any deployment's state and with the choice itself."""
-        return states.fingerprint(self.targets)
-
-    @property
-    def environments(self) -> list[tuple[str | None, str | None]]:
-        """Of those that would be switched."""
-        return environments_of(self.pending)
-
-    def only_if(self, state: str | None) -> "Switch":
-        """This switch, if `state` is None or still the targets' fingerprint. Raises `StateMoved`."""
-        states.require(state, self.targets)
-        return self
-
-    def question(self) -> str:
-        """The blast radius: how many, where, which flows, and how many are already there."""
-        verb, effect = ("Enable", "start") if self.enabled else ("Disable", "stop")
-        already = len(self.targets) - len(self.pending)
-        environments = Counter(rendering.environment(d) for d in self.pending)
-        flows = Counter(f"flow {rendering.named(d.flow_name, d.flow_id)}" for d in self.pending)
-        lines = [
-            f"{verb} {len(self.pending)} deployments: they {effect} processing runs.",
-            "",
-            f"In: {_tally(environments)}",
-            f"Of: {_tally(flows)}",
-            f"Deployments: {_listed([d.id for d in self.pending])}",
-        ]
-        if already:
-            lines.append(f"Already {'enabled' if self.enabled else 'disabled'}: {already} more, left alone")
-        return "\n".join(lines)
+    async def _named(self, client: DeploymentsClient) -> list[Deployment]:
+        if len(self.deployments) > MAX_SWITCHED:
+            raise InvalidArgument(
+                f"{len(self.deployments)} deployments are named, and at most {MAX_SWITCHED} can be switched at once."
+            )
+        names = dict.fromkeys(self.deployments)
+        addressed = [name.split("/", 1) for name in names if "/" in name]
+        found = await each(lambda ids: client.get(ids[0], ids[1]), addressed)
+        if bare := {name for name in names if "/" not in name}:
+            by_id = {d.id: d for d in (await read_selected(client, Selection(), _no_progress)).deployments}
+            if missing := sorted(bare - by_id.keys()):
+                raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
+            found += [by_id[name] for name in bare]
+        return list({d.id: d for d in found}.values())
 
 
-def _tally(counts: Counter[str]) -> str:
-    return _listed([f"{what}: {count}" for what, count in counts.most_common()], "; ")
+async def _no_progress(done: int, total: int) -> None:
+    """Reading comes before the question; a caller is told of the progress of switching alone."""
+
+
+def _in_order(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    """By id, so that the same deployments have the same fingerprint."""
+    return tuple(sorted(deployments, key=lambda d: (len(d.id), d.id)))
+
+
+def _name(deployment: Deployment) -> str:
+    return f"{deployment.flow_version_id}/{deployment.id}"
 
 
 def _listed(items: Sequence[str], separator: str = ", ") -> str:
@@ -101,195 +119,152 @@ def _listed(items: Sequence[str], separator: str = ", ") -> str:
     return separator.join([*items[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
-async def plan_switch(
-    client: DeploymentsClient, selection: Selection, named: Sequence[str], *, enabled: bool, progress: Progress
-) -> Switch:
-    """Read what would be switched: the deployments `named`, or all that the selection holds.
+@dataclass(frozen=True, kw_only=True)
+class SwitchPlan(Plan[SwitchResult]):
+    """Deployments to bring into one state. Its basis are all that were chosen, also those already there."""
 
-    A name is a deployment's id, or flow_version_id/deployment_id, which needs no search.
-    Raises `InvalidArgument` when nothing or too much is meant.
-    """
-    if named and selection != Selection():
-        raise InvalidArgument("Both deployments and a filter are given.", next_step="Give one of the two.")
-    if not named and selection == Selection():
-        raise InvalidArgument("No deployments and no filter are given.", next_step="Say which deployments to switch.")
-    targets = await _named(client, named, progress) if named else await _selected(client, selection, progress)
-    if not targets:
-        raise InvalidArgument("No deployment matches.", next_step="Look with deployment_overview or list_deployments.")
-    if len(targets) > MAX_SWITCHED:
-        raise InvalidArgument(
-            f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
-            next_step="Narrow it, or go environment by environment.",
+    write: Switch
+
+    @property
+    def pending(self) -> list[Deployment]:
+        """The deployments that are not yet in the wanted state."""
+        return [d for d in self.basis if d.enabled is not self.write.enabled]
+
+    @property
+    def risk(self) -> Risk:
+        """Only disabling stops work that is running."""
+        return Risk.ADDITIVE if self.write.enabled else Risk.DESTRUCTIVE
+
+    @property
+    def is_needed(self) -> bool:
+        """False when all are in the wanted state."""
+        return bool(self.pending)
+
+    @property
+    def environments(self) -> list[Environment]:
+        """The environments of those that would be switched."""
+        return environments_of(self.pending)
+
+    def question(self) -> str:
+        """How many would be switched, where, of which flows, and how many are already there."""
+        verb, effect = ("Enable", "start") if self.write.enabled else ("Disable", "stop")
+        environments = Counter(rendering.environment(d) for d in self.pending)
+        flows = Counter(f"flow {rendering.named(d.flow_name, d.flow_id)}" for d in self.pending)
+        lines = [
+            f"{verb} {len(self.pending)} deployments: they {effect} processing runs.",
+            "",
+            f"In: {_listed([f'{what}: {count}' for what, count in environments.most_common()], '; ')}",
+            f"Of: {_listed([f'{what}: {count}' for what, count in flows.most_common()], '; ')}",
+            f"Deployments: {_listed([d.id for d in self.pending])}",
+        ]
+        if already := len(self.basis) - len(self.pending):
+            lines.append(f"Already {'enabled' if self.write.enabled else 'disabled'}: {already} more, left alone")
+        return "\n".join(lines)
+
+    async def carry_out(self, acting: Acting) -> SwitchResult:
+        """Switch each, several at once; one that changed since it was read is left alone and reported.
+
+        What stops one for good (credentials, rights, a throttle that lasts, the audit log) stops the rest.
+        """
+        acting.audit.ensure_writable()
+        run = _Run(self, acting)
+        await each(run.switch_one, self.pending)
+        return run.result()
+
+    def not_done(self, reason: NotAgreed) -> SwitchResult:
+        """The result of a switch that does not go ahead; a preview's `not_tried` names what would be switched."""
+        would = [NotSwitched(deployment=_name(d), why=rendering.place(d)) for d in self.pending[:MAX_NAMED]]
+        return SwitchResult(
+            status=reason.status,
+            message=reason.message,
+            not_tried=would if would and reason.status in PREVIEWS else None,
+            confirmation_code=reason.code,
         )
-    chosen = {"deployments": sorted(named)} if named else {k: v for k, v in vars(selection).items() if v is not None}
-    return Switch(enabled=enabled, arguments={"enabled": enabled, **chosen}, targets=tuple(targets))
 
-
-async def _selected(client: DeploymentsClient, selection: Selection, progress: Progress) -> list[Deployment]:
-    estate = await read_selected(client, selection, progress)
-    if estate.unreadable:
-        raise InvalidArgument(f"{estate.unreadable} deployments cannot be read.", next_step="Name the deployments.")
-    return _in_order(estate.deployments)
-
-
-async def _named(client: DeploymentsClient, named: Sequence[str], progress: Progress) -> list[Deployment]:
-    if len(named) > MAX_SWITCHED:
-        raise InvalidArgument(
-            f"{len(named)} deployments are named, and at most {MAX_SWITCHED} can be switched at once."
-        )
-    names = dict.fromkeys(named)
-    addressed = [name.split("/", 1) for name in names if "/" in name]
-    bare = {name for name in names if "/" not in name}
-
-    async def read(ids: list[str]) -> Deployment:
-        return await client.get(ids[0], ids[1])
-
-    found = await each(read, addressed)
-    if bare:
-        estate = await read_selected(client, Selection(), progress)
-        by_id = {d.id: d for d in estate.deployments}
-        if missing := sorted(bare - by_id.keys()):
-            raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
-        found += [by_id[name] for name in bare]
-    return _in_order({d.id: d for d in found}.values())
-
-
-def _in_order(deployments: Iterable[Deployment]) -> list[Deployment]:
-    """By id, so that the same ones have the same fingerprint."""
-    return sorted(deployments, key=lambda d: (len(d.id), d.id))
-
-
-# Carrying out -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Reporting:
-    """Who hears of the switching while it goes on: the audit log, the caller, the subscribers of resources."""
-
-    trail: Trail
-    progress: Progress
-    tell: Callable[[str, Deployment], Awaitable[None]]
-
-
-async def carry_out_switch(
-    services: Services, switch: Switch, agreed: ConfirmedBy, reporting: Reporting
-) -> SwitchResult:
-    """Switch each, several at once; one that changed since it was read is left alone and reported.
-
-    What stops one for good (credentials, rights, a throttle that lasts, the audit log) stops the rest.
-    """
-    services.audit.ensure_writable()
-    run = _Run(services, switch, agreed, reporting)
-    await each(run.switch_one, switch.pending)
-    return run.result()
+    def text(self, result: SwitchResult) -> str:
+        """The message, the question where it was not answered, and what went wrong, line by line."""
+        lines = [result.message]
+        if result.status in {*PREVIEWS, "refused"}:
+            lines.append(self.question())
+        lines += [f"failed {item.deployment}: {item.why}" for item in result.failed or []]
+        if result.status not in PREVIEWS:
+            lines += [f"not tried {item.deployment}: {item.why}" for item in result.not_tried or []]
+        if result.undo:
+            lines.append(f"Undo: the call in `undo`, for the {len(result.done or [])} that changed")
+        if result.confirmation_code:
+            lines.append(f"confirmation_code: {result.confirmation_code}")
+        return "\n".join(lines)
 
 
 @dataclass
 class _Run:
-    services: Services
-    switch: Switch
-    agreed: ConfirmedBy
-    reporting: Reporting
+    """The switching of one plan, and what became of each deployment so far."""
+
+    plan: SwitchPlan
+    acting: Acting
     done: dict[str, Deployment] = field(default_factory=dict)
-    changed_by_others: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
     failed: list[NotSwitched] = field(default_factory=list)
     not_tried: list[NotSwitched] = field(default_factory=list)
     stopped_by: str | None = None
     finished: int = 0
 
     async def switch_one(self, target: Deployment) -> None:
-        name, started = _name(target), time.monotonic()
+        name = _name(target)
         if self.stopped_by:
             self.not_tried.append(NotSwitched(deployment=name, why=self.stopped_by))
         else:
-            result = await self._outcome(target)
-            ids = {"flow_version_id": target.flow_version_id, "deployment_id": target.id}
-            step = "enable" if self.switch.enabled else "disable"
-            self.reporting.trail.record(step, ids, result.to_json(), time.monotonic() - started)
-            self._file(name, result)
-            if name in self.done:
-                await self.reporting.tell(target.flow_version_id or "", target)
+            of = {"flow_version_id": target.flow_version_id or "", "deployment_id": target.id}
+            write = Enable(**of) if self.plan.write.enabled else Disable(**of)
+            self._file(name, await self.acting.step(write, partial(self._attempt, target, write)))
         self.finished += 1
-        await self.reporting.progress(self.finished, len(self.switch.pending))
+        await self.acting.progress(self.finished, len(self.plan.pending))
 
-    async def _outcome(self, target: Deployment) -> WriteResult:
+    async def _attempt(self, target: Deployment, write: Enable | Disable) -> WriteResult:
         try:
-            return await patiently(lambda: self._attempt(target))
+            return await patiently(lambda: self._switch(target, write))
         except (UpstreamError, AuditLogUnwritable) as error:
             if isinstance(error, (Unauthenticated, Forbidden, Throttled, AuditLogUnwritable)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
             return WriteResult(status="failed", message=str(error))
 
-    async def _attempt(self, target: Deployment) -> WriteResult:
-        plan = plan_enable if self.switch.enabled else plan_disable
-        change = await plan(self.services.client, target.flow_version_id or "", target.id)
+    async def _switch(self, target: Deployment, write: Enable | Disable) -> WriteResult:
+        change = await write.plan(self.acting.client)
         if not change.is_needed:
             return WriteResult(status="unchanged", message="Somebody else has done it.")
-        if change.before is None or not states.is_same(target, change.before):
+        if change.before is None or not comparing.is_same(target, change.before):
             return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
-        return await write(self.services, change, self.agreed)
+        return await change.perform(self.acting)
 
     def _file(self, name: str, result: WriteResult) -> None:
         if result.status == "done" and result.verified and result.after:
             self.done[name] = result.after
         elif result.status == "unchanged":
-            self.changed_by_others.append(name)
+            self.unchanged.append(name)
         else:
             into = self.not_tried if result.status == "refused" else self.failed
             into.append(NotSwitched(deployment=name, why=result.message))
 
     def result(self) -> SwitchResult:
-        enabled = self.switch.enabled
-        unchanged = [_name(d) for d in self.switch.targets if d.enabled is enabled] + self.changed_by_others
-        incomplete = bool(self.failed or self.not_tried)
-        status: Status = "done" if not incomplete else "partial" if self.done else "failed"
+        enabled = self.plan.write.enabled
+        unchanged = [_name(d) for d in self.plan.basis if d.enabled is enabled] + self.unchanged
+        is_incomplete = bool(self.failed or self.not_tried)
+        status: Status = "done" if not is_incomplete else "partial" if self.done else "failed"
         message = (
             f"{len(self.done)} {'enabled' if enabled else 'disabled'} and verified, {len(unchanged)} were so already, "
             f"{len(self.failed)} failed, {len(self.not_tried)} not tried."
         )
         return SwitchResult(
             status=status,
-            message=message + (" The same call again finishes the rest." if incomplete else ""),
+            message=message + (" The same call again finishes the rest." if is_incomplete else ""),
             done=sorted(self.done) or None,
             unchanged=sorted(unchanged) or None,
             failed=self.failed or None,
             not_tried=self.not_tried or None,
-            confirmed_by=self.agreed,
+            confirmed_by=self.acting.agreed,
             undo=self._undo() if self.done else None,
         )
 
     def _undo(self) -> ToolCall:
-        state = states.fingerprint(_in_order(self.done.values()))
-        arguments = {"enabled": not self.switch.enabled, "deployments": sorted(self.done), "if_state": state}
-        return ToolCall(tool=TOOL, arguments=arguments)
-
-
-def not_switched(switch: Switch, reason: NotAgreed) -> SwitchResult:
-    """The result of a switch that does not go ahead; a preview's `not_tried` names what would be switched."""
-    would = [NotSwitched(deployment=_name(d), why=rendering.place(d)) for d in switch.pending[:MAX_NAMED]]
-    shows = reason.status in {"preview", "confirmation_required"}
-    return SwitchResult(
-        status=reason.status,
-        message=reason.message,
-        not_tried=would or None if shows else None,
-        confirmation_code=reason.code,
-    )
-
-
-def switch_text(switch: Switch, result: SwitchResult) -> str:
-    """The lines for people."""
-    lines = [result.message]
-    if result.status in {"preview", "confirmation_required", "refused"}:
-        lines.append(switch.question())
-    lines += [f"failed {item.deployment}: {item.why}" for item in result.failed or []]
-    if result.status not in {"preview", "confirmation_required"}:
-        lines += [f"not tried {item.deployment}: {item.why}" for item in result.not_tried or []]
-    if result.undo:
-        lines.append(f"Undo: the call in `undo`, for the {len(result.done or [])} that changed")
-    if result.confirmation_code:
-        lines.append(f"confirmation_code: {result.confirmation_code}")
-    return "\n".join(lines)
-
-
-def _name(deployment: Deployment) -> str:
-    return f"{deployment.flow_version_id}/{deployment.id}"
+        back = Switch(enabled=not self.plan.write.enabled, selection=Selection(), deployments=tuple(self.done))
+        return back.call().only_if(comparing.fingerprint(_in_order(self.done.values())))

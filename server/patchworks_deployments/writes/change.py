@@ -1,0 +1,230 @@
+"""A planned write to one deployment: what a person is asked, how it is sent, and how it is read back."""
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import anyio
+
+from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
+from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotAgreed, WriteResult, also_changed, judge
+from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
+
+MAX_SHOWN = 10
+"""Other deployments of a flow version that a question names."""
+
+CHANGED_MEANWHILE = (
+    "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
+    "Nothing was changed by this call. Read it again and ask again."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentWrite(Write):
+    """A write to one deployment of a flow version, by one request."""
+
+    done: ClassVar[str]
+    """What a result says was done: `Deleted`."""
+
+    flow_version_id: str
+
+    @property
+    @abc.abstractmethod
+    def effect(self) -> str:
+        """What it does, as the question's first sentence."""
+
+    @abc.abstractmethod
+    async def plan(self, client: DeploymentsClient) -> "Change":
+        """Read the deployment, and what else the write rests on."""
+
+    @abc.abstractmethod
+    async def send(self, client: DeploymentsClient) -> Deployment | None:
+        """Make the request, once. A create returns the deployment that Patchworks answered with."""
+
+    @abc.abstractmethod
+    def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall | None:
+        """The call that leads back from `after` to `before`, None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Plan[WriteResult]):
+    """What one write would do to one deployment.
+
+    `before` is None for a create and `after` for a delete. `wanted` holds the fields of `comparing.COMPARED` that the
+    write sets, `lost` what it cannot bring back.
+    """
+
+    write: DeploymentWrite
+    before: Deployment | None
+    after: Deployment | None
+    wanted: Mapping[str, Any] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+
+    @property
+    def is_needed(self) -> bool:
+        """False when the deployment is already in the wanted state."""
+        if self.before is None or self.after is None:
+            return self.before is not self.after
+        return not comparing.matches(self.before, self.wanted)
+
+    @property
+    def environments(self) -> list[Environment]:
+        """The environments before and after."""
+        return environments_of(deployment for deployment in (self.before, self.after) if deployment)
+
+    @property
+    def must_be_typed(self) -> str | None:
+        """A delete wants the deployment's id to be typed."""
+        return self.before.id if self.before and not self.after else None
+
+    def question(self) -> str:
+        """The effect, the target, its present state, what of it is not known, and what would be different."""
+        target = self.before or self.after
+        assert target is not None
+        lines = [self.write.effect, "", f"Where: {rendering.place(target)}"]
+        if self.before:
+            lines.append(f"Deployment: {self.before.id} of flow version {self.write.flow_version_id}")
+            lines.append(f"Now: {rendering.state(self.before)}, queue priority {rendering.priority(self.before)}")
+            if self.before.updated_at:
+                lines.append(f"Last changed: {rendering.moment(self.before.updated_at)}")
+        else:
+            lines.append(f"Flow version: {self.write.flow_version_id}, now deployed in: {self._elsewhere()}")
+        if not_known := comparing.untold(target, comparing.COMPARED):
+            lines.append(f"Not known: {', '.join(not_known)}")
+        return "\n".join([*lines, *self._consequences()])
+
+    def _elsewhere(self) -> str:
+        known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in self.basis[:MAX_SHOWN]]
+        more = len(self.basis) - len(known)
+        return "; ".join([*known, *([f"and {more} more"] if more else [])]) or "no environment"
+
+    def _consequences(self) -> list[str]:
+        """What would be different afterwards, line by line."""
+        if self.before and self.after:
+            return [f"Change of {line}" for line in comparing.differences(self.before, self.after)]
+        if self.after:
+            return [f"Then: {rendering.state(self.after)}, queue priority {rendering.priority(self.after)}"]
+        return [f"Lost for good: {', '.join(self.lost)}"]
+
+    async def carry_out(self, acting: Acting) -> WriteResult:
+        """Compare what was agreed to with what is there now, write once, and read back."""
+        if acting.asked_live and acting.agreed == "human":
+            now = await self.write.plan(acting.client)
+            if now.fingerprint != self.fingerprint:
+                return self.not_done(NotAgreed("refused", CHANGED_MEANWHILE))
+        try:
+            result = await self.perform(acting)
+        except UpstreamError as error:
+            return WriteResult(status="failed", message=str(error), before=self.before, confirmed_by=acting.agreed)
+        if result.status == "done" and result.verified:
+            await acting.tell(self.write.flow_version_id, result.before, result.after)
+        return result
+
+    async def perform(self, acting: Acting) -> WriteResult:
+        """Send the write, once, and find out what became of it.
+
+        Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` before anything is sent.
+        """
+        acting.audit.ensure_writable()
+        # From here on a caller that goes away must not leave a write half known: its cancellation waits outside.
+        with anyio.CancelScope(shield=True):
+            answered, trouble = None, None
+            try:
+                answered = await self.write.send(acting.client)
+                if answered and any(known.id == answered.id for known in self.basis):
+                    raise UnexpectedResponse(
+                        f"Patchworks answered with deployment {answered.id}, which was there before."
+                    )
+            except UpstreamError as error:
+                if not error.may_have_acted:
+                    raise
+                answered, trouble = None, error
+            found, unread = await self._read_back(acting.client, answered)
+        return self._result(acting, answered, Facts(self.before, self._aim, trouble, found, unread))
+
+    @property
+    def _aim(self) -> Mapping[str, Any] | None:
+        return None if self.after is None else self.wanted
+
+    async def _read_back(
+        self, client: DeploymentsClient, answered: Deployment | None
+    ) -> tuple[Deployment | None, UpstreamError | None]:
+        """The deployment after the write, None where there is none; and why that could not be learned, if so."""
+        target = self.before or answered
+        try:
+            found = await (client.get(self.write.flow_version_id, target.id) if target else self._find_created(client))
+        except NotFound:
+            return None, None
+        except UpstreamError as error:
+            return None, error
+        if found and (untold := comparing.untold(found, self.wanted)):
+            return found, UnexpectedResponse(f"It does not tell {', '.join(untold)}.")
+        return found, None
+
+    async def _find_created(self, client: DeploymentsClient) -> Deployment | None:
+        """The deployment that a create without a readable answer made: new since, in the wanted environment."""
+        known = {deployment.id for deployment in self.basis}
+        present = await client.every_deployment_of(self.write.flow_version_id)
+        wanted = self.wanted["virtual_environment_id"]
+        return next((d for d in present if d.id not in known and d.virtual_environment_id == wanted), None)
+
+    def _result(self, acting: Acting, answered: Deployment | None, facts: Facts) -> WriteResult:
+        status, message = judge(facts, self.write.done, self.write.flow_version_id)
+        after, is_done = facts.found or answered, status == "done"
+        undo = self.write.undo(self.before, after or self.after) if is_done else None
+        if undo and facts.found:
+            # Undoing is refused once things have moved on since they were read back.
+            undo = undo.only_if(comparing.fingerprint([facts.found]))
+        return WriteResult(
+            status=status,
+            message=message,
+            before=self.before,
+            after=after,
+            verified=is_done and not facts.unread,
+            confirmed_by=acting.agreed,
+            also_changed=also_changed(self.before, after, self.wanted),
+            lost=list(self.lost) if is_done and self.lost else None,
+            undo=undo,
+        )
+
+    def not_done(self, reason: NotAgreed) -> WriteResult:
+        """The result of a change that does not go ahead; a preview shows what it would do."""
+        is_preview = reason.status in PREVIEWS
+        return WriteResult(
+            status=reason.status,
+            message=reason.message,
+            before=self.before,
+            after=self.after if is_preview else None,
+            lost=list(self.lost) if is_preview and self.lost else None,
+            confirmation_code=reason.code,
+        )
+
+    def text(self, result: WriteResult) -> str:
+        """The message, the deployment, what is or would be different, and the way back."""
+        target = result.after or result.before or self.after
+        assert target is not None
+        lines = [result.message, f"Deployment {target.id}: {rendering.place(target)}"]
+        if result.status in PREVIEWS:
+            lines += [self.write.effect, *self._consequences()]
+        elif result.before and result.after:
+            lines += comparing.differences(result.before, result.after)
+        elif result.after or result.status != "done":
+            lines.append(f"state: {rendering.state(target)}; queue priority {rendering.priority(target)}")
+        if result.also_changed:
+            lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
+        if result.undo:
+            lines.append(f"Undo: {result.undo.tool} {rendering.as_json(result.undo.arguments)}")
+        if result.lost and result.status == "done":
+            lines.append(f"Undo cannot bring back: {', '.join(result.lost)}")
+        if result.confirmation_code:
+            lines.append(f"confirmation_code: {result.confirmation_code}")
+        return "\n".join(lines)
+
+    def link(self, result: WriteResult) -> tuple[str, str] | None:
+        """A deployment that was changed and is still there."""
+        is_there = result.status == "done" and result.after
+        return (self.write.flow_version_id, result.after.id) if is_there and result.after else None

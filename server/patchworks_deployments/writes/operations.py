@@ -1,0 +1,302 @@
+"""The five writes to one deployment: what each wants, the request that it makes, and the call that takes it back."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.model.reading import read_time
+from patchworks_deployments.writes.change import Change, DeploymentWrite
+from patchworks_deployments.writes.plan import Risk
+
+Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
+"""Fields that an update can reset to null."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteToExisting(DeploymentWrite, abc.ABC):
+    """A write to a deployment that is there."""
+
+    deployment_id: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Both ids."""
+        return {"flow_version_id": self.flow_version_id, "deployment_id": self.deployment_id}
+
+    async def plan(self, client: DeploymentsClient) -> Change:
+        """Read the deployment."""
+        return self.change(await client.get(self.flow_version_id, self.deployment_id))
+
+    @abc.abstractmethod
+    def change(self, before: Deployment) -> Change:
+        """The change to the deployment in this state, which was just read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enable(WriteToExisting):
+    """Enable a deployment: its triggers start runs by themselves."""
+
+    name = "enable_deployment"
+    title = "Enable a deployment"
+    risk = Risk.ADDITIVE
+    is_idempotent = True
+    effect = "Enable this deployment: its triggers start runs by themselves."
+    done = "Enabled"
+
+    def change(self, before: Deployment) -> Change:
+        """Enabled, since a time that Patchworks chooses."""
+        after = before.model_copy(update={"enabled": True})
+        return Change(write=self, basis=(before,), before=before, after=after, wanted={"enabled": True})
+
+    async def send(self, client: DeploymentsClient) -> None:
+        """Ask Patchworks to enable it."""
+        await client.enable(self.flow_version_id, self.deployment_id)
+
+    def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall:
+        """Disable it."""
+        del before, after
+        return Disable(**self.arguments).call()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disable(WriteToExisting):
+    """Disable a deployment: it stops processing runs and stays deployed."""
+
+    name = "disable_deployment"
+    title = "Disable a deployment"
+    risk = Risk.DESTRUCTIVE
+    is_idempotent = True
+    effect = "Disable this deployment: it stops processing runs."
+    done = "Disabled"
+
+    def change(self, before: Deployment) -> Change:
+        """Disabled, with no time of enabling left."""
+        after = before.model_copy(update={"enabled": False, "enabled_at": None})
+        return Change(write=self, basis=(before,), before=before, after=after, wanted={"enabled": False})
+
+    async def send(self, client: DeploymentsClient) -> None:
+        """Ask Patchworks to disable it."""
+        await client.disable(self.flow_version_id, self.deployment_id)
+
+    def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall:
+        """Enable it."""
+        del before, after
+        return Enable(**self.arguments).call()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete(WriteToExisting):
+    """Delete a deployment for good. To only stop it, use disable_deployment."""
+
+    name = "delete_deployment"
+    title = "Delete a deployment"
+    risk = Risk.DESTRUCTIVE
+    is_idempotent = False
+    effect = "Delete this deployment for good."
+    done = "Deleted"
+
+    def change(self, before: Deployment) -> Change:
+        """Gone, with what a deployment that is created again does not get back."""
+        known = [
+            f"{name} {value}"
+            for name in ("id", "enabled_at", "created_at", "package_id")
+            if (value := getattr(before, name)) is not None
+        ]
+        lost = (*known, *(f"{name} (not known)" for name in before.unreadable or ()))
+        return Change(write=self, basis=(before,), before=before, after=None, lost=lost)
+
+    async def send(self, client: DeploymentsClient) -> None:
+        """Ask Patchworks to delete it."""
+        await client.delete(self.flow_version_id, self.deployment_id)
+
+    def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall | None:
+        """Create it again, unless it is not known where it was."""
+        del after
+        if before is None or "virtual_environment_id" in (before.unreadable or ()):
+            return None
+        return Create.like(self.flow_version_id, before).call()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update(WriteToExisting):
+    """Change a deployment's environment, queue priority or enabled time. Fields not given stay as they are.
+
+    To switch it on or off use enable_deployment or disable_deployment.
+    """
+
+    name = "update_deployment"
+    title = "Update a deployment"
+    risk = Risk.DESTRUCTIVE
+    is_idempotent = True
+    effect = "Update this deployment."
+    done = "Updated"
+
+    virtual_environment_id: str | None = None
+    priority: int | None = None
+    enabled_at: str | None = None
+    deploy_disabled: bool | None = None
+    clear: tuple[Clearable, ...] = ()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Both ids, and the fields that are to change; null resets one."""
+        return {**super().arguments, **self._body()}
+
+    def _body(self) -> dict[str, Any]:
+        """Just what was asked for: a PUT that wipes what nobody mentioned must not happen."""
+        given = {
+            "virtual_environment_id": self.virtual_environment_id,
+            "priority": self.priority,
+            "enabled_at": self.enabled_at,
+            "deploy_disabled": self.deploy_disabled or None,  # false asks for nothing
+        }
+        return _given(given) | dict.fromkeys(self.clear)
+
+    async def plan(self, client: DeploymentsClient) -> Change:
+        """Read the deployment. Raises `InvalidArgument` where the fields contradict each other."""
+        if not self._body():
+            if self.deploy_disabled is False:
+                raise InvalidArgument("deploy_disabled=false enables nothing.", next_step="Use enable_deployment.")
+            raise InvalidArgument("There is nothing to update.", next_step="Give a field to set or to clear.")
+        for name in self.clear:
+            if getattr(self, name) is not None:
+                raise InvalidArgument(f"{name} is both set and cleared.", next_step="Do one of the two.")
+        if self.deploy_disabled and self.enabled_at:
+            raise InvalidArgument(
+                "enabled_at and deploy_disabled=true contradict each other.", next_step="Give one of the two."
+            )
+        return await super().plan(client)
+
+    def change(self, before: Deployment) -> Change:
+        """The given fields laid over the present ones."""
+        wanted = {k: v for k, v in self._body().items() if k not in {"enabled_at", "deploy_disabled"}}
+        if self.enabled_at:
+            wanted |= {"enabled": True, "enabled_at": read_time(self.enabled_at)}
+        elif self.deploy_disabled or "enabled_at" in self.clear:
+            wanted |= {"enabled": False, "enabled_at": None}
+        after = before.model_copy(update=wanted)
+        if after.virtual_environment_id != before.virtual_environment_id:
+            after = after.model_copy(update={"virtual_environment_name": None})
+        lost = tuple(f"{name} (not known)" for name in wanted if name in (before.unreadable or ()))
+        return Change(write=self, basis=(before,), before=before, after=after, wanted=wanted, lost=lost)
+
+    async def send(self, client: DeploymentsClient) -> None:
+        """Ask Patchworks to change the given fields."""
+        await client.update(self.flow_version_id, self.deployment_id, self._body())
+
+    def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall | None:
+        """Back to every value that is known and differs, whether its change was asked for or not."""
+        if before is None or after is None:
+            return None
+        old = {
+            name: getattr(before, name)
+            for name in ("virtual_environment_id", "priority", "enabled_at")
+            if getattr(before, name) != getattr(after, name) and name not in (before.unreadable or ())
+        }
+        cleared = [name for name, value in old.items() if value is None]
+        arguments = {**super().arguments, **_given(old), **({"clear": cleared} if cleared else {})}
+        return ToolCall(tool=self.name, arguments=arguments) if old else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create(DeploymentWrite):
+    """Deploy a flow version into a virtual environment, enabled unless deploy_disabled.
+
+    An environment holds one version of a flow: delete the old deployment first.
+    """
+
+    name = "create_deployment"
+    title = "Deploy a flow version"
+    risk = Risk.ADDITIVE
+    is_idempotent = False
+    done = "Created"
+
+    virtual_environment_id: str | None = None
+    priority: int | None = None
+    deploy_disabled: bool | None = None
+
+    @classmethod
+    def like(cls, flow_version_id: str, deployment: Deployment) -> Self:
+        """What brings back its environment, queue priority and state; disabled where the state is not known."""
+        return cls(
+            flow_version_id=flow_version_id,
+            virtual_environment_id=deployment.virtual_environment_id,
+            priority=deployment.priority,
+            deploy_disabled=None if deployment.enabled else True,
+        )
+
+    @property
+    def effect(self) -> str:
+        """It depends on whether it is deployed disabled."""
+        return "Create this deployment" + (", disabled." if self.deploy_disabled else ": it starts processing runs.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The flow version's id, and what was given."""
+        return {"flow_version_id": self.flow_version_id, **self._body()}
+
+    def _body(self) -> dict[str, Any]:
+        """What was not given is Patchworks' choice: no environment, the flow's queue priority, enabled."""
+        return _given(
+            {
+                "virtual_environment_id": self.virtual_environment_id,
+                "priority": self.priority,
+                "deploy_disabled": self.deploy_disabled,
+            }
+        )
+
+    async def plan(self, client: DeploymentsClient) -> Change:
+        """Read what is deployed of the flow version.
+
+        Raises `InvalidArgument` when it is already deployed there in another state.
+        """
+        present = tuple(await client.every_deployment_of(self.flow_version_id))
+        wanted: dict[str, Any] = {
+            "virtual_environment_id": self.virtual_environment_id,
+            "enabled": not self.deploy_disabled,
+            **({} if self.priority is None else {"priority": self.priority}),
+        }
+        there = [d for d in present if d.virtual_environment_id == self.virtual_environment_id]
+        # Without an environment any number of deployments can exist side by side.
+        already = there[0] if there and self.virtual_environment_id is not None else None
+        if already and not comparing.matches(already, wanted):
+            raise InvalidArgument(
+                f"Flow version {self.flow_version_id} is already deployed there as deployment {already.id} "
+                f"({rendering.state(already)}, queue priority {rendering.priority(already)}).",
+                next_step="Use enable_deployment, disable_deployment or update_deployment on it.",
+            )
+        after = already or self._wished(wanted, present, there)
+        return Change(write=self, basis=present, before=already, after=after, wanted=wanted)
+
+    def _wished(
+        self, wanted: Mapping[str, Any], present: Sequence[Deployment], there: Sequence[Deployment]
+    ) -> Deployment:
+        """The deployment that would come, with the names that its neighbours tell."""
+        known = present[0] if present else None
+        return Deployment(
+            id="new",
+            flow_version_id=self.flow_version_id,
+            flow_id=known.flow_id if known else None,
+            flow_name=known.flow_name if known else None,
+            iteration=known.iteration if known else None,
+            virtual_environment_name=there[0].virtual_environment_name if there else None,
+            **wanted,
+        )
+
+    async def send(self, client: DeploymentsClient) -> Deployment:
+        """Ask Patchworks to deploy it."""
+        return await client.create(self.flow_version_id, self._body())
+
+    def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall | None:
+        """Delete it."""
+        del before
+        return Delete(flow_version_id=self.flow_version_id, deployment_id=after.id).call() if after else None
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,172 @@
+"""What every write has in common: what was asked for, what was read for it, and how it is carried out.
+
+A `Write` is what a caller asks for. Its `plan` reads the deployments that it is about and returns a `Plan`, which a
+person agrees to and which is then carried out. Nothing here changes anything by itself.
+"""
+
+import abc
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+
+from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.selection import Progress
+from patchworks_deployments.errors import DeploymentsError
+from patchworks_deployments.model import comparing
+from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.writes.audit import AuditLog, Who
+from patchworks_deployments.writes.outcome import AnyResult, ConfirmedBy, NotAgreed, WriteResult
+
+Result = TypeVar("Result", bound=AnyResult)
+
+Environment = tuple[str | None, str | None]
+"""An environment's id and name; the name is None where it is not known, and both are where neither is."""
+
+
+class Risk(StrEnum):
+    """What a write can do to work that is running."""
+
+    ADDITIVE = "additive"
+    DESTRUCTIVE = "destructive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(abc.ABC):
+    """What a caller asks to be changed. There is one class for each tool; its docstring is the tool's description."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    risk: ClassVar[Risk]
+    is_idempotent: ClassVar[bool]
+    """Whether calling the tool twice is the same as calling it once."""
+
+    @property
+    @abc.abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """The tool's arguments that bear on the outcome, as far as they were given."""
+
+    def call(self) -> ToolCall:
+        """The tool call that asks for it."""
+        return ToolCall(tool=self.name, arguments=self.arguments)
+
+    @abc.abstractmethod
+    async def plan(self, client: DeploymentsClient) -> "Plan[Any]":
+        """Read what the write is about. Raises `InvalidArgument` where it makes no sense, `UpstreamError`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(abc.ABC, Generic[Result]):
+    """A write, and every deployment that was read for it: its `basis`."""
+
+    write: Write
+    basis: tuple[Deployment, ...]
+
+    @property
+    def risk(self) -> Risk:
+        """What carrying it out can do to work that is running."""
+        return self.write.risk
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that changes with anything that was read for the write."""
+        return comparing.fingerprint(self.basis)
+
+    @property
+    def must_be_typed(self) -> str | None:
+        """What a person has to type to agree, where ticking a box is not enough."""
+        return None
+
+    @property
+    @abc.abstractmethod
+    def is_needed(self) -> bool:
+        """False when everything is already as wanted."""
+
+    @property
+    @abc.abstractmethod
+    def environments(self) -> list[Environment]:
+        """The environments that the write touches."""
+
+    @abc.abstractmethod
+    def question(self) -> str:
+        """What a person is asked.
+
+        It depends on what was read and on nothing else, because the SDK asks anew when a question changes: a clock
+        in it would ask for ever, and a fact left out of it would let an old answer count for a new state.
+        """
+
+    @abc.abstractmethod
+    async def carry_out(self, acting: "Acting") -> Result:
+        """Do what was agreed to, and find out what became of it.
+
+        Raises `AuditLogUnwritable` before anything is sent.
+        """
+
+    @abc.abstractmethod
+    def not_done(self, reason: NotAgreed) -> Result:
+        """The result of a write that does not go ahead."""
+
+    @abc.abstractmethod
+    def text(self, result: Result) -> str:
+        """The result in lines for people and models."""
+
+    def link(self, result: Result) -> tuple[str, str] | None:
+        """The ids (flow version, deployment) of the deployment to which the tool's answer links."""
+        del result
+        return None
+
+    def only_if(self, state: str | None) -> Self:
+        """This plan, if `state` is None or still the fingerprint of its target. Raises `StateMoved`."""
+        comparing.require(state, self.basis)
+        return self
+
+
+AnyPlan: TypeAlias = Plan[Any]
+
+
+def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
+    """The environments of the deployments; one that is not known counts too."""
+    return [
+        (d.virtual_environment_id, d.virtual_environment_name)
+        for d in deployments
+        if d.virtual_environment_id or d.virtual_environment_name or "virtual_environment_id" in (d.unreadable or ())
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acting:
+    """A write that was agreed to and is being carried out: by whom it is asked, and who hears of it."""
+
+    client: DeploymentsClient
+    audit: AuditLog
+    who: Who
+    tool: str
+    reason: str | None
+    agreed: ConfirmedBy
+    asked_live: bool
+    """Whether the plan was read before a person was asked, so that it may have become untrue meanwhile.
+
+    That is so in the protocol's older era, where a question is a request within the call. In the newer era a question
+    ends the call, and the SDK reads anew when the answer comes with the next one.
+    """
+    tell: Callable[[str, Deployment | None, Deployment | None], Awaitable[None]]
+    """Tells subscribers: gets a flow version's id, and a deployment before and after."""
+    progress: Progress
+
+    async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]], called: str = "") -> WriteResult:
+        """Make one of the several writes of a call: recorded, and told to subscribers, as soon as it is over.
+
+        The audit log calls the step `called`, or by its write's name: `delete`.
+        """
+        started = time.monotonic()
+        try:
+            result = await attempt()
+        except DeploymentsError as error:
+            result = WriteResult(status="failed", message=error.what)
+        step = f"{self.tool}: {called or write.name.removesuffix('_deployment')}"
+        given = {**write.arguments, "reason": self.reason}
+        self.audit.record(step, given, result.to_json(), self.who, time.monotonic() - started)
+        if result.status == "done" and result.verified:
+            await self.tell(write.arguments["flow_version_id"], result.before, result.after)
+        return result

@@ -48,11 +48,11 @@ async def deployment_overview(
     selection = Selection(
         flow=flow, environment=environment, package=package, enabled=enabled, deployment_id=deployment_id
     )
-    estate = await read_selected(services(ctx).client, selection, ctx.report_progress)
-    if deployment_id and not estate.deployments:
+    selected = await read_selected(services(ctx).client, selection, ctx.report_progress)
+    if deployment_id and not selected.deployments:
         raise InvalidArgument(f"There is no deployment {deployment_id} among those selected.")
-    overview = summarise(estate)
-    text = rendering.describe(estate.deployments[0]) if deployment_id else to_text(overview)
+    overview = summarise(selected)
+    text = rendering.describe(selected.deployments[0]) if deployment_id else to_text(overview)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=overview.to_json())
 
 

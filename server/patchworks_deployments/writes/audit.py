@@ -73,8 +73,11 @@ class AuditLog:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                _wait_for_turn(descriptor)
-                if self._ends_in_a_stump():
+                # Processes take turns until the descriptor is closed: what another has half written is not cut short.
+                if fcntl:
+                    with contextlib.suppress(OSError):
+                        fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if self._is_cut_short():
                     data = b"\n" + data
                 written = os.write(descriptor, data)
             finally:
@@ -84,8 +87,8 @@ class AuditLog:
         if written != len(data):
             raise AuditLogUnwritable("The audit log cannot be written (the disk is full).")
 
-    def _ends_in_a_stump(self) -> bool:
-        """Whether a full disk has cut the last line short, in whichever process: the next must not be glued to it."""
+    def _is_cut_short(self) -> bool:
+        """Whether a full disk has kept the last line from being written whole, by whichever process."""
         assert self._path
         if not self._path.is_file():
             return False
@@ -93,13 +96,6 @@ class AuditLog:
             file.seek(-1, os.SEEK_END)
             return file.read(1) not in {b"\n", b"\t"}
         return False
-
-
-def _wait_for_turn(descriptor: int) -> None:
-    """Keep other processes from appending until the descriptor is closed: a line half written is no stump."""
-    if fcntl:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 _NOT_ARGUMENTS = {"reason", "confirmation_code"}
@@ -134,7 +130,7 @@ def _bounded(value: object) -> object:
 
 
 def _bounded_scalar(value: object) -> object:
-    """Just the kind of what no argument can be: nested data, numbers beyond all ids, and what is no number."""
+    """The value, a text cut; of nested data and of numbers beyond all ids, which no argument can be, the type's name."""
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     is_small = value is None or (isinstance(value, int | float) and abs(value) < 10**18)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import time
 import unicodedata
@@ -26,6 +27,28 @@ from patchworks_deployments.writes.plan import AnyPlan, Risk
 
 CODE_SECONDS = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
+
+_UNCHANGED = "It already is as wanted; nothing was sent and nobody was asked."
+_NO_HUMAN = (
+    "A human must agree to this, and this client cannot ask one (it does not support elicitation). Nothing was "
+    "changed. Use a client that can ask, or let a person set PATCHWORKS_CONFIRM_BY=auto to allow codes."
+)
+_NO_HUMAN_PROTECTED = (
+    "This touches a protected environment, where only a human may agree, and this client cannot ask one (it does "
+    "not support elicitation). Nothing was changed. A person can do it from a client that can ask."
+)
+_SHOW_PREVIEW = (
+    "Nothing was changed yet. Show this preview to the person. Only if they agree, call again with the same "
+    "arguments and this confirmation_code within 10 minutes."
+)
+_STALE_CODE = (
+    "That code is not good for this: it is wrong, expired, used, or the deployment or the arguments changed since. "
+    "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the new "
+    "confirmation_code within 10 minutes."
+)
+_FORM_NOT_FILLED_IN = (
+    "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
+)
 
 
 class Form(BaseModel, abc.ABC):
@@ -60,11 +83,9 @@ class TypedId(Form):
 
 
 class Decision(BaseModel):
-    """What stands between a call and its write, where no person is asked: nothing, or that it does not go ahead."""
+    """What stands between a call and its write where no person is asked: that it may go ahead, or why it does not."""
 
-    kind: Literal["not_required", "code", "unchanged", "preview", "code_required", "refused"]
-    message: str = ""
-    code: str | None = None
+    outcome: ConfirmedBy | NotAgreed
 
 
 Answer = Form | Decision
@@ -112,6 +133,10 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", clean_text(text) or "").casefold()
 
 
+_STAMP = re.compile("[0-9a-f]{8}")
+"""A code's expiry: seconds since the epoch in hexadecimal digits, eight of them until 2106."""
+
+
 class Codes:
     """Short codes that prove a preview was seen: an HMAC over all that the write would do and rest on.
 
@@ -133,7 +158,7 @@ class Codes:
     def redeem(self, code: str, plan: AnyPlan, caller: str) -> bool:
         """Whether the code is good for this change; it is used up by that."""
         stamp, _, mac = code.strip().lower().partition("-")
-        expiry = int(stamp, 16) if len(stamp) == 8 and stamp.isalnum() and _is_hex(stamp) else 0  # noqa: PLR2004 - until 2106
+        expiry = int(stamp, 16) if _STAMP.fullmatch(stamp) else 0
         now = int(self._clock())
         self._used = {used: until for used, until in self._used.items() if until > now}
         genuine = [
@@ -148,10 +173,6 @@ class Codes:
         bound = [self._server, caller, plan.write.name, plan.write.arguments, plan.fingerprint, expiry]
         digest = hmac.new(key, json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
         return base64.b32encode(digest[:10]).decode().lower()
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdef" for character in text)
 
 
 def ask(plan: AnyPlan, protected: Sequence[str]) -> Elicit[Form]:
@@ -179,62 +200,30 @@ class Call:
 def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision | Elicit[Form]:
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
     if not plan.is_needed:
-        return Decision(kind="unchanged", message=_UNCHANGED)
+        return Decision(outcome=NotAgreed("unchanged", _UNCHANGED))
     if call.dry_run:
-        return Decision(kind="preview", message="Dry run: nothing was changed.")
+        return Decision(outcome=NotAgreed("preview", "Dry run: nothing was changed."))
     if not policy.must_ask(plan):
-        return Decision(kind="not_required")
+        return Decision(outcome="not_required")
     protected = policy.protected_among(plan)
     if call.can_ask and (protected or policy.confirm_by != "code"):
         return ask(plan, protected)
     if protected or policy.confirm_by == "human":
-        return Decision(kind="refused", message=_NO_HUMAN_PROTECTED if protected else _NO_HUMAN)
-    return _by_code(plan, call, codes)
+        return Decision(outcome=NotAgreed("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
+    return Decision(outcome=_by_code(plan, call, codes))
 
 
-def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> Decision:
+def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotAgreed:
     if call.code and codes.redeem(call.code, plan, call.caller):
-        return Decision(kind="code")
+        return "code"
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return Decision(kind="code_required", message=message, code=codes.issue(plan, call.caller))
-
-
-_UNCHANGED = "It already is as wanted; nothing was sent and nobody was asked."
-_NO_HUMAN = (
-    "A human must agree to this, and this client cannot ask one (it does not support elicitation). Nothing was "
-    "changed. Use a client that can ask, or let a person set PATCHWORKS_CONFIRM_BY=auto to allow codes."
-)
-_NO_HUMAN_PROTECTED = (
-    "This touches a protected environment, where only a human may agree, and this client cannot ask one (it does "
-    "not support elicitation). Nothing was changed. A person can do it from a client that can ask."
-)
-_SHOW_PREVIEW = (
-    "Nothing was changed yet. Show this preview to the person. Only if they agree, call again with the same "
-    "arguments and this confirmation_code within 10 minutes."
-)
-_STALE_CODE = (
-    "That code is not good for this: it is wrong, expired, used, or the deployment or the arguments changed since. "
-    "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the new "
-    "confirmation_code within 10 minutes."
-)
+    return NotAgreed("confirmation_required", message, codes.issue(plan, call.caller))
 
 
 def agreement(plan: AnyPlan, answer: ElicitationResult[Answer]) -> ConfirmedBy | NotAgreed:
     """Who agreed to the plan, or why it does not go ahead."""
     if not isinstance(answer, AcceptedElicitation):
         return NotAgreed("declined", "The person did not agree. Nothing was changed.")
-    decision = answer.data
-    if isinstance(decision, Form):
-        return "human" if decision.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
-    match decision.kind:
-        case "not_required" | "code" as agreed:
-            return agreed
-        case "code_required":
-            return NotAgreed("confirmation_required", decision.message, decision.code)
-        case "unchanged" | "preview" | "refused" as status:
-            return NotAgreed(status, decision.message)
-
-
-_FORM_NOT_FILLED_IN = (
-    "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
-)
+    if isinstance(answer.data, Decision):
+        return answer.data.outcome
+    return "human" if answer.data.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)

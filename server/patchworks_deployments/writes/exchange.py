@@ -81,12 +81,12 @@ class Exchange:
         Patchworks tells the flow of a version only where it is deployed. Only what this call has certainly made is
         cleared away.
         """
-        client, version = self.acting.client, self.create.flow_version_id
+        version = self.create.flow_version_id
         write = Create(flow_version_id=version, deploy_disabled=True)
 
         async def attempt() -> WriteResult:
             try:
-                made = await write.send(client)
+                made = await write.send(self.acting.client)
             except UpstreamError as error:
                 return WriteResult(status="unknown" if error.may_have_acted else "failed", message=error.what)
             return WriteResult(status="done", message=f"Trial deployment {made.id}.", after=made)
@@ -99,22 +99,22 @@ class Exchange:
             return _failed(f"The new version could not be tried out. {tried.message}{unsure}")
         if any(known.id == trial.id for known in self.others):
             return _failed(f"For the trial Patchworks answered with deployment {trial.id}, which was there before.")
-        try:
-            flow = trial.flow_id or (await client.get(version, trial.id)).flow_id
-        except UpstreamError:
-            flow = None
+        flow = await self._flow_of(trial)
         delete = Delete(flow_version_id=version, deployment_id=trial.id)
         removed = await self._delete(delete, trial)
         if removed.status != "done":
-            message = (
-                f"The trial deployment {trial.id} is left over: {removed.message} The call in `repair` deletes it."
-            )
-            return _failed(message).model_copy(update={"repair": delete.call()})
-        return (
-            None
-            if flow == self.old.flow_id
-            else _failed(f"Flow version {version} is not known to be of the same flow.")
-        )
+            what = f"The trial deployment {trial.id} is left over: {removed.message}"
+            problem = _failed(f"{what} The call in `repair` deletes it.")
+            return problem.model_copy(update={"repair": delete.call()})
+        if flow != self.old.flow_id:
+            return _failed(f"Flow version {version} is not known to be of the same flow.")
+        return None
+
+    async def _flow_of(self, trial: Deployment) -> str | None:
+        try:
+            return trial.flow_id or (await self.acting.client.get(self.create.flow_version_id, trial.id)).flow_id
+        except UpstreamError:
+            return None
 
     async def _fill(self) -> ReplaceResult:
         """Deploy the new version where nothing is now, or bring the old one back."""

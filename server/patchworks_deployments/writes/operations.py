@@ -149,13 +149,10 @@ class Update(WriteToExisting):
 
     def _body(self) -> dict[str, Any]:
         """Just what was asked for: a PUT that wipes what nobody mentioned must not happen."""
-        given = {
-            "virtual_environment_id": self.virtual_environment_id,
-            "priority": self.priority,
-            "enabled_at": self.enabled_at,
-            "deploy_disabled": self.deploy_disabled or None,  # false asks for nothing
-        }
-        return _given(given) | dict.fromkeys(self.clear)
+        given = _given(self, "virtual_environment_id", "priority", "enabled_at", "deploy_disabled")
+        if not self.deploy_disabled:
+            given.pop("deploy_disabled", None)  # false asks for nothing
+        return given | dict.fromkeys(self.clear)
 
     async def plan(self, client: DeploymentsClient) -> Change:
         """Read the deployment. Raises `InvalidArgument` where the fields contradict each other."""
@@ -199,7 +196,8 @@ class Update(WriteToExisting):
             if getattr(before, name) != getattr(after, name) and name not in (before.unreadable or ())
         }
         cleared = [name for name, value in old.items() if value is None]
-        arguments = {**super().arguments, **_given(old), **({"clear": cleared} if cleared else {})}
+        kept = {name: value for name, value in old.items() if value is not None}
+        arguments = {**super().arguments, **kept, **({"clear": cleared} if cleared else {})}
         return ToolCall(tool=self.name, arguments=arguments) if old else None
 
 
@@ -242,13 +240,7 @@ class Create(DeploymentWrite):
 
     def _body(self) -> dict[str, Any]:
         """What was not given is Patchworks' choice: no environment, the flow's queue priority, enabled."""
-        return _given(
-            {
-                "virtual_environment_id": self.virtual_environment_id,
-                "priority": self.priority,
-                "deploy_disabled": self.deploy_disabled,
-            }
-        )
+        return _given(self, "virtual_environment_id", "priority", "deploy_disabled")
 
     async def plan(self, client: DeploymentsClient) -> Change:
         """Read what is deployed of the flow version.
@@ -298,5 +290,5 @@ class Create(DeploymentWrite):
         return Delete(flow_version_id=self.flow_version_id, deployment_id=after.id).call() if after else None
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def _given(write: Update | Create, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(write, name)) is not None}

@@ -1,1 +1,1 @@
-"""The Patchworks Core API: one client, its credentials, its pace."""
+"""The Patchworks Core API over one HTTP client."""

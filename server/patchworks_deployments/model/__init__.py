@@ -1,1 +1,1 @@
-"""What a deployment is: reading it, comparing it, and showing it. No requests and no MCP."""
+"""What a deployment is: reading odd answers, comparing, rendering and masking it."""

@@ -1,1 +1,1 @@
-"""What a host can read, complete and subscribe to."""
+"""What a host reads, completes and subscribes to."""

@@ -1,1 +1,1 @@
-"""The server, and serving it to a team over HTTP."""
+"""The server over stdio and HTTP: wiring, tokens, scopes, limits, draining."""

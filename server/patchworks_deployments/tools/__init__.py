@@ -1,1 +1,1 @@
-"""The tools, as a host sees them."""
+"""The tools as a model sees them, each with its arguments."""

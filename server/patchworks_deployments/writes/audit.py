@@ -130,7 +130,7 @@ def _bounded(value: object) -> object:
 
 
 def _bounded_scalar(value: object) -> object:
-    """The value, a text cut; of nested data and of numbers beyond all ids, which no argument can be, the type's name."""
+    """The value, a text cut; but the type's name of what no argument can be: nested data, numbers beyond all ids."""
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     is_small = value is None or (isinstance(value, int | float) and abs(value) < 10**18)

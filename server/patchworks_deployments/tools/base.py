@@ -22,8 +22,11 @@ from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog, Who
 from patchworks_deployments.writes.consent import Answer, Call, Decision, Form, agreement, decide
-from patchworks_deployments.writes.outcome import FAILURES, AnyResult, NotAgreed
-from patchworks_deployments.writes.plan import Acting, Plan, Risk, Write
+from patchworks_deployments.writes.outcome import (
+    FAILURES,
+    NotAgreed,
+)
+from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 from patchworks_deployments.writes.services import (
     WRITE_SCOPE,
     Services,
@@ -37,7 +40,6 @@ from patchworks_deployments.writes.services import (
 
 Ctx: TypeAlias = Context[Services, Any]
 SomePlan = TypeVar("SomePlan", bound=Plan[Any])
-Result = TypeVar("Result", bound=AnyResult)
 
 MAX_UNKNOWN_NAMED = 5
 """Unknown arguments that a refusal names."""
@@ -200,22 +202,28 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
 
 async def act(ctx: Ctx, plan: Plan[Result], answer: ElicitationResult[Answer], reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
-    agreed = agreement(plan, answer)
+    agreed, client = agreement(plan, answer), services(ctx).client
+    asked_live = agreed == "human" and not is_stateless(ctx)
+    if not isinstance(agreed, NotAgreed) and plan.must_be_compared(asked_live=asked_live):
+        now = await plan.write.plan(client)
+        agreed = agreed if now.fingerprint == plan.fingerprint else NotAgreed("refused", plan.moved)
     if isinstance(agreed, NotAgreed):
         result = plan.not_done(agreed)
     else:
         acting = Acting(
-            client=services(ctx).client,
+            client=client,
             audit=services(ctx).audit,
             who=who(ctx),
             tool=plan.write.name,
             reason=reason,
             agreed=agreed,
-            asked_live=not is_stateless(ctx),
             tell=partial(tell, ctx),
             progress=ctx.report_progress,
         )
-        result = await plan.carry_out(acting)
+        try:
+            result = await plan.carry_out(acting)
+        except UpstreamError as error:
+            result = plan.not_done(NotAgreed("failed", str(error))).model_copy(update={"confirmed_by": agreed})
     content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
     if linked := plan.link(result):
         content.append(deployment_link(*linked))

@@ -17,11 +17,6 @@ from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write,
 MAX_SHOWN = 10
 """Other deployments of a flow version that a question names."""
 
-CHANGED_MEANWHILE = (
-    "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
-    "Nothing was changed by this call. Read it again and ask again."
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentWrite(Write):
@@ -111,21 +106,7 @@ class Change(Plan[WriteResult]):
         return [f"Lost for good: {', '.join(self.lost)}"]
 
     async def carry_out(self, acting: Acting) -> WriteResult:
-        """Compare what was agreed to with what is there now, write once, and read back."""
-        if acting.asked_live and acting.agreed == "human":
-            now = await self.write.plan(acting.client)
-            if now.fingerprint != self.fingerprint:
-                return self.not_done(NotAgreed("refused", CHANGED_MEANWHILE))
-        try:
-            result = await self.perform(acting)
-        except UpstreamError as error:
-            return WriteResult(status="failed", message=str(error), before=self.before, confirmed_by=acting.agreed)
-        if result.status == "done" and result.verified:
-            await acting.tell(self.write.flow_version_id, result.before, result.after)
-        return result
-
-    async def perform(self, acting: Acting) -> WriteResult:
-        """Send the write, once, and find out what became of it.
+        """Send the write, once, find out what became of it, and tell subscribers of a change that was seen.
 
         Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` before anything is sent.
         """
@@ -144,11 +125,11 @@ class Change(Plan[WriteResult]):
                     raise
                 answered, trouble = None, error
             found, unread = await self._read_back(acting.client, answered)
-        return self._result(acting, answered, Facts(self.before, self._aim, trouble, found, unread))
-
-    @property
-    def _aim(self) -> Mapping[str, Any] | None:
-        return None if self.after is None else self.wanted
+        aim = None if self.after is None else self.wanted
+        result = self._result(acting, answered, Facts(self.before, aim, trouble, found, unread))
+        if result.status == "done" and result.verified:
+            await acting.tell(self.write.flow_version_id, result.before, result.after)
+        return result
 
     async def _read_back(
         self, client: DeploymentsClient, answered: Deployment | None

@@ -56,7 +56,7 @@ class Exchange:
 
     async def _delete(self, write: Delete, deployment: Deployment) -> WriteResult:
         """Delete it, at once or not at all: by a later turn it may have changed."""
-        return await self.acting.step(write, partial(write.change(deployment).perform, self.acting))
+        return await self.acting.step(write, partial(write.change(deployment).carry_out, self.acting))
 
     async def _create(self, write: Create) -> WriteResult:
         """Deploy it, patiently; `unchanged` when it is there already."""
@@ -65,7 +65,7 @@ class Exchange:
             change = await write.plan(self.acting.client)
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="It is there already.", after=change.before)
-            return await change.perform(self.acting)
+            return await change.carry_out(self.acting)
 
         return await self.acting.step(write, partial(patiently, attempt))
 

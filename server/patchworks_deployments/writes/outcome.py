@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -85,9 +85,6 @@ class ReplaceResult(Output):
     undo: Maybe[ToolCall] = None
     repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
     confirmation_code: Maybe[str] = None
-
-
-AnyResult: TypeAlias = WriteResult | SwitchResult | ReplaceResult
 
 
 _A_LATE_ARRIVAL = "Read it again before you repeat this: a late arrival cannot be ruled out."

@@ -17,9 +17,15 @@ from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import AuditLog, Who
-from patchworks_deployments.writes.outcome import AnyResult, ConfirmedBy, NotAgreed, WriteResult
+from patchworks_deployments.writes.outcome import (
+    ConfirmedBy,
+    NotAgreed,
+    ReplaceResult,
+    SwitchResult,
+    WriteResult,
+)
 
-Result = TypeVar("Result", bound=AnyResult)
+Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 
 Environment = tuple[str | None, str | None]
 """An environment's id and name; the name is None where it is not known, and both are where neither is."""
@@ -60,6 +66,12 @@ class Write(abc.ABC):
 class Plan(abc.ABC, Generic[Result]):
     """A write, and every deployment that was read for it: its `basis`."""
 
+    moved: ClassVar[str] = (
+        "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
+        "Nothing was changed by this call. Read it again and ask again."
+    )
+    """What a result says of a plan that is no longer true."""
+
     write: Write
     basis: tuple[Deployment, ...]
 
@@ -96,11 +108,20 @@ class Plan(abc.ABC, Generic[Result]):
         in it would ask for ever, and a fact left out of it would let an old answer count for a new state.
         """
 
+    def must_be_compared(self, *, asked_live: bool) -> bool:
+        """Whether everything has to be read again before the write, to see that what was agreed to is still true.
+
+        In the protocol's older era a question is a request within the call (`asked_live`), so that a person may have
+        thought for minutes since the plan was read. In the newer era a question ends the call, and the SDK reads anew
+        and compares when the answer comes with the next one.
+        """
+        return asked_live
+
     @abc.abstractmethod
     async def carry_out(self, acting: "Acting") -> Result:
         """Do what was agreed to, and find out what became of it.
 
-        Raises `AuditLogUnwritable` before anything is sent.
+        Raises `AuditLogUnwritable` before anything is sent, and `UpstreamError` when certainly nothing was changed.
         """
 
     @abc.abstractmethod
@@ -144,18 +165,12 @@ class Acting:
     tool: str
     reason: str | None
     agreed: ConfirmedBy
-    asked_live: bool
-    """Whether the plan was read before a person was asked, so that it may have become untrue meanwhile.
-
-    That is so in the protocol's older era, where a question is a request within the call. In the newer era a question
-    ends the call, and the SDK reads anew when the answer comes with the next one.
-    """
     tell: Callable[[str, Deployment | None, Deployment | None], Awaitable[None]]
     """Tells subscribers: gets a flow version's id, and a deployment before and after."""
     progress: Progress
 
     async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]], called: str = "") -> WriteResult:
-        """Make one of the several writes of a call: recorded, and told to subscribers, as soon as it is over.
+        """Make one of the several writes of a call, and record it as soon as it is over.
 
         The audit log calls the step `called`, or by its write's name: `delete`.
         """
@@ -167,6 +182,4 @@ class Acting:
         step = f"{self.tool}: {called or write.name.removesuffix('_deployment')}"
         given = {**write.arguments, "reason": self.reason}
         self.audit.record(step, given, result.to_json(), self.who, time.monotonic() - started)
-        if result.status == "done" and result.verified:
-            await self.tell(write.arguments["flow_version_id"], result.before, result.after)
         return result

@@ -93,6 +93,8 @@ class Replacement(Plan[ReplaceResult]):
     The basis is the old deployment, followed by the other deployments of the new version.
     """
 
+    moved = f"Something that was agreed to changed meanwhile. {LEFT_ALONE}"
+
     write: Replace
     delete: Delete
     create: Create
@@ -146,11 +148,14 @@ class Replacement(Plan[ReplaceResult]):
             lines.append("Checked first: a trial deployment, disabled and without environment, must show the same flow")
         return "\n".join(lines)
 
+    def must_be_compared(self, *, asked_live: bool) -> bool:
+        """It deletes before it creates, so both sides are always looked at once more."""
+        del asked_live
+        return True
+
     async def carry_out(self, acting: Acting) -> ReplaceResult:
         """Check, delete, create; if the create fails, restore the old one and say so."""
         acting.audit.ensure_writable()
-        if (await self.write.plan(acting.client)).fingerprint != self.fingerprint:
-            return self.not_done(NotAgreed("refused", f"Something that was agreed to changed meanwhile. {LEFT_ALONE}"))
         steps = Exchange(acting, self.old, self.delete, self.create, self.lost, self.basis[1:])
         # Between delete and create nobody may interrupt: a cancellation of the call waits outside.
         with anyio.CancelScope(shield=True):

@@ -161,6 +161,11 @@ class SwitchPlan(Plan[SwitchResult]):
             lines.append(f"Already {'enabled' if self.write.enabled else 'disabled'}: {already} more, left alone")
         return "\n".join(lines)
 
+    def must_be_compared(self, *, asked_live: bool) -> bool:
+        """Each deployment is read again and compared at its turn."""
+        del asked_live
+        return False
+
     async def carry_out(self, acting: Acting) -> SwitchResult:
         """Switch each, several at once; one that changed since it was read is left alone and reported.
 
@@ -234,7 +239,7 @@ class _Run:
             return WriteResult(status="unchanged", message="Somebody else has done it.")
         if change.before is None or not comparing.is_same(target, change.before):
             return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
-        return await change.perform(self.acting)
+        return await change.carry_out(self.acting)
 
     def _file(self, name: str, result: WriteResult) -> None:
         if result.status == "done" and result.verified and result.after:

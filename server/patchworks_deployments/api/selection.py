@@ -1,5 +1,6 @@
-"""All deployments that a person means, by id or by part of a name, read a page at a time, several at once."""
+"""Reading all deployments that a person means, by ids or by parts of names: page by page, several pages at once."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,14 @@ LIST_PAGE_SIZE = 100
 MAX_LIST_PAGES = 500
 
 Progress = Callable[[int, int], Awaitable[None]]
-"""Told how much is done of how much."""
+"""Takes how many pages are read, and of how many."""
+
+_IDS = re.compile(r"[0-9]+(?:,[0-9]+)*")
+
+
+def are_ids(text: str | None) -> bool:
+    """Whether the text is one or more ids as Patchworks makes them: digits, comma-separated."""
+    return bool(text and _IDS.fullmatch(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,7 @@ class Selection:
         )
 
     def holds(self, deployment: Deployment) -> bool:
-        """Whether it is meant, whatever the API has filtered."""
+        """Whether the deployment is one of those meant, whatever the API has filtered."""
         return (
             _means(self.flow, deployment.flow_id, deployment.flow_name)
             and _means(self.environment, deployment.virtual_environment_id, deployment.virtual_environment_name)
@@ -48,9 +56,19 @@ class Selection:
         )
 
 
+def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool:
+    if wanted is None:
+        return True
+    return identifier in wanted.split(",") if are_ids(wanted) else wanted.casefold() in (name or "").casefold()
+
+
 @dataclass(frozen=True)
 class Selected:
-    """What was read; `unreadable` records are left out, and `moved` says that the total changed while reading."""
+    """The deployments that a selection holds.
+
+    `unreadable` counts the records of its pages that could not be read; `moved` is true when Patchworks changed its
+    total while the pages were read.
+    """
 
     selection: Selection
     deployments: list[Deployment]
@@ -59,9 +77,9 @@ class Selected:
 
 
 async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress) -> Selected:
-    """Every deployment that the selection means, by id; slower where the API throttles.
+    """Read every deployment that the selection holds, each id once; an API that throttles is waited for.
 
-    Raises `InvalidArgument` when there are too many pages, `Incomplete` when it cannot be known how many.
+    Raises `InvalidArgument` for more than `MAX_LIST_PAGES` pages, `Incomplete` when Patchworks does not say how many.
     """
     held: dict[int, list[Deployment]] = {}
     unreadable, totals = 0, set[int | None]()
@@ -92,14 +110,3 @@ def _extent(page: DeploymentPage) -> int:
             next_step="Narrow it with flow, environment or package.",
         )
     return page.pages or 1
-
-
-def are_ids(text: str | None) -> bool:
-    """Whether it is one or more ids, comma-separated, as Patchworks makes them: digits."""
-    return bool(text) and all(part.isascii() and part.isdigit() for part in str(text).split(","))
-
-
-def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool:
-    if wanted is None:
-        return True
-    return identifier in wanted.split(",") if are_ids(wanted) else wanted.casefold() in (name or "").casefold()

@@ -13,14 +13,12 @@ LIST_PAGE_SIZE = 100
 MAX_LIST_PAGES = 500
 
 Progress = Callable[[int, int], Awaitable[None]]
-"""Takes how many pages are read, and of how many."""
-
-_IDS = re.compile(r"[0-9]+(?:,[0-9]+)*")
+"""Is told how many pages have been read, and of how many."""
 
 
 def are_ids(text: str | None) -> bool:
     """Whether the text is one or more ids as Patchworks makes them: digits, comma-separated."""
-    return bool(text and _IDS.fullmatch(text))
+    return re.fullmatch(r"[0-9]+(,[0-9]+)*", text or "") is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class Selection:
     deployment_id: str | None = None
 
     def query(self, page: int) -> DeploymentQuery:
-        """What the API can filter by itself; it knows neither environment names nor enabled."""
+        """Ask for what the API can filter by itself; it knows neither environment names nor enabled."""
         return DeploymentQuery(
             flow_id=self.flow if are_ids(self.flow) else None,
             name=None if are_ids(self.flow) else self.flow,
@@ -64,11 +62,7 @@ def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool
 
 @dataclass(frozen=True)
 class Selected:
-    """The deployments that a selection holds.
-
-    `unreadable` counts the records of its pages that could not be read; `moved` is true when Patchworks changed its
-    total while the pages were read.
-    """
+    """What a selection holds, less what was `unreadable`; `moved` tells that the total changed during the reading."""
 
     selection: Selection
     deployments: list[Deployment]
@@ -76,7 +70,7 @@ class Selected:
     moved: bool
 
 
-async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress) -> Selected:
+async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress | None = None) -> Selected:
     """Read every deployment that the selection holds, each id once; an API that throttles is waited for.
 
     Raises `InvalidArgument` for more than `MAX_LIST_PAGES` pages, `Incomplete` when Patchworks does not say how many.
@@ -90,7 +84,8 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
         held[number] = [d for d in page.deployments if selection.holds(d)]
         unreadable += page.unreadable or 0
         totals.add(page.total)
-        await progress(len(held), max(page.pages or 1, len(held)))
+        if progress:
+            await progress(len(held), max(page.pages or 1, len(held)))
         return _extent(page)
 
     expected = await read(1)
@@ -101,7 +96,7 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
 
 
 def _extent(page: DeploymentPage) -> int:
-    """How many pages there are, as far as this one tells."""
+    """Tell how many pages there are, as far as this one says."""
     if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= LIST_PAGE_SIZE:
         raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
     if page.pages and page.pages > MAX_LIST_PAGES:

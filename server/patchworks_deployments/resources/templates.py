@@ -57,14 +57,14 @@ async def listing(
     parameters = _parameters(ctx, uris.ListingParameters)
     query = parameters.query()
     found = await services(ctx).client.list_deployments(query)
-    return _page(found, parameters.uri, query.extra_fields())
+    return _page(found, partial(parameters.uri, uris.DEPLOYMENTS), query.extra_fields())
 
 
 async def flow_version_listing(ctx: Context[Services, Any], flow_version_id: str, page: str = "") -> str:
     """A page of one flow version's deployments."""
-    version, parameters = _identifier(flow_version_id), _parameters(ctx, uris.VersionListingParameters)
+    version, parameters = _identifier(flow_version_id), _parameters(ctx, uris.PageParameters)
     found = await services(ctx).client.list_for_flow_version(version, page=parameters.page)
-    return _page(found, partial(uris.version_listing_uri, version))
+    return _page(found, partial(parameters.uri, uris.FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=version)))
 
 
 async def one_deployment(ctx: Context[Services, Any], flow_version_id: str, deployment_id: str) -> str:
@@ -77,26 +77,20 @@ async def overview(
     ctx: Context[Services, Any], flow: str = "", environment: str = "", package: str = "", enabled: str = ""
 ) -> str:
     """What runs where, as deployment_overview shows it."""
-
-    async def no_progress(done: int, total: int) -> None:
-        """Reading a resource reports none."""
-
-    selection = Selection(**_parameters(ctx, uris.OverviewParameters).model_dump())
-    return _json(summarise(await read_selected(services(ctx).client, selection, no_progress)).to_json())
+    selection = Selection(**dict(_parameters(ctx, uris.OverviewParameters)))
+    return _json(summarise(await read_selected(services(ctx).client, selection)).to_json())
 
 
 def register_resources(server: MCPServer[Services]) -> None:
     """Register the four templates."""
-    for template, function, title in (
-        (uris.LISTING_TEMPLATE, listing, "Deployments, filtered"),
-        (uris.VERSION_LISTING_TEMPLATE, flow_version_listing, "Deployments of a flow version"),
-        (uris.DEPLOYMENT, one_deployment, "A deployment"),
-        (uris.OVERVIEW_TEMPLATE, overview, "What runs where, filtered"),
-    ):
-        server.resource(template, title=title, description=function.__doc__, mime_type=uris.JSON)(function)
+    resource = partial(server.resource, mime_type=uris.JSON)
+    resource(uris.LISTING_TEMPLATE, title="Deployments, filtered")(listing)
+    resource(uris.VERSION_LISTING_TEMPLATE, title="Deployments of a flow version")(flow_version_listing)
+    resource(uris.DEPLOYMENT, title="A deployment")(one_deployment)
+    resource(uris.OVERVIEW_TEMPLATE, title="What runs where, filtered")(overview)
 
 
-def _parameters(ctx: Context[Services, Any], kind: type[uris.Parameters]) -> uris.Parameters:
+def _parameters(ctx: Context[Services, Any], kind: type[uris.Kind]) -> uris.Kind:
     return uris.parameters_of(str((ctx.request_context.params or {}).get("uri", "")), kind)
 
 

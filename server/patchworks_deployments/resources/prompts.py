@@ -1,7 +1,7 @@
 """Prompts: what people do with deployments, told to a model together with the tools to use.
 
-Each prompt demands that a person agrees before anything changes, and takes as arguments what completions offer. The
-docstring of a prompt's function is the prompt's description.
+Each demands that a person agrees before anything changes, and takes as arguments what completions offer. A function's
+docstring is its prompt's description.
 """
 
 from mcp.server.mcpserver import MCPServer
@@ -70,10 +70,7 @@ def explain_deployment(deployment_id: str) -> str:
 
 def register_prompts(server: MCPServer[Services]) -> None:
     """Register the four prompts."""
-    for function, title in (
-        (audit_deployments, "Audit what runs where"),
-        (move_version, "Move a version into an environment"),
-        (stop_environment, "Stop an environment"),
-        (explain_deployment, "Explain a deployment"),
-    ):
-        server.prompt(title=title)(function)
+    server.prompt(title="Audit what runs where")(audit_deployments)
+    server.prompt(title="Move a version into an environment")(move_version)
+    server.prompt(title="Stop an environment")(stop_environment)
+    server.prompt(title="Explain a deployment")(explain_deployment)

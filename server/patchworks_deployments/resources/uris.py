@@ -23,7 +23,7 @@ PER_PAGE = 25
 
 
 def leading_id(text: str) -> str:
-    """Take the id from an inserted completion: `10` from `10 UK Live`. Other text, such as `3PL orders`, stays whole."""
+    """Take the id from an inserted completion: `10` from `10 UK Live`. Other text, like `3PL orders`, stays whole."""
     first = text.split(" ", 1)[0]
     return first if are_ids(first) else text
 

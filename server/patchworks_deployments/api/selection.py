@@ -1,5 +1,6 @@
-"""All deployments that a person means, by id or by part of a name, read a page at a time, several at once."""
+"""Reading all deployments that a person means, by ids or by parts of names: page by page, several pages at once."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,12 @@ LIST_PAGE_SIZE = 100
 MAX_LIST_PAGES = 500
 
 Progress = Callable[[int, int], Awaitable[None]]
-"""Told how much is done of how much."""
+"""Is told how many pages have been read, and of how many."""
+
+
+def are_ids(text: str | None) -> bool:
+    """Whether the text is one or more ids as Patchworks makes them: digits, comma-separated."""
+    return re.fullmatch(r"[0-9]+(,[0-9]+)*", text or "") is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +32,7 @@ class Selection:
     deployment_id: str | None = None
 
     def query(self, page: int) -> DeploymentQuery:
-        """What the API can filter by itself; it knows neither environment names nor enabled."""
+        """Ask for what the API can filter by itself; it knows neither environment names nor enabled."""
         return DeploymentQuery(
             flow_id=self.flow if are_ids(self.flow) else None,
             name=None if are_ids(self.flow) else self.flow,
@@ -38,7 +44,7 @@ class Selection:
         )
 
     def holds(self, deployment: Deployment) -> bool:
-        """Whether it is meant, whatever the API has filtered."""
+        """Whether the deployment is one of those meant, whatever the API has filtered."""
         return (
             _means(self.flow, deployment.flow_id, deployment.flow_name)
             and _means(self.environment, deployment.virtual_environment_id, deployment.virtual_environment_name)
@@ -48,9 +54,15 @@ class Selection:
         )
 
 
+def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool:
+    if wanted is None:
+        return True
+    return identifier in wanted.split(",") if are_ids(wanted) else wanted.casefold() in (name or "").casefold()
+
+
 @dataclass(frozen=True)
 class Selected:
-    """What was read; `unreadable` records are left out, and `moved` says that the total changed while reading."""
+    """What a selection holds, less what was `unreadable`; `moved` tells that the total changed during the reading."""
 
     selection: Selection
     deployments: list[Deployment]
@@ -58,10 +70,10 @@ class Selected:
     moved: bool
 
 
-async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress) -> Selected:
-    """Every deployment that the selection means, by id; slower where the API throttles.
+async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress | None = None) -> Selected:
+    """Read every deployment that the selection holds, each id once; an API that throttles is waited for.
 
-    Raises `InvalidArgument` when there are too many pages, `Incomplete` when it cannot be known how many.
+    Raises `InvalidArgument` for more than `MAX_LIST_PAGES` pages, `Incomplete` when Patchworks does not say how many.
     """
     held: dict[int, list[Deployment]] = {}
     unreadable, totals = 0, set[int | None]()
@@ -72,7 +84,8 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
         held[number] = [d for d in page.deployments if selection.holds(d)]
         unreadable += page.unreadable or 0
         totals.add(page.total)
-        await progress(len(held), max(page.pages or 1, len(held)))
+        if progress:
+            await progress(len(held), max(page.pages or 1, len(held)))
         return _extent(page)
 
     expected = await read(1)
@@ -83,7 +96,7 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
 
 
 def _extent(page: DeploymentPage) -> int:
-    """How many pages there are, as far as this one tells."""
+    """Tell how many pages there are, as far as this one says."""
     if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= LIST_PAGE_SIZE:
         raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
     if page.pages and page.pages > MAX_LIST_PAGES:
@@ -92,14 +105,3 @@ def _extent(page: DeploymentPage) -> int:
             next_step="Narrow it with flow, environment or package.",
         )
     return page.pages or 1
-
-
-def are_ids(text: str | None) -> bool:
-    """Whether it is one or more ids, comma-separated, as Patchworks makes them: digits."""
-    return bool(text) and all(part.isascii() and part.isdigit() for part in str(text).split(","))
-
-
-def _means(wanted: str | None, identifier: str | None, name: str | None) -> bool:
-    if wanted is None:
-        return True
-    return identifier in wanted.split(",") if are_ids(wanted) else wanted.casefold() in (name or "").casefold()

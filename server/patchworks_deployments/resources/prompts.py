@@ -1,6 +1,7 @@
-"""Ready-made jobs: what people do with deployments, told to a model with the tools to use.
+"""Prompts: what people do with deployments, told to a model together with the tools to use.
 
-Each demands that a person agrees before anything changes; arguments take what the completions offer.
+Each demands that a person agrees before anything changes, and takes as arguments what completions offer. A function's
+docstring is its prompt's description.
 """
 
 from mcp.server.mcpserver import MCPServer
@@ -9,20 +10,16 @@ from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.uris import leading_id
 from patchworks_deployments.writes.services import Services
 
-_ASK_FIRST = (
+ASK_FIRST = (
     "Before any change, tell me exactly what will happen and wait for my yes. If the server gives you a preview and a "
     "confirmation_code instead of asking me, show me the preview and use the code only after I agreed. Report status "
     "and verified as they are, and keep the undo of every change."
 )
 
 
-def _quoted(value: str) -> str:
-    """An argument as data: on one line, without markup."""
-    return f'"{inert(value)}"'
-
-
-def _id_or_name(value: str) -> str:
-    return _quoted(str(leading_id(value)))
+def _id_or_name(argument: str) -> str:
+    """The argument as quoted data on one line, without markup."""
+    return f'"{inert(leading_id(argument))}"'
 
 
 def audit_deployments(environment: str = "", flow: str = "") -> str:
@@ -34,7 +31,7 @@ def audit_deployments(environment: str = "", flow: str = "") -> str:
         f"{' with these filters' if given else ''}, then tell me: what is disabled and since when it was last changed, "
         "which flows have several enabled versions, which are missing where their siblings are, which have no "
         "environment, and which lag behind in their iteration. Use get_deployment for details. Group it by urgency, "
-        "give flow ids where a name means two flows, and change nothing. " + _ASK_FIRST
+        "give flow ids where a name means two flows, and change nothing. " + ASK_FIRST
     )
 
 
@@ -45,7 +42,7 @@ def move_version(flow_version_id: str, environment: str = "") -> str:
         f"Put flow version {_id_or_name(flow_version_id)} into {where}. First call list_flow_version_deployments to "
         "learn its flow, and deployment_overview with that flow to see what holds its place. If another version of "
         "the flow is there, use replace_deployment, which carries queue priority and state over; else use "
-        "create_deployment, asking me whether to deploy it disabled. Show me what goes and what comes. " + _ASK_FIRST
+        "create_deployment, asking me whether to deploy it disabled. Show me what goes and what comes. " + ASK_FIRST
     )
 
 
@@ -57,7 +54,7 @@ def stop_environment(environment: str) -> str:
         f"{where} and tell me what runs there and what is already disabled. Then call set_deployments_enabled with "
         "enabled=false, that environment and a reason. Keep the undo from its result: it restarts exactly what this "
         "stopped; show it to me and offer to run it when the incident is over. If some failed, call it again. "
-        + _ASK_FIRST
+        + ASK_FIRST
     )
 
 
@@ -67,16 +64,13 @@ def explain_deployment(deployment_id: str) -> str:
         f"Explain deployment {_id_or_name(deployment_id)}. Find it with deployment_overview by its deployment_id, read "
         "it with get_deployment and detail=full, and compare it with the other deployments of its flow. Tell me in "
         "plain words which flow and iteration it is, where it runs, whether it is enabled and since when, who enabled "
-        "it, and anything odd. Change nothing. " + _ASK_FIRST
+        "it, and anything odd. Change nothing. " + ASK_FIRST
     )
 
 
 def register_prompts(server: MCPServer[Services]) -> None:
-    """The four jobs."""
-    for function, title in (
-        (audit_deployments, "Audit what runs where"),
-        (move_version, "Move a version into an environment"),
-        (stop_environment, "Stop an environment"),
-        (explain_deployment, "Explain a deployment"),
-    ):
-        server.prompt(title=title)(function)
+    """Register the four prompts."""
+    server.prompt(title="Audit what runs where")(audit_deployments)
+    server.prompt(title="Move a version into an environment")(move_version)
+    server.prompt(title="Stop an environment")(stop_environment)
+    server.prompt(title="Explain a deployment")(explain_deployment)

@@ -3,20 +3,18 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import Resource as ListedResource
 
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage
+from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.overview import summarise
-from patchworks_deployments.writes.services import Services
-
-JSON = "application/json"
+from patchworks_deployments.writes.services import Services, services
 
 LISTED = [
     ListedResource(
@@ -24,24 +22,26 @@ LISTED = [
         name="deployments",
         title="Deployments",
         description="All deployments, first page; filters and pages through the template.",
-        mime_type=JSON,
+        mime_type=uris.JSON,
     ),
     ListedResource(
         uri=uris.OVERVIEW,
         name="overview",
         title="What runs where",
         description="Flows by environments, counts, and what deserves attention.",
-        mime_type=JSON,
+        mime_type=uris.JSON,
     ),
 ]
+"""The resources that a host can list; their URIs are served by the templates below."""
 
 
 # The parameters of a template function are those of its template: the SDK insists. A query is read from the URI
 # itself, because the SDK ignores what a template does not know, and an unknown filter must not list everything.
+# A function's docstring is the template's description.
 
 
 async def listing(
-    ctx: Context,
+    ctx: Context[Services, Any],
     page: str = "",
     per_page: str = "",
     sort: str = "",
@@ -54,16 +54,53 @@ async def listing(
     include: str = "",
 ) -> str:
     """A page of deployments; every filter, sort and include of list_deployments."""
-    parameters = uris.parameters_of(_uri(ctx), uris.ListingParameters)
-    found = await _services(ctx).client.list_deployments(parameters.query())
-    return _page(found, parameters.uri, parameters.query().extra_fields())
+    parameters = _parameters(ctx, uris.ListingParameters)
+    query = parameters.query()
+    found = await services(ctx).client.list_deployments(query)
+    return _page(found, partial(parameters.uri, uris.DEPLOYMENTS), query.extra_fields())
 
 
-async def flow_version_listing(ctx: Context, flow_version_id: str, page: str = "") -> str:
+async def flow_version_listing(ctx: Context[Services, Any], flow_version_id: str, page: str = "") -> str:
     """A page of one flow version's deployments."""
-    version, parameters = _identifier(flow_version_id), uris.parameters_of(_uri(ctx), uris.VersionListingParameters)
-    found = await _services(ctx).client.list_for_flow_version(version, page=parameters.page)
-    return _page(found, partial(uris.version_listing_uri, version))
+    version, parameters = _identifier(flow_version_id), _parameters(ctx, uris.PageParameters)
+    found = await services(ctx).client.list_for_flow_version(version, page=parameters.page)
+    return _page(found, partial(parameters.uri, uris.FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=version)))
+
+
+async def one_deployment(ctx: Context[Services, Any], flow_version_id: str, deployment_id: str) -> str:
+    """One deployment."""
+    found = await services(ctx).client.get(_identifier(flow_version_id), _identifier(deployment_id))
+    return _json(found.to_json())
+
+
+async def overview(
+    ctx: Context[Services, Any], flow: str = "", environment: str = "", package: str = "", enabled: str = ""
+) -> str:
+    """What runs where, as deployment_overview shows it."""
+    selection = Selection(**dict(_parameters(ctx, uris.OverviewParameters)))
+    return _json(summarise(await read_selected(services(ctx).client, selection)).to_json())
+
+
+def register_resources(server: MCPServer[Services]) -> None:
+    """Register the four templates."""
+    resource = partial(server.resource, mime_type=uris.JSON)
+    resource(uris.LISTING_TEMPLATE, title="Deployments, filtered")(listing)
+    resource(uris.VERSION_LISTING_TEMPLATE, title="Deployments of a flow version")(flow_version_listing)
+    resource(uris.DEPLOYMENT, title="A deployment")(one_deployment)
+    resource(uris.OVERVIEW_TEMPLATE, title="What runs where, filtered")(overview)
+
+
+def _parameters(ctx: Context[Services, Any], kind: type[uris.Kind]) -> uris.Kind:
+    return uris.parameters_of(str((ctx.request_context.params or {}).get("uri", "")), kind)
+
+
+def _identifier(segment: str) -> str:
+    identifier = uris.leading_id(segment)
+    if not is_identifier(identifier):
+        raise InvalidArgument(
+            "An id in the resource's URI is not right.", next_step="Ids are 1 to 64 letters or digits."
+        )
+    return identifier
 
 
 def _page(found: DeploymentPage, uri_of: Callable[[int], str], extra: Sequence[str] = ()) -> str:
@@ -73,51 +110,6 @@ def _page(found: DeploymentPage, uri_of: Callable[[int], str], extra: Sequence[s
     if found.pages and found.page < found.pages:
         links["next"] = uri_of(found.page + 1)
     return _json({**found.to_summary(extra), "links": links})
-
-
-async def one_deployment(ctx: Context, flow_version_id: str, deployment_id: str) -> str:
-    """One deployment."""
-    found: Deployment = await _services(ctx).client.get(_identifier(flow_version_id), _identifier(deployment_id))
-    return _json(found.to_json())
-
-
-async def overview(ctx: Context, flow: str = "", environment: str = "", package: str = "", enabled: str = "") -> str:
-    """What runs where, as deployment_overview shows it."""
-    parameters = uris.parameters_of(_uri(ctx), uris.OverviewParameters)
-
-    async def no_progress(done: int, total: int) -> None:
-        """Reading a resource reports none."""
-
-    estate = await read_selected(_services(ctx).client, Selection(**parameters.model_dump()), no_progress)
-    return _json(summarise(estate).to_json())
-
-
-def register_resources(server: MCPServer[Services]) -> None:
-    """The four templates."""
-    for template, function, title in (
-        (uris.LISTING_TEMPLATE, listing, "Deployments, filtered"),
-        (uris.VERSION_LISTING_TEMPLATE, flow_version_listing, "Deployments of a flow version"),
-        (uris.DEPLOYMENT, one_deployment, "A deployment"),
-        (uris.OVERVIEW_TEMPLATE, overview, "What runs where, filtered"),
-    ):
-        server.resource(template, title=title, description=function.__doc__, mime_type=JSON)(function)
-
-
-def _uri(ctx: Context) -> str:
-    return str((ctx.request_context.params or {}).get("uri", ""))
-
-
-def _services(ctx: Context) -> Services:
-    return cast("Services", ctx.request_context.lifespan_context)
-
-
-def _identifier(value: str) -> str:
-    identifier = str(uris.leading_id(value))
-    if not is_identifier(identifier):
-        raise InvalidArgument(
-            "An id in the resource's URI is not right.", next_step="Ids are 1 to 64 letters or digits."
-        )
-    return identifier
 
 
 def _json(content: dict[str, Any]) -> str:

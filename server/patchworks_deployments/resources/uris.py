@@ -1,45 +1,62 @@
-"""The resource URIs: building them, reading them strictly, and which ones a change concerns."""
+"""The resource URIs: building them, reading them strictly, and telling which ones a write concerns."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from mcp_types import ResourceLink
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from patchworks_deployments.api.client import DeploymentQuery
 from patchworks_deployments.api.selection import are_ids
 from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.model.deployment import Deployment
-from patchworks_deployments.model.values import OptionalIdentifiers, OptionalIncludes, OptionalText, Sort, faults
+from patchworks_deployments.model.deployment import Deployment, Include
+from patchworks_deployments.model.values import OptionalIdentifiers, OptionalText, Sort, faults
 
 DEPLOYMENTS = "patchworks://deployments"
 OVERVIEW = "patchworks://overview"
-FLOW_VERSION_DEPLOYMENTS = "patchworks://flow-versions/{flow_version_id}/deployments"
-DEPLOYMENT = "patchworks://flow-versions/{flow_version_id}/deployments/{deployment_id}"
+FLOW_VERSIONS = "patchworks://flow-versions/"
+FLOW_VERSION_DEPLOYMENTS = f"{FLOW_VERSIONS}{{flow_version_id}}/deployments"
+DEPLOYMENT = f"{FLOW_VERSION_DEPLOYMENTS}/{{deployment_id}}"
 
+JSON = "application/json"
 PER_PAGE = 25
 
 
-def leading_id(value: object) -> object:
-    """`10` of `10 UK Live`: what a completion offers carries the name beside the id. `3PL orders` is a name."""
-    first = value.split(" ", 1)[0] if isinstance(value, str) else None
-    return first if are_ids(first) else value
+def leading_id(text: str) -> str:
+    """Take the id from an inserted completion: `10` from `10 UK Live`. Other text, like `3PL orders`, stays whole."""
+    first = text.split(" ", 1)[0]
+    return first if are_ids(first) else text
 
 
-def _as_list(value: object) -> object:
-    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+def _split(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
 
 
 Ids = Annotated[OptionalIdentifiers, BeforeValidator(leading_id)]
+IdsOrName = Annotated[OptionalText, BeforeValidator(leading_id)]
+Includes = Annotated[tuple[Include, ...], BeforeValidator(_split), PlainSerializer(",".join)]
 
 
-class ListingParameters(BaseModel):
-    """The query of `patchworks://deployments`, the same names as the arguments of `list_deployments`."""
+class Parameters(BaseModel):
+    """The parameters in the query of a resource's URI."""
 
     model_config = ConfigDict(extra="forbid")
 
+
+class PageParameters(Parameters):
+    """The query of a flow version's listing; the API chooses the page's size."""
+
     page: Annotated[int, Field(ge=1)] = 1
+
+    def uri(self, listing: str, page: int) -> str:
+        """Build the URI of another page of the `listing` with these parameters."""
+        given = self.model_dump(exclude_defaults=True, exclude={"page"}) | ({"page": page} if page > 1 else {})
+        return f"{listing}?{urlencode(given, quote_via=quote)}" if given else listing
+
+
+class ListingParameters(PageParameters):
+    """The query of `patchworks://deployments`, with the names of `list_deployments`' arguments."""
+
     per_page: Annotated[int, Field(ge=1, le=100)] = PER_PAGE
     sort: Sort | None = None
     flow_id: Ids = None
@@ -48,52 +65,46 @@ class ListingParameters(BaseModel):
     name: OptionalText = None
     search: OptionalText = None
     like: OptionalText = None
-    include: Annotated[OptionalIncludes, BeforeValidator(_as_list)] = None
+    include: Includes = ()
 
     def query(self) -> DeploymentQuery:
-        """For the client."""
-        return DeploymentQuery(**{**self.model_dump(), "include": self.include or ()})
-
-    def uri(self, page: int) -> str:
-        """The URI of another page of the same listing."""
-        given = self.model_dump(exclude_defaults=True, exclude={"page", "include"})
-        if self.include:
-            given["include"] = ",".join(self.include)
-        if page > 1:
-            given["page"] = page
-        return f"{DEPLOYMENTS}?{urlencode(given, quote_via=quote)}" if given else DEPLOYMENTS
+        """Make the client's query of these parameters."""
+        return DeploymentQuery(**dict(self))
 
 
-LISTING_TEMPLATE = f"{DEPLOYMENTS}{{?{','.join(ListingParameters.model_fields)}}}"
+class OverviewParameters(Parameters):
+    """The query of `patchworks://overview`, with the names of `deployment_overview`'s arguments."""
 
-
-class VersionListingParameters(BaseModel):
-    """The query of a flow version's listing; the API chooses the page's size."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    page: Annotated[int, Field(ge=1)] = 1
-
-
-VERSION_LISTING_TEMPLATE = f"{FLOW_VERSION_DEPLOYMENTS}{{?{','.join(VersionListingParameters.model_fields)}}}"
-
-
-class OverviewParameters(BaseModel):
-    """The query of `patchworks://overview`, the same names as the arguments of `deployment_overview`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    flow: Annotated[OptionalText, BeforeValidator(leading_id)] = None
-    environment: Annotated[OptionalText, BeforeValidator(leading_id)] = None
-    package: Annotated[OptionalText, BeforeValidator(leading_id)] = None
+    flow: IdsOrName = None
+    environment: IdsOrName = None
+    package: IdsOrName = None
     enabled: bool | None = None
 
 
-OVERVIEW_TEMPLATE = f"{OVERVIEW}{{?{','.join(OverviewParameters.model_fields)}}}"
+def _template(uri: str, parameters: type[Parameters]) -> str:
+    return f"{uri}{{?{','.join(parameters.model_fields)}}}"
+
+
+LISTING_TEMPLATE = _template(DEPLOYMENTS, ListingParameters)
+VERSION_LISTING_TEMPLATE = _template(FLOW_VERSION_DEPLOYMENTS, PageParameters)
+OVERVIEW_TEMPLATE = _template(OVERVIEW, OverviewParameters)
+
+Kind = TypeVar("Kind", bound=Parameters)
+
+
+def parameters_of(uri: str, kind: type[Kind]) -> Kind:
+    """Read a URI's query. Raises `InvalidArgument` for an unknown, repeated or malformed parameter."""
+    try:
+        return kind.model_validate(query_of(uri))
+    except ValidationError as error:
+        raise InvalidArgument(
+            f"The resource's URI is not right: {faults(error)}.",
+            next_step=f"Parameters are: {', '.join(kind.model_fields)}.",
+        ) from None
 
 
 def query_of(uri: str) -> dict[str, str]:
-    """The query's parameters. Raises `InvalidArgument` where one is repeated."""
+    """Split a URI's query into parameters. Raises `InvalidArgument` where one is repeated."""
     pairs = parse_qsl(urlsplit(uri).query, keep_blank_values=True)
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
@@ -102,90 +113,54 @@ def query_of(uri: str) -> dict[str, str]:
 
 
 def refuse_fragment(uri: str) -> None:
-    """Raises `InvalidArgument` for a URI with a fragment: it would be ignored."""
+    """Raise `InvalidArgument` for a URI with a fragment, which would be ignored."""
     if "#" in uri:
         raise InvalidArgument("The resource's URI has a fragment (#).", next_step="Write # in a value as %23.")
 
 
-Parameters = TypeVar("Parameters", bound=BaseModel)
+def deployment_link(flow_version_id: str, deployment_id: str) -> ResourceLink:
+    """Link to one deployment by the ids that it was asked for with: Patchworks may not have sent the flow version's."""
+    uri = DEPLOYMENT.format(flow_version_id=flow_version_id, deployment_id=deployment_id)
+    return ResourceLink(uri=uri, name=f"deployment {deployment_id}", mime_type=JSON)
 
 
-def parameters_of(uri: str, kind: type[Parameters]) -> Parameters:
-    """What a URI's query asks for. Raises `InvalidArgument` for an unknown or malformed parameter."""
-    try:
-        return kind.model_validate(query_of(uri))
-    except ValidationError as error:
-        raise _malformed(error, kind) from None
+TOUCHED = "patchworks://touched"
+"""This URI names no resource: its query tells which flow, environment and package the written deployment has."""
 
-
-def _malformed(error: ValidationError, parameters: type[BaseModel]) -> InvalidArgument:
-    known = ", ".join(parameters.model_fields)
-    return InvalidArgument(f"The resource's URI is not right: {faults(error)}.", next_step=f"Parameters are: {known}.")
-
-
-def version_listing_uri(flow_version_id: str, page: int = 1) -> str:
-    """The URI of a page of a flow version's deployments."""
-    first = FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=flow_version_id)
-    return f"{first}?page={page}" if page > 1 else first
-
-
-def deployment_uri(flow_version_id: str, deployment_id: str) -> str:
-    """The URI of one deployment."""
-    return DEPLOYMENT.format(flow_version_id=flow_version_id, deployment_id=deployment_id)
+TOLD_IDS = ("flow_id", "virtual_environment_id", "package_id")
 
 
 def concerned_by(flow_version_id: str, *states: Deployment | None) -> list[str]:
-    """The URIs whose content a write has changed: the deployment, its version's listing, the listing, the overview.
+    """List the URIs whose content a write has changed: deployment, its version's listing, listing and overview.
 
-    The listing is named once more with what was touched, so that filtered listings can tell whether they hold it.
+    `states` are what the deployment was before the write and is after it. The last URI, a `TOUCHED` one, lets
+    `may_hold` tell whether a filtered listing has changed.
     """
+    listing = FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=flow_version_id)
     known = [state for state in states if state]
-    touched = {name: ",".join({getattr(state, name) or "" for state in known}) for name in _FILTERED_BY_ID}
+    touched = {name: ",".join({getattr(state, name) or "" for state in known}) for name in TOLD_IDS}
     return [
-        *dict.fromkeys(deployment_uri(flow_version_id, state.id) for state in known),
-        version_listing_uri(flow_version_id),
+        *dict.fromkeys(f"{listing}/{state.id}" for state in known),
+        listing,
         DEPLOYMENTS,
         OVERVIEW,
-        f"{_TOUCHED}?{urlencode(touched)}",
+        f"{TOUCHED}?{urlencode(touched)}",
     ]
 
 
-_TOUCHED = "patchworks://touched"
-_FILTERED_BY_ID = ("flow_id", "virtual_environment_id", "package_id")
-
-
 def may_hold(watched: str, told: str) -> bool:
-    """Whether the `watched` URI, which is not the `told` one, may show what that says was touched."""
-    if not told.startswith(_TOUCHED):
-        return watched != told and watched.startswith(_OF_A_VERSION) and _plain(watched) == told
-    if watched.startswith(OVERVIEW + "?"):
-        return True
-    return watched.startswith(DEPLOYMENTS + "?") and _overlaps(query_of(watched), dict(parse_qsl(urlsplit(told).query)))
+    """Whether a write that concerns the URI `told` may have changed the content of another URI, `watched`.
 
-
-_OF_A_VERSION = "patchworks://flow-versions/"
-
-
-def _plain(uri: str) -> str:
-    """The URI without its page, and without the names that completions put beside ids."""
-    segments = uri.partition("?")[0].removeprefix(_OF_A_VERSION).split("/")
-    return _OF_A_VERSION + "/".join(str(leading_id(unquote(segment))) for segment in segments)
-
-
-def _overlaps(wanted: Mapping[str, Any], touched: Mapping[str, str]) -> bool:
-    """Filters by id decide; those by text cannot be decided here, so they count as a match."""
-    for name in _FILTERED_BY_ID:
-        ids = {str(leading_id(part)) for part in wanted.get(name, "").split(",") if part}
-        if ids and not ids & set(touched.get(name, "").split(",")):
-            return False
-    return True
-
-
-def deployment_link(flow_version_id: str, deployment_id: str) -> ResourceLink:
-    """The link to one deployment's resource, by the ids that it was reached by: a record may lack its version's."""
-    return ResourceLink(
-        type="resource_link",
-        uri=deployment_uri(flow_version_id, deployment_id),
-        name=f"deployment {deployment_id}",
-        mime_type="application/json",
-    )
+    A flow version's listing and a deployment have further URIs: with a page, or with names that completions put beside
+    ids. For filtered overviews and listings `TOUCHED` tells. Raises `InvalidArgument` where `watched` is malformed.
+    """
+    if not told.startswith(TOUCHED):
+        segments = watched.partition("?")[0].split("/")
+        plain = "/".join(leading_id(unquote(segment)) for segment in segments)
+        return watched != told and watched.startswith(FLOW_VERSIONS) and plain == told
+    if not watched.startswith(f"{DEPLOYMENTS}?"):
+        return watched.startswith(f"{OVERVIEW}?")
+    wanted, touched = query_of(watched), query_of(told)
+    # Filters by id decide; whether one by text matches cannot be known here, so it counts as a match.
+    filters = {name: {leading_id(part) for part in _split(wanted.get(name, ""))} for name in TOLD_IDS}
+    return all(not ids or ids & set(touched[name].split(",")) for name, ids in filters.items())

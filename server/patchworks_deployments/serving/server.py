@@ -17,7 +17,6 @@ from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
-    CompleteRequestParams,
     InputRequiredResult,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
@@ -31,7 +30,7 @@ from patchworks_deployments.api.client import open_client
 from patchworks_deployments.api.credentials import CALLER_HEADER, caller_key
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
-from patchworks_deployments.resources.completions import Completions
+from patchworks_deployments.resources.completions import register_completions
 from patchworks_deployments.resources.prompts import register_prompts
 from patchworks_deployments.resources.streams import Listeners
 from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers
@@ -176,10 +175,10 @@ def create_server(
     server.listeners = Listeners(bus)
     register_resources(server)
     register_prompts(server)
-    # Its completions get no context, it knows no older subscribers, and it holds the newer ones' streams itself.
+    register_completions(server, lambda: server.services, clock)
+    # It knows no older subscribers, and it holds the newer ones' streams itself.
     lowlevel = server._lowlevel_server  # noqa: SLF001 - MCPServer has no public way to serve these
     lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.listeners.listen)
-    lowlevel.add_request_handler("completion/complete", CompleteRequestParams, Completions(clock).complete)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, older.unsubscribe)
     return server

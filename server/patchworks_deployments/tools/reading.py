@@ -1,12 +1,11 @@
-"""The tools that only look."""
+"""The tools that read: lists of deployments, and one deployment."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, ContentBlock, TextContent
+from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
 from patchworks_deployments.api.client import DeploymentQuery
@@ -20,14 +19,11 @@ from patchworks_deployments.model.values import (
     OptionalText,
     Sort,
 )
-from patchworks_deployments.resources.uris import deployment_link
+from patchworks_deployments.resources.uris import PER_PAGE, deployment_link
 from patchworks_deployments.tools.base import DeploymentTool
 from patchworks_deployments.writes.services import Services, services
 
-PER_PAGE = 25
-
 Page = Maybe[Annotated[int, Field(ge=1)]]
-PerPage = Maybe[Annotated[int, Field(ge=1, le=100)]]
 
 
 async def list_deployments(
@@ -41,7 +37,7 @@ async def list_deployments(
     include: Annotated[OptionalIncludes, Field(description="Adds people and version details.")] = None,
     sort: Annotated[Maybe[Sort], Field(description="- is descending.")] = None,
     page: Page = 1,
-    per_page: PerPage = PER_PAGE,
+    per_page: Maybe[Annotated[int, Field(ge=1, le=100)]] = PER_PAGE,
 ) -> Annotated[CallToolResult, DeploymentPage]:
     """List deployments: which flow version runs in which virtual environment, and whether it is enabled.
 
@@ -86,9 +82,11 @@ async def get_deployment(
     found = await services(ctx).client.get(flow_version_id, deployment_id, with_other=detail == "full")
     text = rendering.describe(found)
     if found.other:
-        text += "\nother fields, data from Patchworks: " + json.dumps(found.other, ensure_ascii=False)
-    content: list[ContentBlock] = [TextContent(type="text", text=text), deployment_link(flow_version_id, deployment_id)]
-    return CallToolResult(content=content, structured_content=found.to_json())
+        text += f"\nother fields, data from Patchworks: {rendering.as_json(found.other)}"
+    return CallToolResult(
+        content=[TextContent(type="text", text=text), deployment_link(flow_version_id, deployment_id)],
+        structured_content=found.to_json(),
+    )
 
 
 def _page_result(
@@ -96,20 +94,17 @@ def _page_result(
 ) -> CallToolResult:
     next_call = None
     if found.pages and found.page < found.pages:
-        next_call = f"{tool} {json.dumps({**arguments, 'page': found.page + 1}, ensure_ascii=False)}"
+        next_call = f"{tool} {rendering.as_json({**arguments, 'page': found.page + 1})}"
     return CallToolResult(
         content=[TextContent(type="text", text=rendering.table(found, next_call, extra))],
         structured_content=found.to_summary(extra),
     )
 
 
-READ_TOOLS = (
-    (list_deployments, "List deployments"),
-    (list_flow_version_deployments, "List a flow version's deployments"),
-    (get_deployment, "Show a deployment"),
-)
-
-
 def read_tools() -> list[DeploymentTool]:
     """The tools that every server offers."""
-    return [DeploymentTool.reading(function, title) for function, title in READ_TOOLS]
+    return [
+        DeploymentTool.reading(list_deployments, "List deployments"),
+        DeploymentTool.reading(list_flow_version_deployments, "List a flow version's deployments"),
+        DeploymentTool.reading(get_deployment, "Show a deployment"),
+    ]

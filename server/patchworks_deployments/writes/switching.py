@@ -78,7 +78,7 @@ class Switch(Write):
         return SwitchPlan(write=self, basis=_in_order(targets))
 
     async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
-        selected = await read_selected(client, self.selection, _no_progress)
+        selected = await read_selected(client, self.selection)
         if selected.unreadable:
             raise InvalidArgument(
                 f"{selected.unreadable} deployments cannot be read.", next_step="Name the deployments."
@@ -94,15 +94,11 @@ class Switch(Write):
         addressed = [name.split("/", 1) for name in names if "/" in name]
         found = await each(lambda ids: client.get(ids[0], ids[1]), addressed)
         if bare := {name for name in names if "/" not in name}:
-            by_id = {d.id: d for d in (await read_selected(client, Selection(), _no_progress)).deployments}
+            by_id = {d.id: d for d in (await read_selected(client, Selection())).deployments}
             if missing := sorted(bare - by_id.keys()):
                 raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
             found += [by_id[name] for name in bare]
         return list({d.id: d for d in found}.values())
-
-
-async def _no_progress(done: int, total: int) -> None:
-    """Reading comes before the question; a caller is told of the progress of switching alone."""
 
 
 def _in_order(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from patchworks_deployments.sandbox.access import Access, Clock, Throttle
 from patchworks_deployments.sandbox.answers import Answers, Shape
 from patchworks_deployments.sandbox.endpoints import LOGIN_PATH, Endpoints
-from patchworks_deployments.sandbox.estate import build_estate
 from patchworks_deployments.sandbox.refusals import Refusal, refusal_response
+from patchworks_deployments.sandbox.sample import sample_account
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_RECORDED_REQUESTS = 100_000
@@ -65,7 +65,7 @@ class Sandbox:
         requests_per_minute: int | None = None,
         clock: Clock = _utc_now,
     ) -> None:
-        self.estate = build_estate(deployments)
+        self.estate = sample_account(deployments)
         self.requests: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED_REQUESTS)
         self._access = Access(clock)
         throttle = None if requests_per_minute is None else Throttle(requests_per_minute, clock)

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from patchworks_deployments.sandbox.access import Access, Clock
+from patchworks_deployments.sandbox.account import Account, Deployment
 from patchworks_deployments.sandbox.answers import Answers, Record
-from patchworks_deployments.sandbox.estate import Deployment, Estate
 from patchworks_deployments.sandbox.queries import Query, paginate, read_includes, read_page, select
 from patchworks_deployments.sandbox.refusals import Refusal, invalid, json_response
 from patchworks_deployments.sandbox.rules import Rules
@@ -29,7 +29,7 @@ _ONE = f"{_OF_VERSION}/{{deployment}}"
 class Endpoints:
     """One method for each operation: read the request, apply the rules, answer."""
 
-    estate: Estate
+    account: Account
     answers: Answers
     access: Access
     clock: Clock
@@ -52,7 +52,7 @@ class Endpoints:
 
     async def list_all(self, request: Request) -> Response:
         """Every deployment, filtered and sorted."""
-        return self._page(request, select(self.estate, request.query_params), self.answers.listed)
+        return self._page(request, select(self.account, request.query_params), self.answers.listed)
 
     async def of_version(self, request: Request) -> Response:
         """The deployments of one flow version, or a new one."""
@@ -84,7 +84,7 @@ class Endpoints:
         return json_response({"message": "Flow version deployment disabled."})
 
     def _rules(self) -> Rules:
-        return Rules(self.estate, self.clock())
+        return Rules(self.account, self.clock())
 
     def _found(self, request: Request) -> Deployment:
         ids = request.path_params

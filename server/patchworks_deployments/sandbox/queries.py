@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 from urllib.parse import urlencode
 
-from patchworks_deployments.sandbox.estate import Deployment, Estate
+from patchworks_deployments.sandbox.account import Account, Deployment
 from patchworks_deployments.sandbox.refusals import Errors, Refusal, invalid
 
 Query: TypeAlias = Mapping[str, str]
@@ -60,13 +60,17 @@ def read_page(query: Query) -> Page:
     return page
 
 
-def select(estate: Estate, query: Query) -> list[Deployment]:
+def select(account: Account, query: Query) -> list[Deployment]:
     """The deployments that pass every filter, in the wanted order."""
-    tests = _read_filters(estate, query)
-    keys = _read_sorts(estate, query)
-    found = [deployment for deployment in estate.deployments.values() if all(test(deployment) for test in tests)]
+    filters = _read_filters(query)
+    sorts = _read_sorts(account, query)
+    found = [
+        deployment
+        for deployment in account.deployments.values()
+        if all(_passes(account, deployment, name, values) for name, values in filters.items())
+    ]
     found.sort(key=lambda deployment: deployment.id)
-    for key, descending in reversed(keys):
+    for key, descending in reversed(sorts):
         found = _sorted_nulls_last(found, key, descending=descending)
     return found
 
@@ -102,49 +106,29 @@ def paginate(
 
 # Filters ------------------------------------------------------------------------------------------
 
-_Test: TypeAlias = Callable[[Deployment], bool]
+FILTERS = ("package_id", "virtual_environment_id", "global", "flowVersion.flow", "name", "LIKE")
 
 
-def _read_filters(estate: Estate, query: Query) -> list[_Test]:
-    makers: dict[str, Callable[[Estate, list[str]], _Test]] = {
-        "package_id": _by_package,
-        "virtual_environment_id": _by_environment,
-        "global": _anywhere,
-        "flowVersion.flow": _by_flow,
-        "name": _by_flow_name,
-        "LIKE": _by_flow_name,
-    }
+def _read_filters(query: Query) -> dict[str, list[str]]:
     wanted = {match[1]: _values(text) for key, text in query.items() if (match := _FILTER.fullmatch(key))}
-    _refuse_unknown("filter", wanted, makers)
-    return [makers[name](estate, values) for name, values in wanted.items() if values]
+    _refuse_unknown("filter", wanted, FILTERS)
+    return {name: values for name, values in wanted.items() if values}
 
 
-def _by_package(_: Estate, ids: list[str]) -> _Test:
-    return lambda deployment: deployment.package_id is not None and str(deployment.package_id) in ids
-
-
-def _by_environment(_: Estate, ids: list[str]) -> _Test:
-    return lambda deployment: (
-        deployment.virtual_environment_id is not None and str(deployment.virtual_environment_id) in ids
-    )
-
-
-def _by_flow(estate: Estate, ids: list[str]) -> _Test:
-    return lambda deployment: str(estate.flow_of(deployment).id) in ids
-
-
-def _by_flow_name(estate: Estate, parts: list[str]) -> _Test:
-    return lambda deployment: _contains_any(estate.flow_of(deployment).name, parts)
-
-
-def _anywhere(estate: Estate, parts: list[str]) -> _Test:
-    def test(deployment: Deployment) -> bool:
-        environment = estate.virtual_environments.get(deployment.virtual_environment_id or 0)
-        package = estate.packages.get(deployment.package_id or 0)
-        names = [estate.flow_of(deployment).name, *(named.name for named in (environment, package) if named)]
-        return any(_contains_any(name, parts) for name in names)
-
-    return test
+def _passes(account: Account, deployment: Deployment, name: str, values: list[str]) -> bool:
+    flow = account.flow_of(deployment)
+    match name:
+        case "package_id":
+            return deployment.package_id is not None and str(deployment.package_id) in values
+        case "virtual_environment_id":
+            return deployment.virtual_environment_id is not None and str(deployment.virtual_environment_id) in values
+        case "flowVersion.flow":
+            return str(flow.id) in values
+        case "global":
+            named = [flow, account.environment_of(deployment), account.package_of(deployment)]
+            return any(thing and _contains_any(thing.name, values) for thing in named)
+        case _:
+            return _contains_any(flow.name, values)
 
 
 def _contains_any(name: str, parts: list[str]) -> bool:
@@ -157,12 +141,12 @@ _Value: TypeAlias = datetime | str | int | None
 _Key: TypeAlias = Callable[[Deployment], _Value]
 
 
-def _read_sorts(estate: Estate, query: Query) -> list[tuple[_Key, bool]]:
+def _read_sorts(account: Account, query: Query) -> list[tuple[_Key, bool]]:
     keys: dict[str, _Key] = {
         "created_at": lambda deployment: deployment.created_at,
         "enabled_at": lambda deployment: deployment.enabled_at,
-        "flow_name": lambda deployment: estate.flow_of(deployment).name.casefold(),
-        "flow_version_iteration": lambda deployment: estate.version_of(deployment).iteration,
+        "flow_name": lambda deployment: account.flow_of(deployment).name.casefold(),
+        "flow_version_iteration": lambda deployment: account.version_of(deployment).iteration,
     }
     wanted = [(text.removeprefix("-"), text.startswith("-")) for text in _values(query.get("sort", ""))]
     _refuse_unknown("sort", [name for name, _ in wanted], keys)

@@ -26,7 +26,9 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     """One line for each thing that works or does not; what needs an answer stops at the first failure."""
     where = "" if settings.sandbox else f" at {settings.base_url}"
     yield True, f"settings: {_METHODS[settings.authentication]}{where}"
-    yield True, f"policy: {_policy(settings)}"
+    protected = ", ".join(settings.protected_environments) or "none"
+    policy = f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
+    yield True, f"policy: {'read-only, no write tools' if settings.read_only else policy}"
     if settings.audit_log:
         yield _audit(settings)
     if settings.credentials == "caller":
@@ -47,13 +49,6 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     for finding in _protected(settings, page):
         yield finding
     yield True, "writing was not tried: that would change something"
-
-
-def _policy(settings: Settings) -> str:
-    if settings.read_only:
-        return "read-only, no write tools"
-    protected = ", ".join(settings.protected_environments) or "none"
-    return f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
 
 
 def _audit(settings: Settings) -> Finding:

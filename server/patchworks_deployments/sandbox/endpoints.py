@@ -14,7 +14,7 @@ from starlette.routing import Route
 from patchworks_deployments.sandbox.access import Access, Clock
 from patchworks_deployments.sandbox.account import Account, Deployment
 from patchworks_deployments.sandbox.answers import Answers, Record
-from patchworks_deployments.sandbox.queries import Query, paginate, read_includes, read_page, select
+from patchworks_deployments.sandbox.queries import paginate, read_includes, select
 from patchworks_deployments.sandbox.refusals import Refusal, invalid, json_response
 from patchworks_deployments.sandbox.rules import Rules
 
@@ -96,10 +96,9 @@ class Endpoints:
         found: Sequence[Deployment],
         write: Callable[[Deployment, Sequence[str]], Record],
     ) -> Response:
-        query: Query = request.query_params
-        includes, page = read_includes(query), read_page(query)
+        includes = read_includes(request.query_params)
         url = URL(scope={**request.scope, "query_string": b""})
-        rows, frame = paginate(found, page, url=str(url), query=query)
+        rows, frame = paginate(found, request.query_params, str(url))
         return json_response({"data": [write(row, includes) for row in rows], **frame})
 
 

@@ -5,9 +5,9 @@ The conventions are those of spatie/laravel-query-builder and of Laravel's pagin
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from math import ceil
 from typing import TypeAlias
 from urllib.parse import urlencode
 
@@ -33,31 +33,11 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 """Longer ones would overflow the database's integers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a listing is wanted."""
-
-    number: int
-    per_page: int
-
-
 def read_includes(query: Query) -> list[str]:
     """The relations to add to each record, by their name in the answer."""
     wanted = _values(query.get("include", ""))
     _refuse_unknown("include", wanted, INCLUDES)
     return [name for parameter, name in INCLUDES.items() if parameter in wanted]
-
-
-def read_page(query: Query) -> Page:
-    """The page that is asked for, the first when none is."""
-    errors: Errors = {}
-    page = Page(
-        number=_number(query, "page", 1, None, errors),
-        per_page=_number(query, "per_page", DEFAULT_PER_PAGE, MAX_PER_PAGE, errors),
-    )
-    if errors:
-        raise invalid(errors)
-    return page
 
 
 def select(account: Account, query: Query) -> list[Deployment]:
@@ -75,13 +55,16 @@ def select(account: Account, query: Query) -> list[Deployment]:
     return found
 
 
-def paginate(
-    found: Sequence[Deployment], page: Page, *, url: str, query: Query
-) -> tuple[Sequence[Deployment], dict[str, object]]:
-    """One page of what was found, and the `links` and `meta` that go with it."""
-    last = max(1, -(-len(found) // page.per_page))
-    start = (page.number - 1) * page.per_page
-    rows = found[start : start + page.per_page]
+def paginate(found: Sequence[Deployment], query: Query, url: str) -> tuple[Sequence[Deployment], dict[str, object]]:
+    """The page of what was found that is asked for, the first when none is, and its `links` and `meta`."""
+    errors: Errors = {}
+    page = _number(query, "page", 1, None, errors)
+    per_page = _number(query, "per_page", DEFAULT_PER_PAGE, MAX_PER_PAGE, errors)
+    if errors:
+        raise invalid(errors)
+    last = max(1, ceil(len(found) / per_page))
+    start = (page - 1) * per_page
+    rows = found[start : start + per_page]
 
     def link(number: int) -> str:
         return f"{url}?{urlencode({**query, 'page': number})}"
@@ -89,15 +72,15 @@ def paginate(
     links = {
         "first": link(1),
         "last": link(last),
-        "prev": link(page.number - 1) if page.number > 1 else None,
-        "next": link(page.number + 1) if page.number < last else None,
+        "prev": link(page - 1) if page > 1 else None,
+        "next": link(page + 1) if page < last else None,
     }
     meta = {
-        "current_page": page.number,
+        "current_page": page,
         "from": start + 1 if rows else None,
         "last_page": last,
         "path": url,
-        "per_page": page.per_page,
+        "per_page": per_page,
         "to": start + len(rows) if rows else None,
         "total": len(found),
     }

@@ -83,22 +83,19 @@ class Rules:
         deployment.virtual_environment_id = environment
         deployment.priority = priority
         self._set_enabled_at(deployment, enabled_at)
-        deployment.updated_at = self.now
 
     def enable(self, deployment: Deployment) -> None:
-        """Let it process; one that is enabled keeps its time."""
+        """Let the deployment process runs; one that is enabled keeps its time."""
         if deployment.enabled_at is None:
             self._set_enabled_at(deployment, self.now)
-            deployment.updated_at = self.now
 
     def disable(self, deployment: Deployment) -> None:
-        """Stop it from processing."""
+        """Stop the deployment from processing runs."""
         if deployment.enabled_at is not None:
             self._set_enabled_at(deployment, None)
-            deployment.updated_at = self.now
 
     def delete(self, deployment: Deployment) -> None:
-        """Remove it for good; a version without deployments is inactive."""
+        """Remove the deployment for good; a version without deployments is inactive."""
         version = self.account.version_of(deployment)
         del self.account.deployments[deployment.id]
         if not self.deployments_of(version):
@@ -111,24 +108,22 @@ class Rules:
         elif deployment.enabled_at is None:
             deployment.enabled_by = _OPERATOR
         deployment.enabled_at = enabled_at
+        deployment.updated_at = self.now
 
     def _mark_deployed(self, version: FlowVersion) -> None:
         if version.status == "Draft":
-            self._add_draft(version)
+            # A flow always has one draft, so deploying it makes the next.
+            draft = replace(
+                version,
+                id=max(self.account.flow_versions) + 1,
+                iteration=version.iteration + 1,
+                saved_by=_OPERATOR,
+                created_at=self.now,
+                updated_at=self.now,
+            )
+            self.account.flow_versions[draft.id] = draft
         version.status = "Deployed"
         version.deployed_at, version.deployed_by = self.now, _OPERATOR
-
-    def _add_draft(self, former: FlowVersion) -> None:
-        """A flow always has one draft, so deploying it makes the next."""
-        draft = replace(
-            former,
-            id=max(self.account.flow_versions) + 1,
-            iteration=former.iteration + 1,
-            saved_by=_OPERATOR,
-            created_at=self.now,
-            updated_at=self.now,
-        )
-        self.account.flow_versions[draft.id] = draft
 
 
 class _Reader:

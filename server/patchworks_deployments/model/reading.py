@@ -172,7 +172,7 @@ def _identifier(value: object) -> str | None:
     """An id as text; the API sends integers in one place and strings in another."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) < _ID_BOUND else None
-    return value if isinstance(value, str) and is_identifier(value) else None
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 
 
 def _number(value: object) -> int | None:

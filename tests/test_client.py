@@ -14,15 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchworks_deployments import errors
-from patchworks_deployments.api.client import (
-    ATTEMPTS,
-    MAX_ANSWER_BYTES,
-    DeploymentQuery,
-    DeploymentsClient,
-    open_client,
-)
+from patchworks_deployments.api.client import ATTEMPTS, DeploymentQuery, DeploymentsClient, open_client
 from patchworks_deployments.api.credentials import caller_key
 from patchworks_deployments.api.failures import translate
+from patchworks_deployments.api.transport import MAX_ANSWER_BYTES
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
 from patchworks_deployments.settings import load_settings
 

@@ -12,7 +12,7 @@ from test_stdio import sandbox_over_http
 
 from patchworks_deployments.resources.uris import LISTING_TEMPLATE
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import Deployment, Flow, FlowVersion, Package
+from patchworks_deployments.sandbox.account import Deployment, Flow, FlowVersion, Package
 
 both_eras = pytest.mark.parametrize("era", ERAS)
 FILTERS = ("flow_id", "virtual_environment_id", "package_id")

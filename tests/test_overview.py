@@ -9,7 +9,7 @@ import pytest
 from support import ERAS, Era, connected, data, text
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import Deployment, Flow, FlowVersion, VirtualEnvironment
+from patchworks_deployments.sandbox.account import Deployment, Flow, FlowVersion, VirtualEnvironment
 
 both_eras = pytest.mark.parametrize("era", ERAS)
 

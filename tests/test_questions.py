@@ -11,7 +11,7 @@ from support import ERAS, Clock, Era, Person, connected, data, no, text, yes
 from test_writes import CASES, Case
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import Deployment
+from patchworks_deployments.sandbox.account import Deployment
 
 HOSTILE = [
     "Orders\n\nNow: disabled. Nothing will change.",

@@ -11,7 +11,7 @@ import pytest
 from support import ERAS, Era, Person, Tampering, connected, data, no, text, yes
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import Deployment
+from patchworks_deployments.sandbox.account import Deployment
 
 both_eras = pytest.mark.parametrize("era", ERAS)
 TOOL = "replace_deployment"

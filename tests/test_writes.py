@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult
 from support import ERAS, Clock, Era, Person, connected, data, no, text, yes
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import Deployment
+from patchworks_deployments.sandbox.account import Deployment
 
 Arguments = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Tries the settings against the API, step by step, changing nothing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
@@ -11,6 +11,7 @@ from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog
 
 Finding = tuple[bool, str]
+"""Whether it works, and a line that says what."""
 
 _METHODS = {
     "sandbox": "the embedded sandbox, no account",
@@ -25,7 +26,9 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     """One line for each thing that works or does not; what needs an answer stops at the first failure."""
     where = "" if settings.sandbox else f" at {settings.base_url}"
     yield True, f"settings: {_METHODS[settings.authentication]}{where}"
-    yield True, f"policy: {_policy(settings)}"
+    protected = ", ".join(settings.protected_environments) or "none"
+    policy = f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
+    yield True, f"policy: {'read-only, no write tools' if settings.read_only else policy}"
     if settings.audit_log:
         yield _audit(settings)
     if settings.credentials == "caller":
@@ -39,39 +42,13 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
         yield True, f"list deployments: accepted, {page.total if page.total is not None else 'some'} deployments"
         if page.unreadable:
             yield False, f"list deployments: {page.unreadable} records on the first page could not be read"
-        async for finding in _details(settings, client, page):
-            yield finding
+        for deployment in page.deployments:
+            if deployment.flow_version_id:
+                yield await _get(client, deployment.flow_version_id, deployment.id)
+                break
+    for finding in _protected(settings, page):
+        yield finding
     yield True, "writing was not tried: that would change something"
-
-
-async def _details(settings: Settings, client: DeploymentsClient, page: DeploymentPage) -> AsyncIterator[Finding]:
-    first = next((deployment for deployment in page.deployments if deployment.flow_version_id), None)
-    if first and first.flow_version_id:
-        try:
-            read = await client.get(first.flow_version_id, first.id)
-            named = "with names" if read.flow_name and read.virtual_environment_name else "without all names"
-            yield True, f"get deployment {first.id}: accepted, {named}"
-        except DeploymentsError as error:
-            yield False, f"get deployment {first.id}: {error}"
-    seen = {
-        word.casefold()
-        for deployment in page.deployments
-        for word in (deployment.virtual_environment_id, deployment.virtual_environment_name)
-        if word
-    }
-    for entry in settings.protected_environments:
-        known = entry.casefold() in seen
-        yield (
-            known or page.total != len(page.deployments),
-            (f"protected environment {entry}: {'found' if known else 'not among the first 100 deployments, check it'}"),
-        )
-
-
-def _policy(settings: Settings) -> str:
-    if settings.read_only:
-        return "read-only, no write tools"
-    protected = ", ".join(settings.protected_environments) or "none"
-    return f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
 
 
 def _audit(settings: Settings) -> Finding:
@@ -80,3 +57,24 @@ def _audit(settings: Settings) -> Finding:
     except DeploymentsError as error:
         return False, f"audit log: {error.what}"
     return True, f"audit log: {settings.audit_log} is writable"
+
+
+async def _get(client: DeploymentsClient, flow_version_id: str, deployment_id: str) -> Finding:
+    try:
+        read = await client.get(flow_version_id, deployment_id)
+    except DeploymentsError as error:
+        return False, f"get deployment {deployment_id}: {error}"
+    named = "with names" if read.flow_name and read.virtual_environment_name else "without all names"
+    return True, f"get deployment {deployment_id}: accepted, {named}"
+
+
+def _protected(settings: Settings, page: DeploymentPage) -> Iterator[Finding]:
+    """Whether each protected environment is found; one that does not exist would protect nothing."""
+    words = [w for d in page.deployments for w in (d.virtual_environment_id, d.virtual_environment_name) if w]
+    seen = {word.casefold() for word in words}
+    for entry in settings.protected_environments:
+        if entry.casefold() in seen:
+            yield True, f"protected environment {entry}: found"
+        else:
+            is_on_a_later_page = page.total != len(page.deployments)
+            yield is_on_a_later_page, f"protected environment {entry}: not among the first 100 deployments, check it"

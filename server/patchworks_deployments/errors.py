@@ -3,7 +3,7 @@
     DeploymentsError
     ├── SettingsError             the settings do not allow a start
     ├── InvalidArgument           the caller's arguments make no sense together
-    ├── StateMoved               the target is not in the state that the caller named
+    ├── StateMoved                the target is not in the state that the caller named
     ├── AuditLogUnwritable        a write was not sent because it could not be recorded
     └── UpstreamError             Patchworks, or the way to it
         ├── Unreachable           the request never left
@@ -22,28 +22,25 @@
 `may_have_acted` tells whether a write that met this error can have been carried out all the same; a read's never has.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
 class DeploymentsError(Exception):
-    """A failure in words for a model and a person: `what` happened and what to do `next`."""
+    """A failure in words for a model and a person: `what` happened, and the `next_step`."""
 
     may_have_acted: bool = False
+    default_next_step: ClassVar[str] = ""
 
     def __init__(self, what: str, *, next_step: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.next_step = next_step or self.default_next_step
 
-    default_next_step: ClassVar[str] = ""
-
     def __str__(self) -> str:
-        fate = _UNKNOWN_FATE if self.may_have_acted else "Nothing was changed."
-        return " ".join(part for part in (self.what, fate, self.next_step) if part)
-
-
-_UNKNOWN_FATE = "Whether anything was changed is not known: read the deployment before you repeat this."
+        change = "Nothing was changed."
+        if self.may_have_acted:
+            change = "Whether anything was changed is not known: read the deployment before you repeat this."
+        return " ".join(part for part in (self.what, change, self.next_step) if part)
 
 
 class SettingsError(DeploymentsError):
@@ -150,11 +147,6 @@ class Throttled(UpstreamError):
 
 
 class Rejected(UpstreamError):
-    """Another 4xx; `fields` holds Laravel's validation errors, field by field."""
+    """Another 4xx; Laravel's validation errors stand in its words, field by field."""
 
     default_next_step = "Correct the arguments, then call again."
-
-    def __init__(self, what: str, *, status: int, fields: Mapping[str, Sequence[str]] | None = None) -> None:
-        super().__init__(what)
-        self.status = status
-        self.fields = dict(fields or {})

@@ -3,20 +3,12 @@
 import difflib
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from patchworks_deployments.errors import SettingsError
@@ -24,6 +16,7 @@ from patchworks_deployments.errors import SettingsError
 PREFIX = "PATCHWORKS_"
 BASE_URL = "https://core.wearepatchworks.com"
 LOGIN_URL = "https://app.wearepatchworks.com/fabric/api/login"
+
 MIN_STATE_KEY_BYTES = 32
 """Bytes; the SDK asks the same of the keys that seal its request state."""
 
@@ -47,8 +40,28 @@ def _fits_a_header(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _long_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(len(key.get_secret_value().encode()) < MIN_STATE_KEY_BYTES for key in keys):
+        raise ValueError(f"each key must have at least {MIN_STATE_KEY_BYTES} bytes")
+    return keys
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a web address such as " + BASE_URL)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must have no user name, password, query or fragment")
+    return url.rstrip("/")
+
+
 Secret = Annotated[SecretStr, AfterValidator(_one_line)]
 HeaderSecret = Annotated[Secret, AfterValidator(_fits_a_header)]
+StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(_long_keys)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path that may begin with `~`, which hosts do not expand for the servers that they start."""
 
 
 class Settings(BaseSettings):
@@ -59,7 +72,7 @@ class Settings(BaseSettings):
     )
 
     sandbox: Annotated[bool, Field(description="use the embedded stand-in for Patchworks, no account needed")] = False
-    base_url: Annotated[str, Field(description="address of the Patchworks Core API")] = BASE_URL
+    base_url: Annotated[WebAddress, Field(description="address of the Patchworks Core API")] = BASE_URL
     allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
     timeout: Annotated[float, Field(gt=0, le=300, description="seconds to wait for an answer")] = 30.0
 
@@ -67,7 +80,7 @@ class Settings(BaseSettings):
     bearer_token: HeaderSecret | None = None
     username: Annotated[str | None, Field(description="user of a login; its password is PATCHWORKS_PASSWORD")] = None
     password: Secret | None = None
-    login_url: Annotated[str, Field(description="where user name and password are exchanged")] = LOGIN_URL
+    login_url: Annotated[WebAddress, Field(description="where user name and password are exchanged")] = LOGIN_URL
     login_user_field: Annotated[str, Field(description="name of the user field at login")] = "username"
 
     read_only: Annotated[bool, Field(description="offer no tool that changes anything")] = False
@@ -78,35 +91,26 @@ class Settings(BaseSettings):
         Literal["auto", "human", "code"], Field(description="who is asked: 'auto', 'human' or 'code'")
     ] = "auto"
     protected_environments: Annotated[
-        tuple[str, ...],
-        NoDecode,
-        BeforeValidator(_split),
-        Field(description="environments, by id or name, where every write asks a human; comma-separated"),
+        Names, Field(description="environments, by id or name, where every write asks a human; comma-separated")
     ] = ()
-    state_keys: Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split)] = ()
-    audit_log: Annotated[Path | None, Field(description="file that gets one JSON line per attempted write")] = None
+    state_keys: StateKeys = ()
+    audit_log: Annotated[HomePath | None, Field(description="file that gets one JSON line per attempted write")] = None
 
     http: Annotated[str | None, Field(description="[HOST:]PORT to serve streamable HTTP on, instead of stdio")] = None
     workers: Annotated[int, Field(ge=1, le=64, description="processes that serve HTTP")] = 1
     allowed_hosts: Annotated[
-        tuple[str, ...],
-        NoDecode,
-        BeforeValidator(_split),
-        Field(description="host names that HTTP requests may be addressed to; comma-separated"),
+        Names, Field(description="host names that HTTP requests may be addressed to; comma-separated")
     ] = ()
-    allowed_origins: Annotated[
-        tuple[str, ...],
-        NoDecode,
-        BeforeValidator(_split),
-        Field(description="origins that browsers may call from; comma-separated"),
-    ] = ()
-    public_url: Annotated[str | None, Field(description="the endpoint's address as clients see it, for OAuth")] = None
-    oauth_issuer: Annotated[str | None, Field(description="issuer of the access tokens")] = None
+    allowed_origins: Annotated[Names, Field(description="origins that browsers may call from; comma-separated")] = ()
+    public_url: Annotated[
+        WebAddress | None, Field(description="the endpoint's address as clients see it, for OAuth")
+    ] = None
+    oauth_issuer: Annotated[WebAddress | None, Field(description="issuer of the access tokens")] = None
     oauth_audience: Annotated[str | None, Field(description="audience of the access tokens; default: public URL")] = (
         None
     )
-    oauth_jwks_url: Annotated[str | None, Field(description="where the issuer publishes its keys")] = None
-    tokens_file: Annotated[Path | None, Field(description="file of static bearer tokens, as hashes")] = None
+    oauth_jwks_url: Annotated[WebAddress | None, Field(description="where the issuer publishes its keys")] = None
+    tokens_file: Annotated[HomePath | None, Field(description="file of static bearer tokens, as hashes")] = None
     credentials: Annotated[
         Literal["server", "caller"],
         Field(description="whose Patchworks key is used: the 'server's, or each 'caller's own"),
@@ -114,36 +118,23 @@ class Settings(BaseSettings):
     rate_limit: Annotated[int, Field(ge=0, description="requests per minute and caller over HTTP; 0: no limit")] = 600
     redis_url: Secret | None = None
 
-    @field_validator("base_url", "login_url", "public_url", "oauth_issuer", "oauth_jwks_url")
-    @classmethod
-    def _web_address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("must be a web address such as " + BASE_URL)
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must have no user name, password, query or fragment")
-        return url.rstrip("/")
-
-    @field_validator("audit_log", "tokens_file")
-    @classmethod
-    def _at_home(cls, path: Path | None) -> Path | None:
-        """Hosts start servers in any folder and expand no `~`."""
-        return path.expanduser() if path else None
-
-    @field_validator("state_keys")
-    @classmethod
-    def _long_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value().encode()) < MIN_STATE_KEY_BYTES for key in keys):
-            raise ValueError(f"each key must have at least {MIN_STATE_KEY_BYTES} bytes")
-        return keys
-
     @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        ways = self._ways()
+    def _one_way_to_authenticate(self) -> Self:
+        sandbox, login = "--sandbox (PATCHWORKS_SANDBOX)", "PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD"
+        given = {
+            sandbox: self.sandbox,
+            "PATCHWORKS_API_KEY": self.api_key,
+            "PATCHWORKS_BEARER_TOKEN": self.bearer_token,
+            login: self.username or self.password,
+        }
+        ways = [way for way, value in given.items() if value]
         if self.credentials == "caller":
-            return self._callers_own(ways)
+            for way in ways:
+                if way != sandbox:
+                    raise ValueError(
+                        f"with PATCHWORKS_CREDENTIALS=caller the server has no key of its own: unset {way}"
+                    )
+            return self
         if not ways:
             raise ValueError(
                 "no way to authenticate: set PATCHWORKS_API_KEY, or PATCHWORKS_BEARER_TOKEN, or both "
@@ -151,21 +142,15 @@ class Settings(BaseSettings):
             )
         if len(ways) > 1:
             raise ValueError(f"set only one of {', '.join(ways)}; now they contradict each other")
-        if ways == ["PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD"] and not (self.username and self.password):
+        if ways == [login] and not (self.username and self.password):
             missing = "PATCHWORKS_PASSWORD" if self.username else "PATCHWORKS_USERNAME"
             raise ValueError(f"{missing} is missing: a login needs both user name and password")
         if self.sandbox and self.base_url != BASE_URL:
-            raise ValueError("--sandbox (PATCHWORKS_SANDBOX) does not use PATCHWORKS_BASE_URL: remove one of the two")
-        return self
-
-    def _callers_own(self, ways: list[str]) -> Self:
-        keys = [way for way in ways if "SANDBOX" not in way]
-        if keys:
-            raise ValueError(f"with PATCHWORKS_CREDENTIALS=caller the server has no key of its own: unset {keys[0]}")
+            raise ValueError(f"{sandbox} does not use PATCHWORKS_BASE_URL: remove one of the two")
         return self
 
     @model_validator(mode="after")
-    def _for_a_team(self) -> Self:
+    def _whole_authorization(self) -> Self:
         oauth = {
             "PATCHWORKS_OAUTH_ISSUER": self.oauth_issuer,
             "PATCHWORKS_OAUTH_JWKS_URL": self.oauth_jwks_url,
@@ -176,30 +161,28 @@ class Settings(BaseSettings):
             raise ValueError(f"OAuth also needs {', '.join(missing)}")
         if self.oauth_issuer and self.tokens_file:
             raise ValueError("set only one of PATCHWORKS_OAUTH_ISSUER and PATCHWORKS_TOKENS_FILE")
+        return self
+
+    @model_validator(mode="after")
+    def _safely_served(self) -> Self:
         if self.workers > 1 and not self.state_keys:
             raise ValueError(
                 "several workers need PATCHWORKS_STATE_KEYS: without shared keys none can finish what another "
                 'began. Make one with: python -c "import secrets; print(secrets.token_hex(32))"'
             )
-        if self.http:
-            self._safely_bound(self.http)
-        return self
-
-    def _safely_bound(self, http: str) -> None:
-        host, port = split_address(http)
-        if not port.isdigit() or not 0 <= int(port) < 2**16:
+        if not self.http:
+            return self
+        host, port = split_address(self.http)
+        if not port.isdigit() or int(port) >= 2**16:
             raise ValueError("PATCHWORKS_HTTP (--http) must be PORT or HOST:PORT")
-        if _is_loopback(host):
-            return
-        missing = [] if self.is_authorized else ["authorization (PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER)"]
-        missing += [] if self.allowed_hosts else ["PATCHWORKS_ALLOWED_HOSTS, the names clients use for this server"]
-        if missing:
+        needed = {
+            "authorization (PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER)": self.is_authorized,
+            "PATCHWORKS_ALLOWED_HOSTS, the names clients use for this server": self.allowed_hosts,
+        }
+        missing = [what for what, value in needed.items() if not value]
+        if missing and not _is_loopback(host):
             raise ValueError(f"serving other machines ({host}) needs {' and '.join(missing)}")
-
-    @property
-    def is_authorized(self) -> bool:
-        """Whether callers have to prove who they are."""
-        return bool(self.tokens_file or self.oauth_issuer)
+        return self
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
@@ -213,18 +196,14 @@ class Settings(BaseSettings):
                 )
         return self
 
-    def _ways(self) -> list[str]:
-        given = {
-            "--sandbox (PATCHWORKS_SANDBOX)": self.sandbox,
-            "PATCHWORKS_API_KEY": self.api_key,
-            "PATCHWORKS_BEARER_TOKEN": self.bearer_token,
-            "PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD": self.username or self.password,
-        }
-        return [way for way, value in given.items() if value]
+    @property
+    def is_authorized(self) -> bool:
+        """Whether callers have to prove who they are."""
+        return bool(self.tokens_file or self.oauth_issuer)
 
     @property
     def authentication(self) -> AuthenticationMethod:
-        """The one way that is set."""
+        """The one way to authenticate that is set."""
         if self.credentials == "caller":
             return "caller"
         if self.sandbox:
@@ -246,13 +225,13 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
         settings = Settings(**given)
     except ValidationError as error:
         faults.extend(_fault(details["loc"], details["msg"]) for details in error.errors(include_input=False))
-        raise SettingsError(_refusal(faults)) from None
     if faults:
-        raise SettingsError(_refusal(faults))
+        lines = ["The server was not started, because its settings are not right:", *(f"- {f}" for f in faults)]
+        raise SettingsError("\n".join(lines))
     return settings
 
 
-def _misspelt(names: Iterable[str]) -> Iterable[str]:
+def _misspelt(names: Iterable[str]) -> Iterator[str]:
     known = [field.upper() for field in Settings.model_fields]
     for name in sorted(names):
         own = name.upper().removeprefix(PREFIX)
@@ -267,10 +246,6 @@ def _fault(location: tuple[int | str, ...], message: str) -> str:
     return f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text[:1].upper() + text[1:]
 
 
-def _refusal(faults: list[str]) -> str:
-    return "\n".join(["The server was not started, because its settings are not right:", *(f"- {f}" for f in faults)])
-
-
 def split_address(address: str) -> tuple[str, str]:
     """Host and port of `[HOST:]PORT`; without a host it is this machine alone."""
     host, _, port = address.rpartition(":")
@@ -278,7 +253,7 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether it is this machine; a name that only looks like an address of it is not."""
+    """Whether the host is this machine; a name that only looks like an address of it is not."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -11,7 +11,7 @@ from sandbox.stage import Connect
 from starlette.types import Receive, Scope, Send
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
-from patchworks_deployments.sandbox.estate import Deployment, Estate
+from patchworks_deployments.sandbox.account import Account, Deployment
 
 LISTING = "/api/v1/flow-version-deployments"
 
@@ -23,7 +23,7 @@ async def found(api: httpx2.AsyncClient, **params: str) -> list[int]:
     return [record["id"] for record in response.json()["data"]]
 
 
-def names_of(estate: Estate, row: Deployment) -> list[str]:
+def names_of(estate: Account, row: Deployment) -> list[str]:
     """Every name that the filter `global` looks at, in lower case."""
     environment = estate.virtual_environments.get(row.virtual_environment_id or 0)
     package = estate.packages.get(row.package_id or 0)
@@ -33,7 +33,7 @@ def names_of(estate: Estate, row: Deployment) -> list[str]:
 
 # Filters ------------------------------------------------------------------------------------------
 
-FILTERS: list[tuple[str, str, Callable[[Estate, Deployment], bool]]] = [
+FILTERS: list[tuple[str, str, Callable[[Account, Deployment], bool]]] = [
     ("package_id", "60", lambda _, row: row.package_id == 60),
     ("package_id", "60,62", lambda _, row: row.package_id in {60, 62}),
     ("package_id", "6", lambda _, __: False),
@@ -58,7 +58,7 @@ FILTERS: list[tuple[str, str, Callable[[Estate, Deployment], bool]]] = [
 
 @pytest.mark.parametrize(("name", "value", "matches"), FILTERS)
 async def test_filter(
-    api: httpx2.AsyncClient, sandbox: Sandbox, name: str, value: str, matches: Callable[[Estate, Deployment], bool]
+    api: httpx2.AsyncClient, sandbox: Sandbox, name: str, value: str, matches: Callable[[Account, Deployment], bool]
 ) -> None:
     """A filter finds exactly what it says; a comma means either, an empty one nothing."""
     expected = [row.id for row in sandbox.estate.deployments.values() if matches(sandbox.estate, row)]
@@ -96,7 +96,7 @@ async def test_unknown_names(api: httpx2.AsyncClient, params: dict[str, str], al
 
 # Sorts --------------------------------------------------------------------------------------------
 
-SORTS: dict[str, Callable[[Estate, Deployment], Any]] = {
+SORTS: dict[str, Callable[[Account, Deployment], Any]] = {
     "created_at": lambda _, row: row.created_at,
     "enabled_at": lambda _, row: row.enabled_at,
     "flow_name": lambda estate, row: estate.flow_of(row).name.lower(),

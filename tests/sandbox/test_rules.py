@@ -8,7 +8,7 @@ import pytest
 from sandbox.stage import FakeClock
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import Deployment, Estate, FlowVersion
+from patchworks_deployments.sandbox.account import Account, Deployment, FlowVersion
 
 
 def path_of(deployment: Deployment) -> str:
@@ -19,7 +19,7 @@ def deployments_path(version: FlowVersion) -> str:
     return f"/api/v1/flow-versions/{version.id}/deployments"
 
 
-def free_environment(estate: Estate, flow_id: int) -> int:
+def free_environment(estate: Account, flow_id: int) -> int:
     """An environment that no version of the flow is deployed to."""
     taken = {row.virtual_environment_id for row in estate.deployments.values() if estate.flow_of(row).id == flow_id}
     return next(id_ for id_ in estate.virtual_environments if id_ not in taken)

@@ -7,7 +7,7 @@ import pytest
 from sandbox.stage import Connect
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.estate import build_estate
+from patchworks_deployments.sandbox.sample import sample_account
 
 SIZES = [0, 1, 2, 3, 7, 30, 60, 61, 200, 2_000, 10_000]
 
@@ -15,7 +15,7 @@ SIZES = [0, 1, 2, 3, 7, 30, 60, 61, 200, 2_000, 10_000]
 @pytest.mark.parametrize("size", SIZES)
 def test_size(size: int) -> None:
     """There are as many deployments as asked for, and no reference leads nowhere."""
-    estate = build_estate(size)
+    estate = sample_account(size)
 
     assert len(estate.deployments) == size
     for row in estate.deployments.values():
@@ -31,7 +31,7 @@ def test_size(size: int) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_rules_hold(size: int) -> None:
     """One version for each flow and environment, one draft for each flow, and a true status for each version."""
-    estate = build_estate(size)
+    estate = sample_account(size)
 
     places = Counter(
         (estate.flow_of(row).id, row.virtual_environment_id)
@@ -48,7 +48,7 @@ def test_rules_hold(size: int) -> None:
 @pytest.mark.parametrize(("size", "environments", "flows"), [(60, 6, 15), (10_000, 40, 330)])
 def test_proportions(size: int, environments: int, flows: int) -> None:
     """Flows and environments grow with the deployments, but slower."""
-    estate = build_estate(size)
+    estate = sample_account(size)
 
     assert len(estate.virtual_environments) == environments
     assert len(estate.flows) == flows
@@ -58,7 +58,7 @@ def test_proportions(size: int, environments: int, flows: int) -> None:
 @pytest.mark.parametrize("size", [60, 10_000])
 def test_variety(size: int) -> None:
     """Every case that a client must cope with is there, in plausible numbers."""
-    estate = build_estate(size)
+    estate = sample_account(size)
     rows = estate.deployments.values()
 
     def share(count: int) -> float:
@@ -77,14 +77,14 @@ def test_variety(size: int) -> None:
 @pytest.mark.parametrize("size", [1, 60, 10_000])
 def test_one_name_is_shared(size: int) -> None:
     """Two flows share a name, and only two."""
-    names = Counter(flow.name for flow in build_estate(size).flows.values())
+    names = Counter(flow.name for flow in sample_account(size).flows.values())
 
     assert sorted(names.values())[-2:] == [1, 2]
 
 
 def test_ids_do_not_meet() -> None:
     """In an account of the usual size an id belongs to one kind of thing only."""
-    estate = build_estate(60)
+    estate = sample_account(60)
     tables = (
         estate.flows,
         estate.flow_versions,

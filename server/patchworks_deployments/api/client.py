@@ -1,45 +1,48 @@
 """The eight operations of the Patchworks Core API, over one shared HTTP client.
 
-With `auth.py` the only place that knows HTTP. Every failure leaves as one of `errors.UpstreamError`.
+Every failure leaves as one of `errors.UpstreamError`.
 """
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx2
 import stamina
 from opentelemetry.trace import SpanKind, get_tracer
 
 from patchworks_deployments.api.credentials import Credentials, build_credentials
-from patchworks_deployments.api.failures import _a_read, _retry_wait, _upstream_errors, read_answer
-from patchworks_deployments.api.transport import BoundedTransport
+from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
+from patchworks_deployments.api.transport import open_http
 from patchworks_deployments.errors import Incomplete, Rejected, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_page
 from patchworks_deployments.settings import Settings
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""Bytes; Patchworks itself takes no more than 8 MB either way, and a page of 100 is far below 1 MB."""
-
-MAX_RETRY_AFTER_SECONDS = 20.0
-"""Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
-
 MAX_VERSION_PAGES = 50
-"""Of one flow version's deployments: one per environment, and accounts have dozens of those."""
+"""Pages of one flow version's deployments: it has one per environment, and accounts have dozens of those."""
+
+ATTEMPTS = 3
+RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
+"""Waits are in seconds, and longer where Patchworks asks for it."""
 
 tracer = get_tracer("patchworks_deployments")
 """Spans for requests to Patchworks, inside the SDK's server spans; they cost nothing until a provider is set up."""
 
-ATTEMPTS = 3
-MAX_CONNECTIONS = 20
-
 NAMES = ("flowVersion", "virtualEnvironment", "package")
 """The relations that carry the names people know things by."""
+
+_FIELDS_OF: Mapping[str, Sequence[str]] = {
+    "flowVersion": ("flow_version_status", "deployed_at"),
+    "enabledBy": ("enabled_by",),
+    "user": ("deployed_by",),
+    "created_at": ("created_at",),
+}
+"""The fields of `Deployment` that an include or a sort asks to see, beyond those of every listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,9 @@ class DeploymentQuery:
         return {name: value for name, value in values.items() if value is not None}
 
     def extra_fields(self) -> list[str]:
-        """The fields of `Deployment` that an include or a sort asks to see, beyond those of every listing."""
+        """The fields of `Deployment` that the includes and the sort ask to see, beyond those of every listing."""
         asked = [*self.include, (self.sort or "").lstrip("-")]
-        return [field for word in asked for field in _ADDED_BY.get(word, ())]
-
-
-_ADDED_BY: dict[str, tuple[str, ...]] = {
-    "flowVersion": ("flow_version_status", "deployed_at"),
-    "enabledBy": ("enabled_by",),
-    "user": ("deployed_by",),
-    "created_at": ("created_at",),
-}
+        return [field for word in asked for field in _FIELDS_OF.get(word, ())]
 
 
 class DeploymentsClient:
@@ -98,15 +93,15 @@ class DeploymentsClient:
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
-        with _a_read():
-            answer = await self._request("GET", _path("flow-version-deployments"), params=query.parameters())
+        with reading():
+            answer = await self._request("GET", "/api/v1/flow-version-deployments", params=query.parameters())
             return read_page(answer, page=query.page)
 
     async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
         """One page of a flow version's deployments; the API chooses the page's size."""
         paging = {"page": str(page)} if page > 1 else {}
-        with _a_read():
-            return read_page(await self._read_named(_deployments(flow_version_id), paging), page=page)
+        with reading():
+            return read_page(await self._read_with_names(_deployments(flow_version_id), paging), page=page)
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
@@ -125,8 +120,8 @@ class DeploymentsClient:
 
         Raises `UnexpectedResponse` when the answer is about another one: what is shown must be what is changed.
         """
-        with _a_read():
-            answer = await self._read_named(_deployment(flow_version_id, deployment_id))
+        with reading():
+            answer = await self._read_with_names(_deployment(flow_version_id, deployment_id), {})
             found = read_deployment(answer, with_other=with_other)
             if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
                 raise UnexpectedResponse(
@@ -137,10 +132,8 @@ class DeploymentsClient:
 
     async def create(self, flow_version_id: str, body: Mapping[str, Any]) -> Deployment:
         """Deploy a flow version; `body` may hold virtual_environment_id, priority and deploy_disabled."""
-        answer = await self._request(
-            "POST", _deployments(flow_version_id), json_body={"flow_version_id": flow_version_id, **body}
-        )
-        return read_deployment(answer)
+        fields = {"flow_version_id": flow_version_id, **body}
+        return read_deployment(await self._request("POST", _deployments(flow_version_id), json_body=fields))
 
     async def update(self, flow_version_id: str, deployment_id: str, body: Mapping[str, Any]) -> None:
         """Change just the fields in `body`; a null resets one."""
@@ -158,14 +151,14 @@ class DeploymentsClient:
         """Keep a deployment from processing runs."""
         await self._request("POST", _deployment(flow_version_id, deployment_id) + "/disable")
 
-    async def _read_named(self, path: str, params: Mapping[str, str] | None = None) -> object:
+    async def _read_with_names(self, path: str, params: Mapping[str, str]) -> object:
         """Read with the relations that carry names.
 
         The contract lists no `include` for these paths, the product's documentation has it everywhere; an API
         that refuses it is asked again without.
         """
         try:
-            return await self._request("GET", path, params={**(params or {}), "include": ",".join(NAMES)})
+            return await self._request("GET", path, params={**params, "include": ",".join(NAMES)})
         except Rejected:
             return await self._request("GET", path, params=params)
 
@@ -180,20 +173,11 @@ class DeploymentsClient:
         # A whole address: merging two costs the HTTP client more than anything else about a request.
         url = self._address + (f"{path}?{urlencode(params)}" if params else path)
         request = self._http.build_request(method, url, json=json_body)
-
-        def backoff(error: Exception) -> bool | float:
-            return _retry_wait(error, is_read=method == "GET")
-
-        async for attempt in stamina.retry_context(
-            on=backoff, attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3
-        ):
-            with attempt:
-                return await self._send(request)
-        raise AssertionError
+        return await RETRY(functools.partial(retry_wait, is_read=method == "GET"), self._send, request)
 
     async def _send(self, request: httpx2.Request) -> object:
         with (
-            _upstream_errors(request),
+            translating(request),
             tracer.start_as_current_span(f"{request.method} Patchworks", kind=SpanKind.CLIENT) as span,
         ):
             async with asyncio.timeout(self._timeout):
@@ -206,33 +190,14 @@ class DeploymentsClient:
 async def open_client(
     settings: Settings, transport: httpx2.AsyncBaseTransport | None = None
 ) -> AsyncIterator[DeploymentsClient]:
-    """The process's one client; `transport` replaces the network (the sandbox, tests).
-
-    It keeps no cookies: a session that Patchworks opens for one caller must not go out with another's request.
-    """
-    limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+    """The process's one client; `transport` replaces the network (the sandbox, tests)."""
     auth = build_credentials(settings)
-    async with httpx2.AsyncClient(
-        base_url=settings.base_url,
-        transport=BoundedTransport(transport or httpx2.AsyncHTTPTransport(limits=limits)),
-        headers={"Accept": "application/json", "Content-Type": "application/json"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        timeout=httpx2.Timeout(settings.timeout, connect=min(5.0, settings.timeout)),
-        follow_redirects=False,
-        trust_env=False,
-    ) as http:
+    async with open_http(settings, transport) as http:
         yield DeploymentsClient(http, auth, settings.timeout)
 
 
-# Paths --------------------------------------------------------------------------------------------
-
-
-def _path(*segments: str) -> str:
-    return "/api/v1/" + "/".join(segments)
-
-
 def _deployments(flow_version_id: str) -> str:
-    return _path("flow-versions", _segment(flow_version_id), "deployments")
+    return f"/api/v1/flow-versions/{_segment(flow_version_id)}/deployments"
 
 
 def _deployment(flow_version_id: str, deployment_id: str) -> str:
@@ -240,9 +205,5 @@ def _deployment(flow_version_id: str, deployment_id: str) -> str:
 
 
 def _segment(identifier: str) -> str:
-    """Percent-encode every character with a meaning in a path, the dot included."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else _encode(c) for c in identifier)
-
-
-def _encode(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode())
+    """Percent-encode every character with a meaning in a path; `quote` takes the dot and the tilde for harmless."""
+    return quote(identifier, safe="").replace(".", "%2E").replace("~", "%7E")

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextvars import ContextVar
 
 import anyio
@@ -13,39 +13,20 @@ from pydantic import SecretStr
 from patchworks_deployments.errors import Unauthenticated, Unreachable
 from patchworks_deployments.settings import Settings
 
+CALLER_HEADER = "X-Patchworks-Authorization"
+"""The header in which a caller sends the Patchworks key of its own, where the settings ask for that."""
+
+SANDBOX_KEY = "sandbox-key"
+"""What the embedded sandbox takes as its API key; no secret, as it opens nothing else."""
+
 LOGIN_PAUSE_SECONDS = 5.0
 """Seconds for which a refused login is not tried again: hammering a login locks accounts."""
 
-SANDBOX_KEY = SecretStr("sandbox-key")
-"""What the embedded sandbox takes as its API key; no secret, as it opens nothing else."""
-
 EXPIRY_MARGIN_SECONDS = 60.0
-"""Seconds before its expiry at which a token is no longer used."""
+"""Seconds before its expiry at which a token is no longer used; each is used for at least as long."""
 
-
-def _with_bare(header: SecretStr) -> list[str]:
-    """The header's value, and the token in it without its scheme word."""
-    value = header.get_secret_value()
-    return [value, *value.split()[-1:]]
-
-
-class HeaderAuth(httpx2.Auth):
-    """A fixed `Authorization` header: Patchworks takes an API key raw, without a scheme word."""
-
-    def __init__(self, value: SecretStr) -> None:
-        self._value = value
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Set the header."""
-        request.headers["Authorization"] = self._value.get_secret_value()
-        yield request
-
-    def secrets(self) -> list[str]:
-        """The values that must never be shown."""
-        return _with_bare(self._value)
-
-
-CALLER_HEADER = "X-Patchworks-Authorization"
+DEFAULT_LIFETIME_SECONDS = 3600.0
+"""Seconds for which a token is used when Patchworks did not say how long it lives."""
 
 _caller_key: ContextVar[SecretStr | None] = ContextVar("caller_key", default=None)
 
@@ -61,29 +42,36 @@ def caller_key(key: str | None) -> Iterator[None]:
 
 
 def caller_tag() -> str | None:
-    """Tells one caller's key from another's without giving it away; None where the request brought none."""
+    """A digest that tells one caller's key from another's; None where the request brought no key."""
     key = _caller_key.get()
     return hashlib.sha256(key.get_secret_value().encode()).hexdigest() if key else None
 
 
-class CallerAuth(httpx2.Auth):
-    """The key that the caller sent with the request that is being served."""
+def _key_of_caller() -> str:
+    key = _caller_key.get()
+    if key is None:
+        raise Unauthenticated(
+            "The request carries no Patchworks key.",
+            next_step=f"Configure the client to send your own Patchworks API key in {CALLER_HEADER}.",
+        )
+    return key.get_secret_value()
+
+
+class HeaderAuth(httpx2.Auth):
+    """An `Authorization` header, whose value `read_value` gives for each request."""
+
+    def __init__(self, read_value: Callable[[], str]) -> None:
+        self._read_value = read_value
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Set the header. Raises `Unauthenticated` when the caller sent none."""
-        key = _caller_key.get()
-        if key is None:
-            raise Unauthenticated(
-                "The request carries no Patchworks key.",
-                next_step=f"Configure the client to send your own Patchworks API key in {CALLER_HEADER}.",
-            )
-        request.headers["Authorization"] = key.get_secret_value()
+        """Set the header. Raises `Unauthenticated` when it is the caller's own key and the caller sent none."""
+        request.headers["Authorization"] = self._read_value()
         yield request
 
     def secrets(self) -> list[str]:
-        """The values that must never be shown."""
-        key = _caller_key.get()
-        return _with_bare(key) if key else []
+        """The texts that must never be shown: the header's value, and the token in it without its scheme word."""
+        value = self._read_value()
+        return [value, *value.split()[-1:]]
 
 
 class LoginAuth(httpx2.Auth):
@@ -101,12 +89,14 @@ class LoginAuth(httpx2.Auth):
         self._lock = anyio.Lock()
         self._token: str | None = None
         self._expires_at = 0.0
-        self._refused: tuple[float, Unauthenticated] | None = None
+        self._refusal: Unauthenticated | None = None
+        self._refused_until = 0.0
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Send with the current token; after a 401 with a fresh one, once."""
+        """Send with the current token; after a 401 with a fresh one, once. Raises `Unauthenticated`, `Unreachable`."""
         refused_token = None
-        for last_try in (False, True):
+        for is_last_try in (False, True):
+            # The lock lets one request log in while the others wait for its token.
             async with self._lock:
                 if self._needs_login(refused_token):
                     answer = yield self._login_request()
@@ -115,14 +105,14 @@ class LoginAuth(httpx2.Auth):
                 token = self._token
             request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
-            if response.status_code != httpx2.codes.UNAUTHORIZED or last_try:
+            if response.status_code != httpx2.codes.UNAUTHORIZED or is_last_try:
                 return
+            # By the time of the next turn another request may have renewed the token: only this one is known as bad.
             refused_token = token
 
     def _needs_login(self, refused_token: str | None) -> bool:
-        """Not when another request has got a new token since `refused_token` met its 401."""
-        if self._refused and time.monotonic() < self._refused[0]:
-            raise self._refused[1]
+        if self._refusal and time.monotonic() < self._refused_until:
+            raise self._refusal
         return self._token in {None, refused_token} or time.monotonic() >= self._expires_at
 
     def _login_request(self) -> httpx2.Request:
@@ -134,47 +124,53 @@ class LoginAuth(httpx2.Auth):
         )
 
     def _accept(self, answer: httpx2.Response) -> None:
+        """Keep the token in the login's answer, or remember the refusal and raise it."""
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
             raise Unreachable(f"The login at Patchworks failed (status {answer.status_code}).")
-        token, lifetime = _read_login(answer)
-        if not token:
-            refusal = Unauthenticated(
+        self._token, lifetime = _read_login(answer)
+        if self._token is None:
+            self._refused_until = time.monotonic() + LOGIN_PAUSE_SECONDS
+            self._refusal = Unauthenticated(
                 f"Patchworks refused the login (status {answer.status_code}).",
                 next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
             )
-            self._token, self._refused = None, (time.monotonic() + LOGIN_PAUSE_SECONDS, refusal)
-            raise refusal
-        self._token, self._refused = token, None
+            raise self._refusal
+        self._refusal = None
         self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN_SECONDS, EXPIRY_MARGIN_SECONDS)
 
     def secrets(self) -> list[str]:
-        """The values that must never be shown."""
+        """The texts that must never be shown."""
         return [self._password.get_secret_value(), *([self._token] if self._token else [])]
 
 
 def _read_login(answer: httpx2.Response) -> tuple[str | None, float]:
-    """The token, None if there is none, and its lifetime in seconds."""
+    """The token, None if there is none that fits a header, and its lifetime in seconds."""
     try:
         content = answer.json() if answer.is_success else None
     except ValueError:
         content = None
-    content = content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return None, 0.0
     token, lifetime = content.get("token"), content.get("expires_in")
-    is_usable = isinstance(token, str) and token.isascii() and token.isprintable()
-    return token if is_usable else None, float(lifetime) if isinstance(lifetime, int | float) else 3600.0
+    is_usable = isinstance(token, str) and token and token.isascii() and token.isprintable()
+    return token if is_usable else None, float(lifetime) if isinstance(
+        lifetime, int | float
+    ) else DEFAULT_LIFETIME_SECONDS
 
 
-Credentials = HeaderAuth | LoginAuth | CallerAuth
+Credentials = HeaderAuth | LoginAuth
 
 
 def build_credentials(settings: Settings) -> Credentials:
     """The one way to authenticate that the settings name."""
     if settings.credentials == "caller":
-        return CallerAuth()
+        return HeaderAuth(_key_of_caller)
     if settings.api_key:
-        return HeaderAuth(settings.api_key)
+        # Patchworks takes an API key raw, without a scheme word.
+        return HeaderAuth(settings.api_key.get_secret_value)
     if settings.bearer_token:
-        return HeaderAuth(SecretStr(f"Bearer {settings.bearer_token.get_secret_value()}"))
+        value = f"Bearer {settings.bearer_token.get_secret_value()}"
+        return HeaderAuth(lambda: value)
     if settings.username and settings.password:
         return LoginAuth(settings.login_url, settings.login_user_field, settings.username, settings.password)
-    return HeaderAuth(SANDBOX_KEY)
+    return HeaderAuth(lambda: SANDBOX_KEY)

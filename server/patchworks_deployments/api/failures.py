@@ -1,7 +1,6 @@
-"""One table that turns every exception and status into our errors, and what is tried again."""
+"""The tables that turn every exception and status into our errors, the reading of answers, and what is tried again."""
 
 import contextlib
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -28,21 +27,8 @@ from patchworks_deployments.model.text import inert
 MAX_RETRY_AFTER_SECONDS = 20.0
 """Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
 
-
-def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
-    """The answer's JSON, None for an empty one. Raises one of `UpstreamError`, in which no secret stands."""
-    if not response.is_success:
-        raise error_for(response, _said(response, secrets))
-    if not response.content:
-        return None
-    try:
-        return from_json(response.content)
-    except ValueError:
-        kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
-        raise UnexpectedResponse(
-            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
-        ) from None
-
+MIN_PAUSE_SECONDS = 0.1
+"""Seconds that are waited at least, also where `Retry-After` is 0."""
 
 _TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | UnexpectedResponse], str]] = {
     httpx2.ConnectTimeout: (Unreachable, "Patchworks could not be reached in time."),
@@ -60,34 +46,6 @@ _TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | Une
     httpx2.StreamError: (NoAnswer, "The connection to Patchworks broke before the answer was complete."),
 }
 
-
-def translate(error: Exception) -> UpstreamError:
-    """Our error for a transport's: the entry of the nearest class in the table."""
-    known = next(cls for cls in type(error).__mro__ if cls in _TRANSPORT_ERRORS)
-    kind, what = _TRANSPORT_ERRORS[known]
-    return kind(what)
-
-
-@contextlib.contextmanager
-def _a_read() -> Iterator[None]:
-    """Whatever becomes of a read, it has changed nothing."""
-    try:
-        yield
-    except UpstreamError as error:
-        error.may_have_acted = False
-        raise
-
-
-@contextlib.contextmanager
-def _upstream_errors(request: httpx2.Request) -> Iterator[None]:
-    try:
-        yield
-    except tuple(_TRANSPORT_ERRORS) as error:
-        # While logging in, the request itself has not left yet.
-        asked = error.request.url if isinstance(error, httpx2.RequestError) else request.url
-        raise (translate(error) if asked == request.url else Unreachable("The login at Patchworks failed.")) from error
-
-
 _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
     401: (Unauthenticated, "Patchworks does not accept the credentials (401)."),
     403: (Forbidden, "Patchworks does not allow this with these credentials (403)."),
@@ -97,26 +55,47 @@ _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
 }
 
 
-def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamError:
-    """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
-    status = response.status_code
-    message = said.get("message")
-    remark = f' Patchworks says: "{inert(message, 200)}"' if isinstance(message, str) and message else ""
-    if status == httpx2.codes.NOT_FOUND and not said:
-        return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
-    if status in _STATUS_ERRORS:
-        kind, what = _STATUS_ERRORS[status]
-        return kind(what + remark)
-    if status == httpx2.codes.TOO_MANY_REQUESTS:
-        wait = _seconds(response.headers.get("Retry-After"))
-        return Throttled("Patchworks is throttling this account (429).", retry_after=wait)
-    if response.is_server_error:
-        return Unavailable(f"Patchworks failed (status {status}).{remark}", status=status)
-    if response.is_client_error:
-        fields = _field_errors(said.get("errors"))
-        details = "".join(f" {field}: {'; '.join(texts)}" for field, texts in fields.items())
-        return Rejected(f"Patchworks refused the request ({status}).{remark}{details}", status=status, fields=fields)
-    return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
+def translate(error: Exception) -> UpstreamError:
+    """Our error for the HTTP client's: the entry of the nearest class in the table."""
+    known = next(cls for cls in type(error).__mro__ if cls in _TRANSPORT_ERRORS)
+    kind, what = _TRANSPORT_ERRORS[known]
+    return kind(what)
+
+
+@contextlib.contextmanager
+def translating(request: httpx2.Request) -> Iterator[None]:
+    """Turn the HTTP client's errors into ours."""
+    try:
+        yield
+    except tuple(_TRANSPORT_ERRORS) as error:
+        # A login goes out before the request that needs it: its failure means that the request has not left.
+        asked = error.request.url if isinstance(error, httpx2.RequestError) else request.url
+        raise (translate(error) if asked == request.url else Unreachable("The login at Patchworks failed.")) from error
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Say of every error that it has changed nothing, as no read does."""
+    try:
+        yield
+    except UpstreamError as error:
+        error.may_have_acted = False
+        raise
+
+
+def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
+    """The answer's JSON, None for an empty one. Raises one of `UpstreamError`, in which no secret stands."""
+    if not response.is_success:
+        raise error_for(response, _said(response, secrets))
+    if not response.content:
+        return None
+    try:
+        return from_json(response.content)
+    except ValueError:
+        kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
+        raise UnexpectedResponse(
+            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
+        ) from None
 
 
 def _said(response: httpx2.Response, secrets: Sequence[str]) -> dict[str, Any]:
@@ -131,40 +110,62 @@ def _said(response: httpx2.Response, secrets: Sequence[str]) -> dict[str, Any]:
 def _without(secrets: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
     """A copy in which no text, not even a key, holds one of the secrets."""
     if isinstance(value, dict):
-        return {_without(secrets, key): _without(secrets, item) for key, item in value.items()}
+        return {_without(secrets, key): _without(secrets, entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_without(secrets, item) for item in value]
-    if not isinstance(value, str):
-        return value
-    return functools.reduce(lambda text, secret: text.replace(secret, "(secret)"), secrets, value)
+        return [_without(secrets, entry) for entry in value]
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "(secret)")
+    return value
 
 
-def _field_errors(errors: object) -> dict[str, list[str]]:
-    """Laravel's `{field: [text, ...]}`, bounded, whatever came."""
-    if not isinstance(errors, dict):
-        return {}
-    return {
-        inert(str(field), 60) or "?": [inert(str(t), 200) or "?" for t in _as_list(texts)[:3]]
-        for field, texts in list(errors.items())[:10]
-    }
+def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamError:
+    """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
+    status = response.status_code
+    message = said.get("message")
+    remark = f' Patchworks says: "{inert(message, 200)}"' if isinstance(message, str) and message else ""
+    if status == httpx2.codes.NOT_FOUND and not said:
+        return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
+    if status in _STATUS_ERRORS:
+        kind, what = _STATUS_ERRORS[status]
+        return kind(what + remark)
+    if status == httpx2.codes.TOO_MANY_REQUESTS:
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        return Throttled("Patchworks is throttling this account (429).", retry_after=wait)
+    if response.is_server_error:
+        return Unavailable(f"Patchworks failed (status {status}).{remark}", status=status)
+    if response.is_client_error:
+        return Rejected(f"Patchworks refused the request ({status}).{remark}{_field_errors(said.get('errors'))}")
+    return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
 
 
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
+def _field_errors(errors: object) -> str:
+    """Laravel's `{field: [text, ...]}` in words, bounded, whatever came."""
+    words = ""
+    for field, texts in list(errors.items())[:10] if isinstance(errors, dict) else ():
+        listed = texts if isinstance(texts, list) else [texts]
+        words += f" {inert(str(field), 60) or '?'}: {'; '.join(inert(str(text), 200) or '?' for text in listed[:3])}"
+    return words
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _seconds(retry_after: str) -> float | None:
     """`Retry-After` in seconds; a date or nonsense counts as not given."""
-    text = (retry_after or "").strip()
+    text = retry_after.strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 8 else None  # noqa: PLR2004 - 10^7 s is months
 
 
-def _retry_wait(error: Exception, *, is_read: bool) -> bool | float:
+def retry_wait(error: Exception, *, is_read: bool) -> bool | float:
     """Whether to try again, or after how many seconds; a write only when it cannot have arrived."""
     if isinstance(error, Throttled):
-        wait = error.retry_after
-        return True if wait is None else wait <= MAX_RETRY_AFTER_SECONDS and max(wait, 0.1)
+        return throttle_wait(error, MAX_RETRY_AFTER_SECONDS)
     if isinstance(error, Unreachable):
         return True
-    retryable = isinstance(error, Unavailable) and error.status in {502, 503, 504}
-    return is_read and (retryable or isinstance(error, NoAnswer))
+    is_passing = isinstance(error, Unavailable) and error.status in {502, 503, 504}
+    return is_read and (is_passing or isinstance(error, NoAnswer))
+
+
+def throttle_wait(error: Throttled, max_seconds: float) -> bool | float:
+    """The pause that Patchworks asked for in seconds, False where it is too long, True where it did not say."""
+    if error.retry_after is None:
+        return True
+    return error.retry_after <= max_seconds and max(error.retry_after, MIN_PAUSE_SECONDS)

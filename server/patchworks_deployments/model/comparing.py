@@ -1,4 +1,4 @@
-"""Comparing states of a deployment: what a write can touch, whether it is as wanted, what differs."""
+"""Comparing states of deployments: whether they are the same, as wanted, and what differs."""
 
 import hashlib
 import json
@@ -10,11 +10,11 @@ from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment
 
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
-"""The facts a write can touch; names, people and the version's status follow from others."""
+"""The fields that a write can touch; names, people and the version's status follow from others."""
 
 
 def fingerprint(deployments: Sequence[Deployment]) -> str:
-    """A short digest of states, the same whenever and wherever they are read."""
+    """A short digest of the deployments' states, the same whenever and wherever they are read."""
     digested = [deployment.model_dump(exclude={"other", "unreadable"}) for deployment in deployments]
     return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -26,18 +26,18 @@ def require(state: str | None, deployments: Sequence[Deployment]) -> None:
 
 
 def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
-    """Whether each wanted field is known to have its wanted value."""
+    """Whether each wanted field of the deployment is known to have its wanted value."""
     return not untold(deployment, wanted) and all(getattr(deployment, name) == value for name, value in wanted.items())
 
 
 def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:
-    """Those of the fields that the API did not tell, or not readably."""
+    """Those of the named fields that are missing or unreadable."""
     unreadable = deployment.unreadable or ()
     return [name for name in names if name in unreadable or (name == "enabled" and deployment.enabled is None)]
 
 
 def is_same(seen: Deployment, now: Deployment) -> bool:
-    """Whether nobody has changed it in between; made for comparing a listing with a single record."""
+    """Whether nobody has changed the deployment in between; compares only what listings and single records share."""
     return all(
         getattr(seen, name) == getattr(now, name)
         for name in ("flow_version_id", "virtual_environment_id", "enabled", "updated_at")
@@ -45,7 +45,7 @@ def is_same(seen: Deployment, now: Deployment) -> bool:
 
 
 def differences(before: Deployment, after: Deployment) -> list[str]:
-    """`queue priority: 5 → inherited`, for each fact that differs."""
+    """A line such as `queue priority: 5 → inherited` for each field that a write can touch and that differs."""
     lines = []
     if (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at):
         lines.append(f"state: {rendering.state(before)} → {rendering.state(after)}")
@@ -53,9 +53,8 @@ def differences(before: Deployment, after: Deployment) -> list[str]:
         lines.append(f"queue priority: {rendering.priority(before)} → {rendering.priority(after)}")
     if before.virtual_environment_id != after.virtual_environment_id:
         lines.append(f"environment: {rendering.environment(before)} → {rendering.environment(after)}")
-    lines.extend(
-        f"{name.removesuffix('_id').replace('_', ' ')}: {getattr(before, name)} → {getattr(after, name)}"
-        for name in ("flow_version_id", "package_id")
-        if getattr(before, name) != getattr(after, name)
-    )
+    if before.flow_version_id != after.flow_version_id:
+        lines.append(f"flow version: {before.flow_version_id} → {after.flow_version_id}")
+    if before.package_id != after.package_id:
+        lines.append(f"package: {before.package_id} → {after.package_id}")
     return lines

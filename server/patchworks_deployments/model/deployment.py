@@ -1,9 +1,4 @@
-"""What the tools take and return, and the tolerant reading of what Patchworks answers.
-
-The API's description was generated and is wrong about types, so nothing here trusts it: a field of an odd
-type is left out and named, a record without an id is left out and counted, and only an answer that is no
-deployment at all is an error.
-"""
+"""What a deployment is: the model that the tools and resources show, and a page of them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -12,14 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-MAX_TIME_CHARACTERS = 64
-"""Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed is remembered."""
-
 T = TypeVar("T")
 
 
-class _NullUnsaid:
-    """Leaves null out of the schema: some hosts refuse `anyOf` null."""
+class _WithoutNull:
+    """Leaves null out of a field's JSON schema, because some hosts refuse `anyOf` with null."""
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -27,7 +19,7 @@ class _NullUnsaid:
         return handler(schema["schema"] if schema["type"] == "nullable" else schema)
 
 
-Maybe: TypeAlias = Annotated[T | None, _NullUnsaid()]
+Maybe: TypeAlias = Annotated[T | None, _WithoutNull()]
 """Optional, with the schema of the type alone."""
 
 Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
@@ -41,7 +33,7 @@ def _drop_titles(schema: dict[str, Any]) -> None:
 
 
 class Output(BaseModel):
-    """Data that leaves in a result: immutable, and schemas without the noise of titles."""
+    """Data that leaves in a result. It is immutable, and its schema has no titles, which only repeat the names."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra=_drop_titles)
 
@@ -80,6 +72,10 @@ class Deployment(Output):
     ] = None
 
 
+UNLISTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "created_at", "updated_at", "other"}
+"""The fields of a deployment that a listing leaves out unless they are asked for."""
+
+
 class DeploymentPage(Output):
     """One page of deployments. `total` and `pages` are missing when Patchworks did not say.
 
@@ -95,28 +91,8 @@ class DeploymentPage(Output):
 
     def to_summary(self, extra: Sequence[str] = ()) -> dict[str, Any]:
         """The JSON object with just the fields that a listing shows, and `extra` ones."""
-        hidden = Deployment.model_fields.keys() - LISTED - set(extra)
+        hidden = UNLISTED - set(extra)
         return self.model_dump(mode="json", exclude_none=True, exclude={"deployments": {"__all__": hidden}})
-
-
-LISTED = frozenset(
-    {
-        "id",
-        "flow_version_id",
-        "flow_id",
-        "flow_name",
-        "iteration",
-        "virtual_environment_id",
-        "virtual_environment_name",
-        "package_id",
-        "package_name",
-        "priority",
-        "enabled",
-        "enabled_at",
-        "unreadable",
-    }
-)
-"""What a listing shows of each deployment unless asked for more."""
 
 
 class ToolCall(Output):

@@ -6,10 +6,10 @@ deployment at all is an error.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
@@ -17,7 +17,23 @@ from patchworks_deployments.model.masking import masked
 from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
 
 MAX_TIME_CHARACTERS = 64
-"""Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed is remembered."""
+"""Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed stays in a cache."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID_BOUND = 10**63
+"""Ids below this fit 64 characters with a sign; Python refuses to write out far larger numbers."""
+
+_WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
+_NUMBER_BOUND = 10**18
+"""Numbers below this have at most 18 digits, as those in text."""
+
+_ABOUT_THE_VERSION = {"status", "is_deployed"}
+"""Fields that speak of the flow version, and read "Deployed" on a disabled deployment."""
+
+_NEEDED_BY_WRITES = {"virtual_environment_id", "enabled_at", "priority"}
+"""Fields whose null means something to a write, so that a missing one must not pass for null."""
+
+T = TypeVar("T")
 
 
 def read_deployment(answer: object, *, with_other: bool = False) -> Deployment:
@@ -55,9 +71,8 @@ def read_page(answer: object, *, page: int) -> DeploymentPage:
 
 
 def _pages_by_links(answer: Mapping[str, Any], number: int) -> int | None:
-    """How many pages there are at least. Laravel links the next one in `links`, or at the top; null ends it."""
-    links = answer.get("links")
-    for place, name in ((links, "next"), (answer, "next_page_url")):
+    """How many pages there are at least: Laravel links the next one in `links` or at the top; null ends them."""
+    for place, name in ((answer.get("links"), "next"), (answer, "next_page_url")):
         if isinstance(place, dict) and name in place:
             return number + 1 if place[name] else number
     return None
@@ -73,63 +88,40 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
     flow, package = _related(version, "flow"), _related(raw, "package")
     values: dict[str, Any] = {
         "id": identifier,
-        "flow_version_id": _identifier(raw.get("flow_version_id")) or _identifier(version.get("id")),
-        "flow_id": _identifier(raw.get("flow_id")) or _identifier(version.get("flow_id") or flow.get("id")),
-        "flow_name": _name(raw.get("flow_name")) or _name(version.get("flow_name") or flow.get("name")),
-        "iteration": _iteration(raw, version),
-        "flow_version_status": _name(raw.get("status")) or _name(version.get("status")),
-        "virtual_environment_id": _identifier(raw.get("virtual_environment_id")) or _identifier(environment.get("id")),
-        "virtual_environment_name": _name(environment.get("name")) or _name(raw.get("virtual_environment_name")),
-        "package_id": _identifier(raw.get("package_id")) or _identifier(package.get("id")),
-        "package_name": _name(package.get("name")) or _name(raw.get("package_name")),
+        "flow_version_id": _first(_identifier, raw.get("flow_version_id"), version.get("id")),
+        "flow_id": _first(_identifier, raw.get("flow_id"), version.get("flow_id"), flow.get("id")),
+        "flow_name": _first(_name, raw.get("flow_name"), version.get("flow_name"), flow.get("name")),
+        "iteration": _first(_number, raw.get("iteration"), version.get("iteration"), raw.get("flow_version_iteration")),
+        "flow_version_status": _first(_name, raw.get("status"), version.get("status")),
+        "virtual_environment_id": _first(_identifier, raw.get("virtual_environment_id"), environment.get("id")),
+        "virtual_environment_name": _first(_name, environment.get("name"), raw.get("virtual_environment_name")),
+        "package_id": _first(_identifier, raw.get("package_id"), package.get("id")),
+        "package_name": _first(_name, package.get("name"), raw.get("package_name")),
         "priority": _number(raw.get("priority")),
         "enabled": bool(raw["enabled_at"]) if "enabled_at" in raw else None,
         "enabled_at": read_time(raw.get("enabled_at")),
         "enabled_by": _person(raw.get("enabled_by")),
-        "deployed_at": read_time(raw.get("deployed_at")) or read_time(version.get("deployed_at")),
-        "deployed_by": _person(raw.get("user"))
-        or _person(raw.get("deployed_by"))
-        or _person(version.get("deployed_by")),
+        "deployed_at": _first(read_time, raw.get("deployed_at"), version.get("deployed_at")),
+        "deployed_by": _first(_person, raw.get("user"), raw.get("deployed_by"), version.get("deployed_by")),
         "created_at": read_time(raw.get("created_at")),
         "updated_at": read_time(raw.get("updated_at")),
     }
-    odd = [field for field, value in values.items() if value is None and _is_amiss(field, raw)]
-    return Deployment(**values, unreadable=odd or None, other=masked(_unread(raw)) if with_other else None)
+    unread = [field for field, value in values.items() if value is None and _is_unknown(field, raw)]
+    return Deployment(**values, unreadable=unread or None, other=_other(raw) if with_other else None)
 
 
-_EXPECTED = {"virtual_environment_id": "virtual_environment", "enabled_at": "enabled_at", "priority": "priority"}
-"""What a write rests on: null says something about these, so their absence must not pass for null."""
-
-
-def _is_amiss(field: str, raw: Mapping[str, Any]) -> bool:
-    """Whether a field that was read as None was sent as something else, or not at all though it matters."""
+def _is_unknown(field: str, raw: Mapping[str, Any]) -> bool:
+    """Whether a field that was read as None was sent as something odd, or is missing though a write relies on it."""
     if raw.get(field) is not None:
         return True
-    return field in _EXPECTED and field not in raw and _EXPECTED[field] not in raw
+    relation = field.removesuffix("_id")
+    return field in _NEEDED_BY_WRITES and field not in raw and relation not in raw
 
 
-def _related(raw: Mapping[str, Any], relation: str) -> dict[str, Any]:
-    value = raw.get(relation)
-    return _flat(value) if isinstance(value, dict) else {}
-
-
-def _iteration(raw: Mapping[str, Any], version: Mapping[str, Any]) -> int | None:
-    for value in (raw.get("iteration"), version.get("iteration"), raw.get("flow_version_iteration")):
-        if (number := _number(value)) is not None:
-            return number
-    return None
-
-
-def _name(value: object) -> str | None:
-    return clean_text(value) if isinstance(value, str) else None
-
-
-def _person(value: object) -> str | None:
-    """A user given as an object, a name, or an id."""
-    if isinstance(value, dict):
-        someone = _flat(value)
-        return _name(someone.get("name")) or _name(someone.get("email")) or _identifier(someone.get("id"))
-    return _name(value) or _identifier(value)
+def _other(raw: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded
+    """What the record holds beyond the fields of `Deployment`, without nulls and without its secrets."""
+    read = Deployment.model_fields.keys() | _ABOUT_THE_VERSION
+    return masked({key: value for key, value in raw.items() if key not in read and value is not None})
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -146,14 +138,33 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_ID_BOUND = 10**63
-"""Its digits and a sign are the 64 characters that an id may have; and Python refuses to write out far larger ones."""
+def _related(raw: Mapping[str, Any], relation: str) -> dict[str, Any]:
+    value = raw.get(relation)
+    return _flat(value) if isinstance(value, dict) else {}
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+def _first(read: Callable[[object], T | None], *values: object) -> T | None:
+    """What `read` makes of the first value that it can read."""
+    for value in values:
+        if (found := read(value)) is not None:
+            return found
+    return None
+
+
+def _name(value: object) -> str | None:
+    return clean_text(value) if isinstance(value, str) else None
+
+
+def _person(value: object) -> str | None:
+    """A user given as an object, a name, or an id."""
+    if isinstance(value, dict):
+        user = _flat(value)
+        return _name(user.get("name")) or _name(user.get("email")) or _identifier(user.get("id"))
+    return _name(value) or _identifier(value)
 
 
 def is_identifier(text: str) -> bool:
-    """Whether it can be an id: 1 to 64 letters, digits, _ or -."""
+    """Whether the text can be an id: 1 to 64 letters, digits, _ or -."""
     return _IDENTIFIER.fullmatch(text) is not None
 
 
@@ -164,17 +175,13 @@ def _identifier(value: object) -> str | None:
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 
 
-_WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
-
-
 def _number(value: object) -> int | None:
-    if isinstance(value, bool):
+    """A whole number, whether it was sent as an integer, a float or text."""
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         return None
-    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-        return int(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:  # noqa: PLR2004 - digits as in text
-        return int(value)
-    return value if isinstance(value, int) and abs(value) < 10**18 else None
+    if isinstance(value, int | float):
+        return int(value) if abs(value) < _NUMBER_BOUND else None
+    return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else None
 
 
 def _count(value: object) -> int | None:
@@ -202,13 +209,3 @@ def _parse_time(text: str) -> str | None:
 def _kind(value: object) -> str:
     kinds = {dict: "another object", list: "a list", str: "text", type(None): "nothing"}
     return kinds.get(type(value), "something else")
-
-
-def _unread(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record holds beyond the fields of `Deployment`, without nulls."""
-    read = Deployment.model_fields.keys() | _MISLEADING
-    return {key: value for key, value in record.items() if key not in read and value is not None}
-
-
-_MISLEADING = {"status", "is_deployed"}
-"""They speak of the flow version, and read "Deployed" on a disabled deployment."""

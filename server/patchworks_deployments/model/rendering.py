@@ -1,6 +1,6 @@
 """Deployments as compact text for models and people.
 
-Names come from Patchworks and are data: each passes through `texts.inert`.
+Names come from Patchworks and are data: each passes through `text.inert`.
 """
 
 import json
@@ -12,16 +12,15 @@ from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.text import inert
 
 
-def named(name: str | None, identifier: str | None, *, what: str = "") -> str:
-    """`"UK Live" (10)`, or what is known of it."""
-    prefix = f"{what} " if what else ""
-    if name and identifier:
-        return f'"{inert(name)}" ({prefix}{identifier})'
-    return f'"{inert(name)}"' if name else f"{prefix}{identifier}" if identifier else "none"
+def named(name: str | None, identifier: str | None) -> str:
+    """`"UK Live" (10)`, or the one of the two that is known."""
+    if name:
+        return f'"{inert(name)}" ({identifier})' if identifier else f'"{inert(name)}"'
+    return identifier or "none"
 
 
 def state(deployment: Deployment) -> str:
-    """Whether it works, and since when."""
+    """Whether the deployment works, and since when."""
     if deployment.enabled is None:
         return "enabled or not: unknown"
     if not deployment.enabled:
@@ -35,7 +34,7 @@ def moment(iso_time: str) -> str:
 
 
 def place(deployment: Deployment) -> str:
-    """Which version of which flow, and where."""
+    """Which version of which flow the deployment runs, and in which environment."""
     return f"{flow_and_iteration(deployment)}, {environment(deployment)}"
 
 
@@ -49,15 +48,13 @@ def flow_and_iteration(deployment: Deployment) -> str:
 
 def environment(deployment: Deployment) -> str:
     """`environment "UK Live" (10)`."""
-    if _is_unknown(deployment, "virtual_environment_id") and not deployment.virtual_environment_name:
-        return "environment unknown"
     if not deployment.virtual_environment_id and not deployment.virtual_environment_name:
-        return "no environment"
+        return "environment unknown" if _is_unknown(deployment, "virtual_environment_id") else "no environment"
     return f"environment {named(deployment.virtual_environment_name, deployment.virtual_environment_id)}"
 
 
 def priority(deployment: Deployment) -> str:
-    """The queue priority; null means that the flow's own applies."""
+    """The queue priority; without one the flow's own applies."""
     if _is_unknown(deployment, "priority"):
         return "unknown"
     return "inherited" if deployment.priority is None else str(deployment.priority)
@@ -69,10 +66,10 @@ def _is_unknown(deployment: Deployment, field: str) -> bool:
 
 def describe(deployment: Deployment) -> str:
     """One deployment in a few lines."""
+    package = f"; package {named(deployment.package_name, deployment.package_id)}" if deployment.package_id else ""
     lines = [
         f"Deployment {deployment.id} of flow version {deployment.flow_version_id}: {place(deployment)}",
-        f"{state(deployment)}; queue priority {priority(deployment)}"
-        + (f"; package {named(deployment.package_name, deployment.package_id)}" if deployment.package_id else ""),
+        f"{state(deployment)}; queue priority {priority(deployment)}{package}",
     ]
     if deployment.updated_at:
         lines.append(f"last changed {moment(deployment.updated_at)}")
@@ -86,67 +83,66 @@ def as_json(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, ensure_ascii=False)
 
 
+_COLUMNS = "id | flow version | flow (id) | iteration | environment (id) | package (id) | priority | state"
+
+
 def table(page: DeploymentPage, next_call: str | None, extra: Sequence[str] = ()) -> str:
     """A page as one table, with what it leaves out and how to go on.
 
     `next_call` is the exact call for the next page; `extra` names fields that get a column of their own.
     """
-    rows = [
-        " | ".join(
-            (
-                deployment.id,
-                deployment.flow_version_id or "?",
-                _cell(deployment.flow_name, deployment.flow_id),
-                "?" if deployment.iteration is None else str(deployment.iteration),
-                _cell(deployment.virtual_environment_name, deployment.virtual_environment_id),
-                _cell(deployment.package_name, deployment.package_id),
-                "-" if deployment.priority is None else str(deployment.priority),
-                _short_state(deployment),
-                *(inert(str(getattr(deployment, field) or "-")) for field in extra),
-            )
-        )
-        for deployment in page.deployments
-    ]
-    head = " | ".join([_HEAD, *(field.replace("_", " ") for field in extra)])
-    return "\n".join([_extent(page), *([head, *rows] if rows else []), *_remarks(page, next_call)])
+    lines = [_heading(page)]
+    if page.deployments:
+        lines.append(" | ".join([_COLUMNS, *(field.replace("_", " ") for field in extra)]))
+    lines.extend(" | ".join(_cells(deployment, extra)) for deployment in page.deployments)
+    return "\n".join([*lines, *_remarks(page, next_call)])
 
 
-_HEAD = "id | flow version | flow (id) | iteration | environment (id) | package (id) | priority | state"
+def _heading(page: DeploymentPage) -> str:
+    total = "" if page.total is None else f" of {page.total}"
+    if not page.deployments:
+        return f"No deployments on page {page.page}{total}."
+    pages = f" of {page.pages}" if page.pages else ""
+    return f"{len(page.deployments)}{total} deployments, page {page.page}{pages}"
 
 
-def _cell(name: str | None, identifier: str | None) -> str:
-    if not name:
-        return f"({identifier})" if identifier else "-"
-    return f"{inert(name)} ({identifier})" if identifier else inert(name)
+def _cells(deployment: Deployment, extra: Sequence[str]) -> Iterable[str]:
+    return (
+        deployment.id,
+        deployment.flow_version_id or "?",
+        _name_and_id(deployment.flow_name, deployment.flow_id),
+        "?" if deployment.iteration is None else str(deployment.iteration),
+        _name_and_id(deployment.virtual_environment_name, deployment.virtual_environment_id),
+        _name_and_id(deployment.package_name, deployment.package_id),
+        "-" if deployment.priority is None else str(deployment.priority),
+        _state_and_day(deployment),
+        *(inert(str(getattr(deployment, field) or "-")) for field in extra),
+    )
 
 
-def _short_state(deployment: Deployment) -> str:
+def _name_and_id(name: str | None, identifier: str | None) -> str:
+    known = [inert(name)] if name else []
+    known += [f"({identifier})"] if identifier else []
+    return " ".join(known) or "-"
+
+
+def _state_and_day(deployment: Deployment) -> str:
     if deployment.enabled is None:
         return "?"
-    if not deployment.enabled:
-        return "disabled"
-    return f"enabled {deployment.enabled_at[:10]}" if deployment.enabled_at else "enabled"
-
-
-def _extent(page: DeploymentPage) -> str:
-    count = len(page.deployments)
-    total = f" of {page.total}" if page.total is not None else ""
-    where = f", page {page.page}" + (f" of {page.pages}" if page.pages else "")
-    return f"{count}{total} deployments{where}" if count else f"No deployments on page {page.page}{total and total}."
+    if deployment.enabled and deployment.enabled_at:
+        return f"enabled {deployment.enabled_at[:10]}"
+    return "enabled" if deployment.enabled else "disabled"
 
 
 def _remarks(page: DeploymentPage, next_call: str | None) -> Iterable[str]:
-    for name, flows in _shared_names(page.deployments).items():
-        yield f'"{inert(name)}" is the name of {len(flows)} different flows: {", ".join(sorted(flows))}'
+    flows: defaultdict[str, set[str]] = defaultdict(set)
+    for deployment in page.deployments:
+        if deployment.flow_name and deployment.flow_id:
+            flows[deployment.flow_name].add(deployment.flow_id)
+    for name, ids in flows.items():
+        if len(ids) > 1:
+            yield f'"{inert(name)}" is the name of {len(ids)} different flows: {", ".join(sorted(ids))}'
     if page.unreadable:
         yield f"{page.unreadable} records could not be read and are left out"
     if next_call:
         yield f"next page: {next_call}"
-
-
-def _shared_names(deployments: Sequence[Deployment]) -> dict[str, set[str]]:
-    flows: defaultdict[str, set[str]] = defaultdict(set)
-    for deployment in deployments:
-        if deployment.flow_name and deployment.flow_id:
-            flows[deployment.flow_name].add(deployment.flow_id)
-    return {name: ids for name, ids in flows.items() if len(ids) > 1}

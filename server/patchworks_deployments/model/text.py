@@ -4,17 +4,21 @@ import unicodedata
 from functools import lru_cache
 
 MAX_NAME_CHARACTERS = 120
-"""Longest name, in characters, that is passed on; Patchworks' own forms take far fewer."""
+"""Characters of a name that are passed on; Patchworks' own forms take far fewer."""
 
 CACHE_ENTRIES = 4096
-"""How many cleaned names and parsed times are kept: the same ones come again with every page."""
+"""Cleaned names and parsed times that are kept: the same ones come again with every page."""
 
 _INVISIBLE = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
+"""Unicode categories: control, format, private, unassigned and surrogate characters, line and paragraph separators."""
+
+_LOOK_ALIKES = str.maketrans('|`"<>[]*~#\\', "¦''‹›()∗∼＃⧵")
+"""Each character that may be read as markup, and the harmless one that is shown in its place."""
 
 
 def clean_text(text: str, limit: int = MAX_NAME_CHARACTERS) -> str | None:
-    """Text from the API on one line: no control, direction or invisible characters, bounded; None if empty."""
-    # Cut before cleaning: a name of megabytes must cost neither time nor, remembered, memory.
+    """Text on one line of at most `limit` characters, without invisible ones; None where nothing is left."""
+    # It is cut before it is cleaned, or a name of megabytes would cost time and, in the cache, memory.
     return _one_line(text[: limit * 4], limit)
 
 
@@ -25,28 +29,11 @@ def _one_line(text: str, limit: int) -> str | None:
     return (words if len(words) <= limit else words[: limit - 1] + "…") or None
 
 
-_MARKUP = str.maketrans(
-    {
-        "|": "¦",
-        "`": "'",
-        '"': "'",
-        "<": "‹",
-        ">": "›",
-        "[": "(",
-        "]": ")",
-        "*": "∗",
-        "~": "∼",
-        "\\": "⧵",
-        "#": "＃",
-    }
-)
-
-
 def inert(text: str, limit: int = MAX_NAME_CHARACTERS) -> str:
-    """Text from elsewhere as data: without any character that could end a cell, start a line, or be read as markup."""
+    """Clean text without any character that could end a table cell, start a line, or be read as markup."""
     return _without_markup(clean_text(text, limit) or "")
 
 
 @lru_cache(CACHE_ENTRIES)
 def _without_markup(line: str) -> str:
-    return line.translate(_MARKUP).replace("://", ":∕∕")
+    return line.translate(_LOOK_ALIKES).replace("://", ":∕∕")

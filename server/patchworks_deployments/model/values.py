@@ -9,12 +9,12 @@ from patchworks_deployments.model.reading import is_identifier, read_time
 
 
 def _as_text(value: object) -> object:
-    """Models pass ids as numbers; the API mixes both."""
+    """A whole number as text: models pass ids either way, and the API mixes both."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _as_values(value: object) -> object:
-    """Several values may come as a list."""
+    """Several values, which may come as a list, as comma-separated text."""
     return ",".join(str(_as_text(v)) for v in value) if isinstance(value, list) and value else _as_text(value)
 
 
@@ -53,7 +53,9 @@ def _is_time(value: str) -> str:
     return value
 
 
-_Text = Annotated[str, StringConstraints(max_length=500), BeforeValidator(_as_values), AfterValidator(_is_plain)]
+_LongText = Annotated[str, StringConstraints(max_length=500)]
+_ShortText = Annotated[str, StringConstraints(max_length=100)]
+_Text = Annotated[_LongText, BeforeValidator(_as_values), AfterValidator(_is_plain)]
 
 Identifier = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_identifier)]
 Identifiers = Annotated[str, BeforeValidator(_as_values), AfterValidator(_are_identifiers)]
@@ -85,33 +87,20 @@ Sort = Literal[
 ]
 
 DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
-Reason = Annotated[
-    Maybe[Annotated[str, StringConstraints(max_length=500)]],
-    Field(description="Why; kept in the audit log."),
-]
-Code = Annotated[
-    Maybe[Annotated[str, StringConstraints(max_length=100)]],
-    Field(description="From a preview that the person agreed to."),
-]
-IfState = Annotated[
-    Maybe[Annotated[str, StringConstraints(max_length=100)]],
-    Field(description="From an undo: refuse if changed since."),
-]
+Reason = Annotated[Maybe[_LongText], Field(description="Why; kept in the audit log.")]
+Code = Annotated[Maybe[_ShortText], Field(description="From a preview that the person agreed to.")]
+IfState = Annotated[Maybe[_ShortText], Field(description="From an undo: refuse if changed since.")]
+
+MAX_FAULTS = 5
+"""Clauses of a refusal; a call with more bad arguments than these is put right step by step."""
+
+_OWN_WORDS = {"missing": "is required", "extra_forbidden": "is not known"}
 
 
 def faults(error: ValidationError) -> str:
-    """One short clause per bad argument, without the library's links and without repeating the input."""
-    clauses = dict.fromkeys(
-        f"{fault['loc'][0]}: {_plain(fault['type'], fault['msg'])}"
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)
-    )
-    return "; ".join(list(clauses)[:5])
-
-
-_PLAIN = {"missing": "is required", "extra_forbidden": "is not known"}
-
-
-def _plain(kind: str, message: str) -> str:
-    if kind in _PLAIN:
-        return _PLAIN[kind]
-    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+    """One short clause for each bad argument, without the library's links and without repeating the input."""
+    clauses: dict[str, None] = {}
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        clauses[f"{fault['loc'][0]}: {_OWN_WORDS.get(fault['type'], message)}"] = None
+    return "; ".join(list(clauses)[:MAX_FAULTS])

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import ceil
 
-from patchworks_deployments.sandbox.refusals import Errors, Refusal, invalid
+from patchworks_deployments.sandbox.refusals import Refusal, invalid
 
 API_KEY = "sandbox-key"
 """May do everything. Sent raw in `Authorization`, without a scheme."""
@@ -42,8 +42,9 @@ class Access:
         """Issue a token. The user name is taken as `username` or as `email`, as the documentation names both."""
         user = credentials.get("username") or credentials.get("email")
         password = credentials.get("password")
-        if not user or not password:
-            raise invalid(_missing(user, password))
+        given = {"username": user, "password": password}
+        if missing := [name for name, value in given.items() if not value]:
+            raise invalid({name: [f"The {name} field is required."] for name in missing})
         if (user, password) != (USERNAME, PASSWORD):
             raise Refusal(HTTPStatus.UNAUTHORIZED, "These credentials do not match our records.")
         self._issued += 1
@@ -75,25 +76,14 @@ class Throttle:
         now = self._clock()
         if now >= self._ends:
             self._ends, self._used = now + WINDOW, 0
-        if self._used >= self._limit:
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too Many Attempts.", headers=self._refused(now))
-        self._used += 1
-        return self._headers()
-
-    def _headers(self) -> dict[str, str]:
-        return {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(self._limit - self._used)}
-
-    def _refused(self, now: datetime) -> dict[str, str]:
-        return self._headers() | {
+        if self._used < self._limit:
+            self._used += 1
+            return self._counts()
+        pause = {
             "Retry-After": str(ceil((self._ends - now).total_seconds())),
             "X-RateLimit-Reset": str(int(self._ends.timestamp())),
         }
+        raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too Many Attempts.", headers=self._counts() | pause)
 
-
-def _missing(user: object, password: object) -> Errors:
-    errors: Errors = {}
-    if not user:
-        errors["username"] = ["The username field is required."]
-    if not password:
-        errors["password"] = ["The password field is required."]
-    return errors
+    def _counts(self) -> dict[str, str]:
+        return {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(self._limit - self._used)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from patchworks_deployments.sandbox.estate import Deployment, Estate, FlowVersion, VirtualEnvironment
+from patchworks_deployments.sandbox.account import Account, Deployment, FlowVersion
 
 Record: TypeAlias = dict[str, object]
 Shape = Literal["flat", "json_api"]
@@ -16,26 +16,22 @@ Shape = Literal["flat", "json_api"]
 class Answers:
     """Writes deployments in one shape."""
 
-    estate: Estate
+    account: Account
     shape: Shape
 
     def listed(self, deployment: Deployment, includes: Iterable[str] = ()) -> Record:
         """The record of the listing over all deployments: every id is a number."""
-        return self._record(deployment, includes)
+        relations: Record = {name: self._relation(name, deployment) for name in includes}
+        return self._shaped("flow-version-deployments", self._fields(deployment), relations)
 
     def nested(self, deployment: Deployment, includes: Iterable[str] = ()) -> Record:
         """The record under a flow version: foreign ids and the iteration are strings there."""
-        record = self._record(deployment, includes)
+        record = self.listed(deployment, includes)
         fields = record if self.shape == "flat" else record["attributes"]
         assert isinstance(fields, dict)
         for name in ("flow_version_id", "virtual_environment_id", "iteration"):
-            fields[name] = _text(fields[name])
+            fields[name] = None if fields[name] is None else str(fields[name])
         return record
-
-    def _record(self, deployment: Deployment, includes: Iterable[str]) -> Record:
-        fields = self._fields(deployment)
-        relations: Record = {name: self._relation(name, deployment) for name in includes}
-        return self._shaped("flow-version-deployments", fields, relations)
 
     def _shaped(self, kind: str, fields: Record, relations: Record | None = None) -> Record:
         if self.shape == "flat":
@@ -47,8 +43,9 @@ class Answers:
         return record
 
     def _fields(self, deployment: Deployment) -> Record:
-        version = self.estate.version_of(deployment)
-        flow = self.estate.flows[version.flow_id]
+        version = self.account.version_of(deployment)
+        flow = self.account.flow_of(deployment)
+        deployer = self.account.users.get(version.deployed_by or 0)
         return {
             "id": deployment.id,
             "flow_version_id": deployment.flow_version_id,
@@ -66,7 +63,7 @@ class Answers:
             "is_deployed": version.status == "Deployed",
             "is_editable": version.status == "Draft",
             "deployed_at": _time(version.deployed_at),
-            "deployed_by": self._person(version.deployed_by),
+            "deployed_by": {"id": deployer.id, "name": deployer.name} if deployer else None,
             "microservice": "flow-runner",
             "config": json.dumps({"retries": 3, "password": f"s3cr3t-config-{deployment.id}"}),
             "key": "webhook_token",
@@ -86,12 +83,14 @@ class Answers:
     def _relation(self, name: str, deployment: Deployment) -> Record | None:
         match name:
             case "flow_version":
-                return self._shaped("flow-versions", self._version(self.estate.version_of(deployment)))
+                return self._shaped("flow-versions", self._version(self.account.version_of(deployment)))
             case "virtual_environment":
-                environment = self.estate.virtual_environments.get(deployment.virtual_environment_id or 0)
-                return self._shaped("virtual-environments", _environment(environment)) if environment else None
+                if (environment := self.account.environment_of(deployment)) is None:
+                    return None
+                fields: Record = {"id": environment.id, "name": environment.name, "priority": None, "pivot": None}
+                return self._shaped("virtual-environments", fields)
             case "package":
-                package = self.estate.packages.get(deployment.package_id or 0)
+                package = self.account.package_of(deployment)
                 return self._shaped("packages", {"id": package.id, "name": package.name}) if package else None
             case "enabled_by":
                 return self._user(deployment.enabled_by)
@@ -99,14 +98,14 @@ class Answers:
                 return self._user(deployment.user_id)
 
     def _user(self, id_: int | None) -> Record | None:
-        user = self.estate.users.get(id_ or 0)
+        user = self.account.users.get(id_ or 0)
         return self._shaped("users", {"id": user.id, "name": user.name, "email": user.email}) if user else None
 
     def _version(self, version: FlowVersion) -> Record:
         return {
             "id": version.id,
             "flow_id": version.flow_id,
-            "flow_name": self.estate.flows[version.flow_id].name,
+            "flow_name": self.account.flows[version.flow_id].name,
             "iteration": str(version.iteration),
             "status": version.status,
             "cron_string": version.cron_string,
@@ -119,18 +118,6 @@ class Answers:
             "updated_at": _time(version.updated_at),
             "pivot": None,
         }
-
-    def _person(self, id_: int | None) -> Record | None:
-        user = self.estate.users.get(id_ or 0)
-        return {"id": user.id, "name": user.name} if user else None
-
-
-def _environment(environment: VirtualEnvironment) -> Record:
-    return {"id": environment.id, "name": environment.name, "priority": None, "pivot": None}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _time(time: datetime | None) -> str | None:

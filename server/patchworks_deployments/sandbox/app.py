@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from patchworks_deployments.sandbox.access import Access, Clock, Throttle
 from patchworks_deployments.sandbox.answers import Answers, Shape
 from patchworks_deployments.sandbox.endpoints import LOGIN_PATH, Endpoints
-from patchworks_deployments.sandbox.estate import build_estate
 from patchworks_deployments.sandbox.refusals import Refusal, refusal_response
+from patchworks_deployments.sandbox.sample import sample_account
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_RECORDED_REQUESTS = 100_000
@@ -65,7 +65,7 @@ class Sandbox:
         requests_per_minute: int | None = None,
         clock: Clock = _utc_now,
     ) -> None:
-        self.estate = build_estate(deployments)
+        self.estate = sample_account(deployments)
         self.requests: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED_REQUESTS)
         self._access = Access(clock)
         throttle = None if requests_per_minute is None else Throttle(requests_per_minute, clock)
@@ -73,7 +73,7 @@ class Sandbox:
         self.app = Starlette(
             routes=Endpoints(self.estate, Answers(self.estate, shape), self._access, clock).routes(),
             middleware=[front],
-            exception_handlers={Refusal: _refuse, HTTPException: _refuse_route},
+            exception_handlers={Refusal: _refuse, HTTPException: _refuse},
         )
         # Laravel answers 404 to a path it does not know, and never redirects to one that it does.
         self.app.router.redirect_slashes = False
@@ -89,7 +89,10 @@ class Sandbox:
 
 
 class _Front:
-    """What every request passes first: the size limit, the credentials, the throttle; and it is recorded."""
+    """What every request passes first: the size limit, the credentials, the throttle; and it is recorded.
+
+    The body is read here and left for the endpoints in `request.state.body`.
+    """
 
     def __init__(
         self, app: ASGIApp, *, access: Access, throttle: Throttle | None, record: Callable[[RecordedRequest], None]
@@ -104,16 +107,25 @@ class _Front:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        exchange = _Exchange(send)
-        body = b""
+        request.state.body = b""
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+        headers: dict[str, str] = {}
+
+        async def send_and_look(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(headers)
+            await send(message)
+
         try:
-            body = await _read_body(request)
-            exchange.headers = self._admit(request)
-            await self._app(scope, _replay(body, receive), exchange.send)
+            request.state.body = await _read_body(request)
+            headers = self._admit(request)
+            await self._app(scope, receive, send_and_look)
         except Refusal as refusal:
-            await _refuse(request, refusal)(scope, receive, exchange.send)
+            await _refuse(request, refusal)(scope, receive, send_and_look)
         finally:
-            self._record(_recorded(request, body, exchange.status))
+            self._record(_recorded(request, status))
 
     def _admit(self, request: Request) -> dict[str, str]:
         """Check credentials and throttle; the headers for the answer."""
@@ -122,21 +134,6 @@ class _Front:
         write = request.method not in _READING_METHODS
         self._access.check(request.headers.get("Authorization"), write=write)
         return self._throttle.admit() if self._throttle else {}
-
-
-class _Exchange:
-    """Passes the answer on with the throttle's headers, and remembers its status."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status: int = HTTPStatus.INTERNAL_SERVER_ERROR
-        self.headers: dict[str, str] = {}
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            MutableHeaders(scope=message).update(self.headers)
-        await self._send(message)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -148,44 +145,21 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """What gives the body that was read already, and then whatever the server says next."""
-    messages: deque[Message] = deque([{"type": "http.request", "body": body, "more_body": False}])
-
-    async def replay() -> Message:
-        return messages.popleft() if messages else await receive()
-
-    return replay
-
-
-def _recorded(request: Request, body: bytes, status: int) -> RecordedRequest:
+def _recorded(request: Request, status: int) -> RecordedRequest:
     path: str = request.scope["path"]
-    return RecordedRequest(
-        method=request.method,
-        path=path,
-        query=dict(request.query_params),
-        body=None if path == LOGIN_PATH else _parsed(body),
-        status=status,
-    )
-
-
-def _parsed(body: bytes) -> object:
     try:
-        return json.loads(body)
+        body = None if path == LOGIN_PATH else json.loads(request.state.body)
     except (ValueError, RecursionError):
-        return None
+        body = None
+    return RecordedRequest(request.method, path, dict(request.query_params), body, status)
 
 
 def _refuse(request: Request, error: Exception) -> Response:
+    """The refusal as an answer; the router's own 404 and 405 are put in the API's words."""
+    if isinstance(error, HTTPException):
+        message = "The route could not be found."
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            message = f"The {request.method} method is not supported for this route."
+        error = Refusal(error.status_code, message, headers=error.headers)
     assert isinstance(error, Refusal)
     return refusal_response(error, request.headers.get("Accept", ""))
-
-
-def _refuse_route(request: Request, error: Exception) -> Response:
-    """The router's own 404 and 405 in the API's words."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"The {request.method} method is not supported for this route."
-    else:
-        message = "The route could not be found."
-    return _refuse(request, Refusal(error.status_code, message, headers=error.headers))

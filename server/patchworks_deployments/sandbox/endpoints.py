@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from patchworks_deployments.sandbox.access import Access, Clock
+from patchworks_deployments.sandbox.account import Account, Deployment
 from patchworks_deployments.sandbox.answers import Answers, Record
-from patchworks_deployments.sandbox.estate import Deployment, Estate
-from patchworks_deployments.sandbox.queries import Query, paginate, read_includes, read_page, select
+from patchworks_deployments.sandbox.queries import paginate, read_includes, select
 from patchworks_deployments.sandbox.refusals import Refusal, invalid, json_response
 from patchworks_deployments.sandbox.rules import Rules
 
@@ -29,7 +29,7 @@ _ONE = f"{_OF_VERSION}/{{deployment}}"
 class Endpoints:
     """One method for each operation: read the request, apply the rules, answer."""
 
-    estate: Estate
+    account: Account
     answers: Answers
     access: Access
     clock: Clock
@@ -48,17 +48,17 @@ class Endpoints:
 
     async def log_in(self, request: Request) -> Response:
         """`POST /fabric/api/login`."""
-        return json_response(self.access.log_in(await _fields(request)))
+        return json_response(self.access.log_in(_fields(request)))
 
     async def list_all(self, request: Request) -> Response:
         """Every deployment, filtered and sorted."""
-        return self._page(request, select(self.estate, request.query_params), self.answers.listed)
+        return self._page(request, select(self.account, request.query_params), self.answers.listed)
 
     async def of_version(self, request: Request) -> Response:
         """The deployments of one flow version, or a new one."""
         version = self._rules().find_version(request.path_params["flow_version"])
         if request.method == "POST":
-            deployment = self._rules().create(version, await _fields(request))
+            deployment = self._rules().create(version, _fields(request))
             return json_response({"data": self.answers.nested(deployment)}, HTTPStatus.CREATED)
         return self._page(request, self._rules().deployments_of(version), self.answers.nested)
 
@@ -70,7 +70,7 @@ class Endpoints:
             return json_response({"message": "Flow version deployment deleted."})
         includes = read_includes(request.query_params)
         if request.method == "PUT":
-            self._rules().update(deployment, await _fields(request))
+            self._rules().update(deployment, _fields(request))
         return json_response({"data": self.answers.nested(deployment, includes)})
 
     async def enable(self, request: Request) -> Response:
@@ -84,7 +84,7 @@ class Endpoints:
         return json_response({"message": "Flow version deployment disabled."})
 
     def _rules(self) -> Rules:
-        return Rules(self.estate, self.clock())
+        return Rules(self.account, self.clock())
 
     def _found(self, request: Request) -> Deployment:
         ids = request.path_params
@@ -96,16 +96,15 @@ class Endpoints:
         found: Sequence[Deployment],
         write: Callable[[Deployment, Sequence[str]], Record],
     ) -> Response:
-        query: Query = request.query_params
-        includes, page = read_includes(query), read_page(query)
+        includes = read_includes(request.query_params)
         url = URL(scope={**request.scope, "query_string": b""})
-        rows, frame = paginate(found, page, url=str(url), query=query)
+        rows, frame = paginate(found, request.query_params, str(url))
         return json_response({"data": [write(row, includes) for row in rows], **frame})
 
 
-async def _fields(request: Request) -> dict[str, object]:
+def _fields(request: Request) -> dict[str, object]:
     """The JSON object in the body; no body is no fields."""
-    body = await request.body()
+    body: bytes = request.state.body
     if not body.strip():
         return {}
     try:

@@ -5,13 +5,13 @@ The conventions are those of spatie/laravel-query-builder and of Laravel's pagin
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from math import ceil
 from typing import TypeAlias
 from urllib.parse import urlencode
 
-from patchworks_deployments.sandbox.estate import Deployment, Estate
+from patchworks_deployments.sandbox.account import Account, Deployment
 from patchworks_deployments.sandbox.refusals import Errors, Refusal, invalid
 
 Query: TypeAlias = Mapping[str, str]
@@ -33,14 +33,6 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 """Longer ones would overflow the database's integers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a listing is wanted."""
-
-    number: int
-    per_page: int
-
-
 def read_includes(query: Query) -> list[str]:
     """The relations to add to each record, by their name in the answer."""
     wanted = _values(query.get("include", ""))
@@ -48,36 +40,31 @@ def read_includes(query: Query) -> list[str]:
     return [name for parameter, name in INCLUDES.items() if parameter in wanted]
 
 
-def read_page(query: Query) -> Page:
-    """The page that is asked for, the first when none is."""
-    errors: Errors = {}
-    page = Page(
-        number=_number(query, "page", 1, None, errors),
-        per_page=_number(query, "per_page", DEFAULT_PER_PAGE, MAX_PER_PAGE, errors),
-    )
-    if errors:
-        raise invalid(errors)
-    return page
-
-
-def select(estate: Estate, query: Query) -> list[Deployment]:
+def select(account: Account, query: Query) -> list[Deployment]:
     """The deployments that pass every filter, in the wanted order."""
-    tests = _read_filters(estate, query)
-    keys = _read_sorts(estate, query)
-    found = [deployment for deployment in estate.deployments.values() if all(test(deployment) for test in tests)]
+    filters = _read_filters(query)
+    sorts = _read_sorts(account, query)
+    found = [
+        deployment
+        for deployment in account.deployments.values()
+        if all(_passes(account, deployment, name, values) for name, values in filters.items())
+    ]
     found.sort(key=lambda deployment: deployment.id)
-    for key, descending in reversed(keys):
+    for key, descending in reversed(sorts):
         found = _sorted_nulls_last(found, key, descending=descending)
     return found
 
 
-def paginate(
-    found: Sequence[Deployment], page: Page, *, url: str, query: Query
-) -> tuple[Sequence[Deployment], dict[str, object]]:
-    """One page of what was found, and the `links` and `meta` that go with it."""
-    last = max(1, -(-len(found) // page.per_page))
-    start = (page.number - 1) * page.per_page
-    rows = found[start : start + page.per_page]
+def paginate(found: Sequence[Deployment], query: Query, url: str) -> tuple[Sequence[Deployment], dict[str, object]]:
+    """The page of what was found that is asked for, the first when none is, and its `links` and `meta`."""
+    errors: Errors = {}
+    page = _number(query, "page", 1, None, errors)
+    per_page = _number(query, "per_page", DEFAULT_PER_PAGE, MAX_PER_PAGE, errors)
+    if errors:
+        raise invalid(errors)
+    last = max(1, ceil(len(found) / per_page))
+    start = (page - 1) * per_page
+    rows = found[start : start + per_page]
 
     def link(number: int) -> str:
         return f"{url}?{urlencode({**query, 'page': number})}"
@@ -85,15 +72,15 @@ def paginate(
     links = {
         "first": link(1),
         "last": link(last),
-        "prev": link(page.number - 1) if page.number > 1 else None,
-        "next": link(page.number + 1) if page.number < last else None,
+        "prev": link(page - 1) if page > 1 else None,
+        "next": link(page + 1) if page < last else None,
     }
     meta = {
-        "current_page": page.number,
+        "current_page": page,
         "from": start + 1 if rows else None,
         "last_page": last,
         "path": url,
-        "per_page": page.per_page,
+        "per_page": per_page,
         "to": start + len(rows) if rows else None,
         "total": len(found),
     }
@@ -102,49 +89,29 @@ def paginate(
 
 # Filters ------------------------------------------------------------------------------------------
 
-_Test: TypeAlias = Callable[[Deployment], bool]
+FILTERS = ("package_id", "virtual_environment_id", "global", "flowVersion.flow", "name", "LIKE")
 
 
-def _read_filters(estate: Estate, query: Query) -> list[_Test]:
-    makers: dict[str, Callable[[Estate, list[str]], _Test]] = {
-        "package_id": _by_package,
-        "virtual_environment_id": _by_environment,
-        "global": _anywhere,
-        "flowVersion.flow": _by_flow,
-        "name": _by_flow_name,
-        "LIKE": _by_flow_name,
-    }
+def _read_filters(query: Query) -> dict[str, list[str]]:
     wanted = {match[1]: _values(text) for key, text in query.items() if (match := _FILTER.fullmatch(key))}
-    _refuse_unknown("filter", wanted, makers)
-    return [makers[name](estate, values) for name, values in wanted.items() if values]
+    _refuse_unknown("filter", wanted, FILTERS)
+    return {name: values for name, values in wanted.items() if values}
 
 
-def _by_package(_: Estate, ids: list[str]) -> _Test:
-    return lambda deployment: deployment.package_id is not None and str(deployment.package_id) in ids
-
-
-def _by_environment(_: Estate, ids: list[str]) -> _Test:
-    return lambda deployment: (
-        deployment.virtual_environment_id is not None and str(deployment.virtual_environment_id) in ids
-    )
-
-
-def _by_flow(estate: Estate, ids: list[str]) -> _Test:
-    return lambda deployment: str(estate.flow_of(deployment).id) in ids
-
-
-def _by_flow_name(estate: Estate, parts: list[str]) -> _Test:
-    return lambda deployment: _contains_any(estate.flow_of(deployment).name, parts)
-
-
-def _anywhere(estate: Estate, parts: list[str]) -> _Test:
-    def test(deployment: Deployment) -> bool:
-        environment = estate.virtual_environments.get(deployment.virtual_environment_id or 0)
-        package = estate.packages.get(deployment.package_id or 0)
-        names = [estate.flow_of(deployment).name, *(named.name for named in (environment, package) if named)]
-        return any(_contains_any(name, parts) for name in names)
-
-    return test
+def _passes(account: Account, deployment: Deployment, name: str, values: list[str]) -> bool:
+    flow = account.flow_of(deployment)
+    match name:
+        case "package_id":
+            return deployment.package_id is not None and str(deployment.package_id) in values
+        case "virtual_environment_id":
+            return deployment.virtual_environment_id is not None and str(deployment.virtual_environment_id) in values
+        case "flowVersion.flow":
+            return str(flow.id) in values
+        case "global":
+            named = [flow, account.environment_of(deployment), account.package_of(deployment)]
+            return any(thing and _contains_any(thing.name, values) for thing in named)
+        case _:
+            return _contains_any(flow.name, values)
 
 
 def _contains_any(name: str, parts: list[str]) -> bool:
@@ -157,12 +124,12 @@ _Value: TypeAlias = datetime | str | int | None
 _Key: TypeAlias = Callable[[Deployment], _Value]
 
 
-def _read_sorts(estate: Estate, query: Query) -> list[tuple[_Key, bool]]:
+def _read_sorts(account: Account, query: Query) -> list[tuple[_Key, bool]]:
     keys: dict[str, _Key] = {
         "created_at": lambda deployment: deployment.created_at,
         "enabled_at": lambda deployment: deployment.enabled_at,
-        "flow_name": lambda deployment: estate.flow_of(deployment).name.casefold(),
-        "flow_version_iteration": lambda deployment: estate.version_of(deployment).iteration,
+        "flow_name": lambda deployment: account.flow_of(deployment).name.casefold(),
+        "flow_version_iteration": lambda deployment: account.version_of(deployment).iteration,
     }
     wanted = [(text.removeprefix("-"), text.startswith("-")) for text in _values(query.get("sort", ""))]
     _refuse_unknown("sort", [name for name, _ in wanted], keys)

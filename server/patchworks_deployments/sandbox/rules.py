@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from patchworks_deployments.sandbox.estate import FIRST_USER, Deployment, Estate, FlowVersion
+from patchworks_deployments.sandbox.account import FIRST_USER, Account, Deployment, FlowVersion
 from patchworks_deployments.sandbox.refusals import Errors, Refusal, invalid
 
 Fields = Mapping[str, object]
@@ -21,12 +21,12 @@ _OPERATOR = FIRST_USER
 class Rules:
     """The account's data under the rules of Patchworks; `now` is the time of the request."""
 
-    estate: Estate
+    account: Account
     now: datetime
 
     def find_version(self, id_: str) -> FlowVersion:
         """The flow version, or a 404."""
-        version = self.estate.flow_versions.get(_parse_id(id_) or 0)
+        version = self.account.flow_versions.get(_parse_id(id_) or 0)
         if version is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "There is no flow version with this id.")
         return version
@@ -34,19 +34,19 @@ class Rules:
     def find_deployment(self, version_id: str, deployment_id: str) -> Deployment:
         """The deployment of that very flow version, or a 404."""
         version = self.find_version(version_id)
-        deployment = self.estate.deployments.get(_parse_id(deployment_id) or 0)
+        deployment = self.account.deployments.get(_parse_id(deployment_id) or 0)
         if deployment is None or deployment.flow_version_id != version.id:
             raise Refusal(HTTPStatus.NOT_FOUND, "This flow version has no deployment with this id.")
         return deployment
 
     def deployments_of(self, version: FlowVersion) -> list[Deployment]:
         """The version's deployments by id."""
-        found = [row for row in self.estate.deployments.values() if row.flow_version_id == version.id]
+        found = [row for row in self.account.deployments.values() if row.flow_version_id == version.id]
         return sorted(found, key=lambda row: row.id)
 
     def create(self, version: FlowVersion, fields: Fields) -> Deployment:
         """Deploy the version, enabled unless asked otherwise."""
-        reader = _Reader(self.estate, fields)
+        reader = _Reader(self.account, fields)
         reader.require_version(version)
         environment = reader.environment()
         priority = reader.integer("priority")
@@ -54,7 +54,7 @@ class Rules:
         reader.refuse_second_version(version.flow_id, environment, None)
         reader.finish()
         deployment = Deployment(
-            id=self.estate.next_deployment_id(),
+            id=self.account.next_deployment_id(),
             flow_version_id=version.id,
             virtual_environment_id=environment,
             package_id=None,
@@ -65,42 +65,39 @@ class Rules:
             created_at=self.now,
             updated_at=self.now,
         )
-        self.estate.deployments[deployment.id] = deployment
+        self.account.deployments[deployment.id] = deployment
         self._mark_deployed(version)
         return deployment
 
     def update(self, deployment: Deployment, fields: Fields) -> None:
         """Change the fields that are present, and only those."""
-        reader = _Reader(self.estate, fields)
+        reader = _Reader(self.account, fields)
         environment = reader.environment() if "virtual_environment_id" in fields else deployment.virtual_environment_id
         priority = reader.integer("priority") if "priority" in fields else deployment.priority
         enabled_at = reader.time("enabled_at") if "enabled_at" in fields else deployment.enabled_at
         if reader.boolean("deploy_disabled"):
             enabled_at = None
         if "virtual_environment_id" in fields:
-            reader.refuse_second_version(self.estate.flow_of(deployment).id, environment, deployment)
+            reader.refuse_second_version(self.account.flow_of(deployment).id, environment, deployment)
         reader.finish()
         deployment.virtual_environment_id = environment
         deployment.priority = priority
         self._set_enabled_at(deployment, enabled_at)
-        deployment.updated_at = self.now
 
     def enable(self, deployment: Deployment) -> None:
-        """Let it process; one that is enabled keeps its time."""
+        """Let the deployment process runs; one that is enabled keeps its time."""
         if deployment.enabled_at is None:
             self._set_enabled_at(deployment, self.now)
-            deployment.updated_at = self.now
 
     def disable(self, deployment: Deployment) -> None:
-        """Stop it from processing."""
+        """Stop the deployment from processing runs."""
         if deployment.enabled_at is not None:
             self._set_enabled_at(deployment, None)
-            deployment.updated_at = self.now
 
     def delete(self, deployment: Deployment) -> None:
-        """Remove it for good; a version without deployments is inactive."""
-        version = self.estate.version_of(deployment)
-        del self.estate.deployments[deployment.id]
+        """Remove the deployment for good; a version without deployments is inactive."""
+        version = self.account.version_of(deployment)
+        del self.account.deployments[deployment.id]
         if not self.deployments_of(version):
             version.status = "Inactive"
             version.deployed_at, version.deployed_by = None, None
@@ -111,31 +108,29 @@ class Rules:
         elif deployment.enabled_at is None:
             deployment.enabled_by = _OPERATOR
         deployment.enabled_at = enabled_at
+        deployment.updated_at = self.now
 
     def _mark_deployed(self, version: FlowVersion) -> None:
         if version.status == "Draft":
-            self._add_draft(version)
+            # A flow always has one draft, so deploying it makes the next.
+            draft = replace(
+                version,
+                id=max(self.account.flow_versions) + 1,
+                iteration=version.iteration + 1,
+                saved_by=_OPERATOR,
+                created_at=self.now,
+                updated_at=self.now,
+            )
+            self.account.flow_versions[draft.id] = draft
         version.status = "Deployed"
         version.deployed_at, version.deployed_by = self.now, _OPERATOR
-
-    def _add_draft(self, former: FlowVersion) -> None:
-        """A flow always has one draft, so deploying it makes the next."""
-        draft = replace(
-            former,
-            id=max(self.estate.flow_versions) + 1,
-            iteration=former.iteration + 1,
-            saved_by=_OPERATOR,
-            created_at=self.now,
-            updated_at=self.now,
-        )
-        self.estate.flow_versions[draft.id] = draft
 
 
 class _Reader:
     """Reads a request's fields and gathers what is wrong with them."""
 
-    def __init__(self, estate: Estate, fields: Fields) -> None:
-        self._estate = estate
+    def __init__(self, account: Account, fields: Fields) -> None:
+        self._account = account
         self._fields = fields
         self._errors: Errors = {}
 
@@ -145,21 +140,17 @@ class _Reader:
             raise invalid(self._errors)
 
     def require_version(self, version: FlowVersion) -> None:
-        name = "flow_version_id"
-        value = self._value(name)
+        value = self._value("flow_version_id")
         if value is None:
-            self._add(name, "The flow version id field is required.")
+            self._add("flow_version_id", "The flow version id field is required.")
         elif _parse_id(value) != version.id:
-            self._add(name, "The selected flow version id is invalid.")
+            self._add("flow_version_id", "The selected flow version id is invalid.")
 
     def environment(self) -> int | None:
-        name = "virtual_environment_id"
-        value = self._value(name)
-        if value is None:
-            return None
+        value = self._value("virtual_environment_id")
         id_ = _parse_id(value)
-        if id_ not in self._estate.virtual_environments:
-            self._add(name, "The selected virtual environment id is invalid.")
+        if value is not None and id_ not in self._account.virtual_environments:
+            self._add("virtual_environment_id", "The selected virtual environment id is invalid.")
         return id_
 
     def integer(self, name: str) -> int | None:
@@ -168,47 +159,42 @@ class _Reader:
             return int(value)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
-        self._add(name, f"The {_label(name)} field must be an integer.")
+        self._add_kind(name, "an integer")
         return None
 
     def boolean(self, name: str) -> bool:
         value = self._value(name)
-        if value is None or isinstance(value, bool):
-            return bool(value)
-        self._add(name, f"The {_label(name)} field must be true or false.")
-        return False
+        if not isinstance(value, bool | None):
+            self._add_kind(name, "true or false")
+        return value is True
 
     def time(self, name: str) -> datetime | None:
         value = self._value(name)
-        if value is None:
-            return None
         time = _parse_time(value)
-        if time is None:
-            self._add(name, f"The {_label(name)} field must be a valid date.")
+        if value is not None and time is None:
+            self._add_kind(name, "a valid date")
         return time
 
     def refuse_second_version(self, flow_id: int, environment: int | None, this: Deployment | None) -> None:
         """Only one version of a flow can be deployed to an environment; without an environment nothing collides."""
-        if environment is None:
-            return
-        for other in self._estate.deployments.values():
-            same_environment = other is not this and other.virtual_environment_id == environment
-            if same_environment and self._estate.flow_of(other).id == flow_id:
-                text = "A version of this flow is already deployed to this virtual environment."
-                self._add("virtual_environment_id", text)
-                return
+        if environment is not None and any(
+            other.virtual_environment_id == environment and self._account.flow_of(other).id == flow_id
+            for other in self._account.deployments.values()
+            if other is not this
+        ):
+            text = "A version of this flow is already deployed to this virtual environment."
+            self._add("virtual_environment_id", text)
 
     def _value(self, name: str) -> object:
         """The field's value; Laravel reads an empty string as null."""
         value = self._fields.get(name)
         return None if value == "" else value
 
+    def _add_kind(self, name: str, kind: str) -> None:
+        self._add(name, f"The {name.replace('_', ' ')} field must be {kind}.")
+
     def _add(self, name: str, text: str) -> None:
         self._errors.setdefault(name, []).append(text)
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _parse_id(value: object) -> int | None:

@@ -30,6 +30,11 @@ MAX_RETRY_AFTER_SECONDS = 20.0
 MIN_PAUSE_SECONDS = 0.1
 """Seconds that are waited at least, also where `Retry-After` is 0."""
 
+_MAX_FIELDS = 10
+_MAX_FIELD_CHARACTERS = 60
+_MAX_TEXTS_PER_FIELD = 3
+_MAX_TEXT_CHARACTERS = 200
+
 _TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | UnexpectedResponse], str]] = {
     httpx2.ConnectTimeout: (Unreachable, "Patchworks could not be reached in time."),
     httpx2.ConnectError: (Unreachable, "Patchworks could not be reached."),
@@ -123,7 +128,9 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
     status = response.status_code
     message = said.get("message")
-    remark = f' Patchworks says: "{inert(message, 200)}"' if isinstance(message, str) and message else ""
+    remark = (
+        f' Patchworks says: "{inert(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
+    )
     if status == httpx2.codes.NOT_FOUND and not said:
         return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
     if status in _STATUS_ERRORS:
@@ -141,10 +148,13 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
 
 def _field_errors(errors: object) -> str:
     """Laravel's `{field: [text, ...]}` in words, bounded, whatever came."""
+    if not isinstance(errors, dict):
+        return ""
     words = ""
-    for field, texts in list(errors.items())[:10] if isinstance(errors, dict) else ():
-        listed = texts if isinstance(texts, list) else [texts]
-        words += f" {inert(str(field), 60) or '?'}: {'; '.join(inert(str(text), 200) or '?' for text in listed[:3])}"
+    for field, texts in list(errors.items())[:_MAX_FIELDS]:
+        said = (texts if isinstance(texts, list) else [texts])[:_MAX_TEXTS_PER_FIELD]
+        name = inert(str(field), _MAX_FIELD_CHARACTERS) or "?"
+        words += f" {name}: {'; '.join(inert(str(text), _MAX_TEXT_CHARACTERS) or '?' for text in said)}"
     return words
 
 

@@ -1,0 +1,70 @@
+"""The pages as pages: their length, their links, and blocks that a reader copies."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from docs.pages import PAGES, ROOT, Block, anchors, blocks, links, prose, spans
+
+from patchworks_deployments.settings import PREFIX, Settings
+
+README = ROOT / "README.md"
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+LANGUAGES = {"", "console", "json", "nginx", "sh", "text"}
+"""Without a language a block is a drawing; every other kind is held true by some test."""
+
+
+def test_the_readme_takes_ten_minutes() -> None:
+    """It has at most 200 lines."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 200
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    """Within the repository, that is: the file exists, and so does the heading."""
+    for link in links(page):
+        if link.startswith("https://"):
+            continue
+        path, _, fragment = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target), link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """Nobody has to list the folder."""
+    linked = {(README.parent / link.partition("#")[0]).resolve() for link in links(README)}
+    assert {page for page in PAGES if page != README} <= linked
+
+
+@pytest.mark.parametrize("block", blocks("json"), ids=str)
+def test_json_can_be_copied(block: Block) -> None:
+    """It parses, and starts our command with settings that exist."""
+    servers = json.loads(block.text)["mcpServers"]
+    for server in servers.values():
+        assert server["command"] == "patchworks-deployments-mcp"
+        assert {name.removeprefix(PREFIX).lower() for name in server["env"]} <= set(Settings.model_fields)
+
+
+@every_page
+def test_what_stands_in_code_spans_can_be_copied_too(page: Path) -> None:
+    """JSON between backticks parses."""
+    for span in spans(page):
+        if span.startswith("{"):
+            json.loads(span)
+
+
+@every_page
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    """In prose, tables and blocks, but for the one that is misspelt to show what happens."""
+    named = set(re.findall(rf"{PREFIX}([A-Z][A-Z_]+)", page.read_text(encoding="utf-8")))
+    assert {name.lower() for name in named - {"READ_ONYL"}} <= set(Settings.model_fields)
+
+
+def test_every_kind_of_block_is_held_true_by_a_test() -> None:
+    """A new kind needs a test first."""
+    assert {block.language for block in blocks(*LANGUAGES)} <= LANGUAGES
+    assert not [page for page in PAGES for line in prose(page).splitlines() if line.lstrip().startswith("```bash")]

@@ -45,14 +45,15 @@ def _cut(page: Path) -> tuple[list[Block], list[str]]:
             blocks.append(Block(page, start + 2, language, tuple(lines[start + 1 : number])))
             start = None
         elif start is None:
+            assert not line.lstrip().startswith(_FENCE), f"{page}: line {number + 1} hides a block from the tests"
             prose.append(line)
     assert start is None, f"{page}: the block that begins on line {start} has no end"
     return blocks, prose
 
 
 def blocks(*languages: str) -> list[Block]:
-    """Every block in one of these languages, of every page."""
-    return [block for page in PAGES for block in _cut(page)[0] if block.language in languages]
+    """Every block in one of these languages, or in any, of every page."""
+    return [block for page in PAGES for block in _cut(page)[0] if not languages or block.language in languages]
 
 
 def prose(page: Path) -> str:

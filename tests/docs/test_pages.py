@@ -1,11 +1,10 @@
 """The pages as pages: their length, their links, and blocks that a reader copies."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
-from docs.pages import PAGES, ROOT, Block, anchors, blocks, links, spans
+from docs.pages import PAGES, ROOT, anchors, blocks, links
 
 from patchworks_deployments.settings import PREFIX, Settings
 
@@ -38,23 +37,6 @@ def test_the_readme_leads_to_every_page() -> None:
     """Nobody has to list the folder."""
     linked = {(README.parent / link.partition("#")[0]).resolve() for link in links(README)}
     assert {page for page in PAGES if page != README} <= linked
-
-
-@pytest.mark.parametrize("block", blocks("json"), ids=str)
-def test_json_can_be_copied(block: Block) -> None:
-    """It parses, and starts our command with settings that exist."""
-    servers = json.loads(block.text)["mcpServers"]
-    for server in servers.values():
-        assert server["command"] == "patchworks-deployments-mcp"
-        assert {name.removeprefix(PREFIX).lower() for name in server["env"]} <= set(Settings.model_fields)
-
-
-@every_page
-def test_what_stands_in_code_spans_can_be_copied_too(page: Path) -> None:
-    """JSON between backticks parses."""
-    for span in spans(page):
-        if span.startswith("{"):
-            json.loads(span)
 
 
 @every_page

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import uvicorn
 from docs.pages import PAGES, ROOT, Block, blocks, spans
 
 from patchworks_deployments.cli import _parser
+from patchworks_deployments.settings import PREFIX, Settings
 
 PROGRAM = "patchworks-deployments-mcp"
 
@@ -133,6 +135,22 @@ def test_a_flag_in_prose_is_one_of_ours(span: str, capsys: pytest.CaptureFixture
             _parser().parse_args([*command, "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--backpressure"}
     assert span.split(" ", maxsplit=1)[0] in known
+
+
+CONFIGURATIONS = [
+    (ROOT / "claude_config.example.json").read_text(encoding="utf-8"),
+    *(block.text for block in blocks("json")),
+    *(span for span in SPANS if span.startswith("{")),
+]
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_a_host_s_configuration_starts_our_command(configuration: str) -> None:
+    """In blocks, tables and the example: flags and settings exist."""
+    (servers,) = json.loads(configuration).values()
+    for server in servers.values():
+        _check([server["command"], *server.get("args", [])])
+        assert {name.removeprefix(PREFIX).lower() for name in server.get("env", {})} <= Settings.model_fields.keys()
 
 
 def test_the_two_commands_of_the_readme_stand_as_they_are() -> None:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,11 +42,10 @@ DOES = re.compile(r"  The person (ticks the box|types (\S+)|declines)\.")
 
 @dataclass
 class Turn:
-    """One thing that is said to the server, and what the page says comes of it."""
+    """One thing that is said to the server, and what the page says a person does when they are asked."""
 
     said: str
     answer: str = ""
-    expected: list[str] = field(default_factory=list)
 
 
 def is_transcript(lines: Sequence[str]) -> bool:
@@ -61,9 +60,6 @@ def turns(lines: Iterable[str]) -> list[Turn]:
             found.append(Turn(line))
         elif DOES.fullmatch(line):
             found[-1].answer = line
-            found[-1].expected.append(line)
-        else:
-            found[-1].expected.append(line)
     return found
 
 

@@ -77,8 +77,6 @@ async def play(lines: Sequence[str]) -> list[str]:
             if watched := WATCHES.fullmatch(turn.said):
                 player.updates = await stack.enter_async_context(_updates(player.client, watched[1]))
             player.written += [turn.said, *await player.take()]
-            if person:
-                person.asked.clear()
     return player.written
 
 

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
-from sandbox.stage import Connect, FakeClock
+from support.clients import Connect
+from support.clocks import FakeClock
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import httpx2
 import pytest
-from sandbox.stage import Connect, FakeClock
+from support.clients import Connect
+from support.clocks import FakeClock
 
 from patchworks_deployments.sandbox import API_KEY, PASSWORD, READ_ONLY_KEY, USERNAME, Sandbox
 

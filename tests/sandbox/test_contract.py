@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from sandbox.stage import Connect
+from support.clients import Connect
 
 from patchworks_deployments.sandbox import PASSWORD, READ_ONLY_KEY, USERNAME, Sandbox
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from sandbox.stage import Connect
 from starlette.types import Receive, Scope, Send
+from support.clients import Connect
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.sandbox.estate import Deployment, Estate

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from sandbox.stage import FakeClock
+from support.clocks import FakeClock
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.estate import Deployment, Estate, FlowVersion

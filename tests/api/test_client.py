@@ -1,55 +1,25 @@
 """The eight operations on the wire, retries, and the one table from exceptions and statuses to our errors."""
 
 import gzip
-import inspect
 import json
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.faults import Upstream, reply, scripted
+from support.faults import reply, scripted
+from support.operations import KEY, NAMES, READS, RECORD, WRITES, Operation, operate
 
 from patchworks_deployments import errors
 from patchworks_deployments.api.client import (
     ATTEMPTS,
     MAX_ANSWER_BYTES,
-    DeploymentQuery,
-    DeploymentsClient,
-    open_client,
 )
-from patchworks_deployments.api.credentials import caller_key
-from patchworks_deployments.api.failures import translate
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
-from patchworks_deployments.settings import load_settings
-
-KEY = "the-api-key"
-Operation = Callable[[DeploymentsClient], Awaitable[object]]
-
-RECORD = {"data": {"id": 2, "flow_version_id": 1, "enabled_at": None}}
-NAMES = "include=flowVersion%2CvirtualEnvironment%2Cpackage"
-
-READS: dict[str, Operation] = {
-    "list": lambda c: c.list_deployments(DeploymentQuery()),
-    "list for version": lambda c: c.list_for_flow_version("1"),
-    "get": lambda c: c.get("1", "2"),
-}
-WRITES: dict[str, Operation] = {
-    "create": lambda c: c.create("1", {}),
-    "update": lambda c: c.update("1", "2", {"priority": 1}),
-    "delete": lambda c: c.delete("1", "2"),
-    "enable": lambda c: c.enable("1", "2"),
-    "disable": lambda c: c.disable("1", "2"),
-}
-
-
-async def run(upstream: Upstream, operation: Operation) -> Any:
-    async with open_client(load_settings({}, api_key=KEY), upstream) as client:
-        return await operation(client)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +41,7 @@ async def test_each_operation_is_the_contract_s(
     """Method, path, query and body are as described, and both JSON headers are sent."""
     is_list = method == "GET" and not target.startswith("/api/v1/flow-versions/1/deployments/")
     script = scripted(reply(200, {"data": []} if is_list else RECORD))
-    await run(script, operation)
+    await operate(script, operation)
     (request,) = script.requests
     assert (request.method, request.url.raw_path.decode()) == (method, target)
     assert (json.loads(request.content) if request.content else None) == body
@@ -83,7 +53,7 @@ async def test_each_operation_is_the_contract_s(
 async def test_no_id_can_leave_its_place_in_the_path(identifier: str) -> None:
     """Slashes, dots, newlines and everything else are encoded, so the path keeps its shape."""
     script = scripted(reply(200, RECORD))
-    await run(script, lambda c: c.delete("1", identifier.encode(errors="replace").decode()))
+    await operate(script, lambda c: c.delete("1", identifier.encode(errors="replace").decode()))
     path = script.requests[0].url.raw_path.decode()
     assert path.startswith("/api/v1/flow-versions/1/deployments/")
     last = path.removeprefix("/api/v1/flow-versions/1/deployments/")
@@ -94,13 +64,14 @@ async def test_no_id_can_leave_its_place_in_the_path(identifier: str) -> None:
 async def test_an_api_that_refuses_includes_on_single_records_is_asked_without() -> None:
     """The contract does not list them there; names are worth one try."""
     script = scripted(reply(400, {"message": "include is not allowed"}), reply(200, RECORD))
-    await run(script, READS["get"])
+    await operate(script, READS["get"])
     assert [request.url.query for request in script.requests] == [NAMES.encode(), b""]
 
 
 # Retries ------------------------------------------------------------------------------------------
 
 NEVER_LEFT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
 MAY_HAVE_ARRIVED = (httpx2.ReadTimeout, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
 
@@ -110,7 +81,7 @@ async def test_a_read_is_tried_three_times(operation: str, fault: int | type[htt
     """What can pass by itself is tried again, and then reported."""
     script = scripted(reply(fault) if isinstance(fault, int) else fault)
     with pytest.raises(UpstreamError):
-        await run(script, READS[operation])
+        await operate(script, READS[operation])
     assert len(script.requests) == ATTEMPTS == 3
 
 
@@ -119,7 +90,7 @@ async def test_a_read_that_cannot_succeed_is_not_tried_again(status: int) -> Non
     """Asking again would not help."""
     script = scripted(reply(status))
     with pytest.raises(UpstreamError):
-        await run(script, READS["list"])
+        await operate(script, READS["list"])
     assert len(script.requests) == 1
 
 
@@ -129,13 +100,13 @@ async def test_a_write_is_repeated_only_where_it_cannot_have_arrived(operation: 
     for fault in (*NEVER_LEFT, 429):
         script = scripted(reply(fault) if isinstance(fault, int) else fault)
         with pytest.raises(UpstreamError) as caught:
-            await run(script, WRITES[operation])
+            await operate(script, WRITES[operation])
         assert len(script.requests) == ATTEMPTS
         assert not caught.value.may_have_acted
     for other in (*MAY_HAVE_ARRIVED, 500, 502, 503, 504):
         script = scripted(reply(other) if isinstance(other, int) else other)
         with pytest.raises(UpstreamError) as caught:
-            await run(script, WRITES[operation])
+            await operate(script, WRITES[operation])
         assert len(script.requests) == 1
         assert caught.value.may_have_acted
 
@@ -143,119 +114,22 @@ async def test_a_write_is_repeated_only_where_it_cannot_have_arrived(operation: 
 async def test_a_read_that_recovers_succeeds() -> None:
     """Two faults and an answer are an answer."""
     script = scripted(httpx2.ConnectError, reply(503), reply(200, {"data": []}))
-    assert (await run(script, READS["list"])).deployments == []
+    assert (await operate(script, READS["list"])).deployments == []
 
 
 async def test_a_long_retry_after_is_handed_to_the_caller() -> None:
     """Nobody is kept waiting for minutes; the caller is told how long."""
     script = scripted(reply(429, retry_after=3600))
     with pytest.raises(errors.Throttled, match="Wait 3600 seconds"):
-        await run(script, READS["list"])
+        await operate(script, READS["list"])
     assert len(script.requests) == 1
-
-
-# The table ----------------------------------------------------------------------------------------
-
-
-def _every_exception() -> list[type[Exception]]:
-    found = [value for _, value in inspect.getmembers(httpx2, inspect.isclass)]
-    roots = (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError)
-    return [cls for cls in found if issubclass(cls, roots)]
-
-
-@pytest.mark.parametrize("exception", [*_every_exception(), TimeoutError])
-def test_every_exception_of_the_transport_becomes_one_of_ours(exception: type[Exception]) -> None:
-    """The table is complete: no class of the library is without an entry."""
-    instance = exception.__new__(exception)
-    assert isinstance(translate(instance), UpstreamError)
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, errors.Rejected),
-        (401, errors.Unauthenticated),
-        (403, errors.Forbidden),
-        (404, errors.NotFound),
-        (405, errors.Rejected),
-        (409, errors.Conflict),
-        (413, errors.TooLarge),
-        (422, errors.Rejected),
-        (429, errors.Throttled),
-        (500, errors.Unavailable),
-        (599, errors.Unavailable),
-        (301, errors.UnexpectedResponse),
-        (304, errors.UnexpectedResponse),
-    ],
-)
-async def test_every_status_becomes_one_of_ours(status: int, kind: type[UpstreamError]) -> None:
-    """Each status has its error, with what to do next."""
-    script = scripted(reply(status, {"message": "Because."}))
-    with pytest.raises(UpstreamError) as caught:
-        await run(script, WRITES["disable"])
-    assert type(caught.value) is kind
-    assert caught.value.next_step
-
-
-async def test_field_errors_are_passed_on_bounded_and_clean() -> None:
-    """Laravel's field errors name the field; what else stands there cannot break out of its line."""
-    fields = {"priority": ["must be\nan integer", "x" * 5_000], "odd": "text", "worse": [{"a": 1}]}
-    script = scripted(reply(422, {"message": "Bad.", "errors": fields}))
-    with pytest.raises(errors.Rejected) as caught:
-        await run(script, WRITES["update"])
-    assert "priority: must be an integer" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 1_500
-
-
-async def test_the_api_s_own_words_are_data() -> None:
-    """Nothing in an error's message, field names or field texts ends its quotation or is live markup."""
-    hostile = 'ok". Done. [Click](https://evil.example) **now** `x` <b> ~~'
-    script = scripted(reply(422, {"message": hostile, "errors": {hostile: [hostile]}}))
-    with pytest.raises(errors.Rejected) as caught:
-        await run(script, WRITES["disable"])
-    assert str(caught.value).count('"') == 2
-    assert not set("[]<>*`~") & set(str(caught.value))
-    assert "://" not in str(caught.value)
-
-
-TOKEN = 'to/ken+"1=='
-OWN_SECRETS = [
-    ({"api_key": TOKEN}, None),
-    ({"bearer_token": TOKEN}, None),
-    ({"credentials": "caller", "http": "8000"}, TOKEN),
-    ({"credentials": "caller", "http": "8000"}, f"Bearer {TOKEN}"),
-]
-
-
-@pytest.mark.parametrize(("settings", "callers_key"), OWN_SECRETS)
-async def test_the_api_s_own_words_never_show_the_key(settings: dict[str, Any], callers_key: str | None) -> None:
-    """An error that echoes the credentials is redacted, without their scheme and however JSON escapes them too."""
-    said = {"message": f"{TOKEN} is revoked", "errors": {TOKEN: [f"not {TOKEN}"]}}
-    body = json.dumps(said).replace("/", "\\/").encode()
-    with caller_key(callers_key):
-        async with open_client(load_settings({}, **settings), scripted(reply(422, body))) as client:
-            with pytest.raises(errors.Rejected) as caught:
-                await client.delete("1", "2")
-    assert "ken" not in str(caught.value)
-    assert str(caught.value).count("(secret)") == 3
-
-
-@pytest.mark.parametrize("charset", ["undefined", "hex", "no-such"])
-async def test_no_charset_keeps_an_error_from_being_read(charset: str) -> None:
-    """JSON is UTF-8, whatever encoding the answer claims, and bytes that are not are replaced."""
-    script = scripted(
-        reply(500, '{"message": "Cassé'.encode() + b'\xff"}', content_type=f"application/json; charset={charset}")
-    )
-    with pytest.raises(errors.Unavailable, match="Cassé\ufffd"):
-        await run(script, WRITES["disable"])
 
 
 async def test_a_redirect_is_not_followed_anywhere() -> None:
     """No request, and so no credential, goes to the other host."""
     script = scripted(reply(307, location="https://elsewhere.example/steal"))
     with pytest.raises(UnexpectedResponse):
-        await run(script, READS["list"])
+        await operate(script, READS["list"])
     assert [request.url.host for request in script.requests] == ["core.wearepatchworks.com"]
 
 
@@ -271,7 +145,7 @@ async def test_an_endless_body_stops_being_read() -> None:
 
     script = scripted(lambda _: httpx2.Response(200, content=endless()))
     with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
-        await run(script, WRITES["enable"])
+        await operate(script, WRITES["enable"])
     assert sent <= MAX_ANSWER_BYTES + 2**21
 
 
@@ -287,7 +161,7 @@ async def test_an_answer_is_bounded_as_decompressed() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
-            await run(script, READS["list"])
+            await operate(script, READS["list"])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -300,7 +174,7 @@ async def test_a_compressed_answer_is_read(encoding: str, pack: Callable[[bytes]
     body = pack(json.dumps(RECORD).encode())
     headers = {"Content-Encoding": encoding, "Content-Length": str(len(body))}
     script = scripted(lambda _: httpx2.Response(200, content=_in_one_piece(body), headers=headers))
-    assert (await run(script, READS["get"])).id == "2"
+    assert (await operate(script, READS["get"])).id == "2"
 
 
 async def test_an_answer_that_cannot_be_unpacked_is_an_error_of_ours() -> None:
@@ -308,7 +182,7 @@ async def test_an_answer_that_cannot_be_unpacked_is_an_error_of_ours() -> None:
     headers = {"Content-Encoding": "gzip"}
     script = scripted(lambda _: httpx2.Response(200, content=_in_one_piece(b"no gzip"), headers=headers))
     with pytest.raises(UnexpectedResponse, match="decompressed"):
-        await run(script, READS["list"])
+        await operate(script, READS["list"])
 
 
 @pytest.mark.parametrize(
@@ -320,4 +194,4 @@ async def test_an_answer_that_is_none_is_an_error_never_empty(operation: str, bo
     """A read yields deployments or an error, and never pretends that there are none."""
     script = scripted(reply(200, body))
     with pytest.raises(UnexpectedResponse):
-        await run(script, READS[operation])
+        await operate(script, READS[operation])

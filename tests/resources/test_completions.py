@@ -5,8 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from mcp_types import PromptReference
-from support.clients import Era, Person, both_eras, complete, connected, data, yes
-from support.clocks import Clock
+from support.clients import Clock, Era, Person, both_eras, complete, connected, data, yes
 from support.faults import Step, Upstream, every, reply, scripted
 from support.processes import sandbox_over_http
 from support.team import ALICE, BOB, calling, serving, tokens_file

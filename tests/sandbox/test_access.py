@@ -5,12 +5,10 @@ from datetime import UTC, datetime
 
 import httpx2
 import pytest
-from support.clients import Connect
-from support.clocks import FakeClock
+from support.sandboxes import LISTING, Connect, FakeClock
 
 from patchworks_deployments.sandbox import API_KEY, PASSWORD, READ_ONLY_KEY, USERNAME, Sandbox
 
-LISTING = "/api/v1/flow-version-deployments"
 ONE = "/api/v1/flow-versions/1001/deployments/500"
 LOGIN = "/fabric/api/login"
 CREDENTIALS = {"username": USERNAME, "password": PASSWORD}

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from support.clients import Connect
+from support.sandboxes import LISTING, Connect
 
 from patchworks_deployments.sandbox import PASSWORD, READ_ONLY_KEY, USERNAME, Sandbox
 
 CONTRACT: dict[str, Any] = json.loads(Path(__file__).with_name("contract.json").read_text(encoding="utf-8"))
 SCHEMAS: dict[str, Any] = CONTRACT["components"]["schemas"]
-LISTING = "/api/v1/flow-version-deployments"
 
 
 class Operation(NamedTuple):

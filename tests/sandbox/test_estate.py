@@ -4,7 +4,7 @@ from collections import Counter
 from time import process_time
 
 import pytest
-from support.clients import Connect
+from support.sandboxes import Connect
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.estate import build_estate

@@ -1,5 +1,6 @@
-"""What whole families of tests go through: each write tool, and names that would forge a line or a cell."""
+"""What whole families of tests go through: each write tool, hostile names, a version to replace."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -143,3 +144,40 @@ CASES = (
         lambda s, a: _set_enabled(s, a, None),
     ),
 )
+
+
+def replaceable(sandbox: Sandbox, *, seen_elsewhere: bool = True) -> tuple[Deployment, dict[str, Any]]:
+    """An enabled deployment with a priority, and arguments that put another version of its flow in its place."""
+    estate = sandbox.estate
+    old = next(d for d in estate.deployments.values() if d.virtual_environment_id and d.enabled_at and d.priority)
+    version = estate.version_of(old)
+    new = next(v for v in estate.flow_versions.values() if v.flow_id == version.flow_id and v.id != version.id)
+    for row in list(estate.deployments.values()):
+        if row.flow_version_id == new.id:
+            del estate.deployments[row.id]
+    if seen_elsewhere:
+        other = next(
+            d for d in estate.deployments.values() if d.id != old.id and estate.flow_of(d).id == version.flow_id
+        )
+        other.flow_version_id = new.id
+    ids = {"flow_version_id": str(old.flow_version_id), "deployment_id": str(old.id)}
+    return old, {**ids, "new_flow_version_id": str(new.id)}
+
+
+def versions_at(sandbox: Sandbox, old: Deployment) -> list[Deployment]:
+    """What the old one's environment holds of its flow."""
+    estate = sandbox.estate
+    flow = estate.flow_versions[old.flow_version_id].flow_id
+    place = old.virtual_environment_id
+    return [
+        d for d in estate.deployments.values() if d.virtual_environment_id == place and estate.flow_of(d).id == flow
+    ]
+
+
+def stranger(sandbox: Sandbox, old: Deployment, version: int) -> Deployment:
+    """Somebody else's disabled deployment of the version, without environment."""
+    row = dataclasses.replace(
+        old, id=777, flow_version_id=version, virtual_environment_id=None, enabled_at=None, enabled_by=None
+    )
+    sandbox.estate.deployments[row.id] = row
+    return row

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import httpx2
 import pytest
@@ -25,19 +25,18 @@ from patchworks_deployments.resources.uris import LISTING_TEMPLATE
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
-from support.clocks import Clock
 
 Era = Literal["auto", "legacy"]
+
 ERAS: Sequence[Era] = ("auto", "legacy")
+
 both_eras = pytest.mark.parametrize("era", ERAS)
+
 older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")
 """Subscribing one by one, as clients of the older era do."""
 
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 """The sandbox's first deployment: enabled, in UK Live."""
-
-Connect: TypeAlias = Callable[..., httpx2.AsyncClient]
-"""Opens a client of a sandbox's own API, with any credentials."""
 
 Answer = Callable[[ElicitRequestFormParams], ElicitResult]
 
@@ -88,6 +87,16 @@ class Progress:
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         del message
         self.heard.append((progress, total))
+
+
+@dataclass
+class Clock:
+    """Seconds, moved by hand: since the epoch where codes expire, since anything where keys and limits do."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @asynccontextmanager

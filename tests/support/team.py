@@ -3,22 +3,19 @@
 import re
 import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx2
-import jwt
 import uvicorn
-from cryptography.hazmat.primitives.asymmetric import rsa
 from mcp import Client
 from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patchworks_deployments.sandbox import Sandbox
@@ -152,39 +149,42 @@ def accounts(**sandboxes: Sandbox) -> ASGIApp:
     return app
 
 
-ISSUER, AUDIENCE = "https://issuer.example", "https://mcp.example/mcp"
+def head(token: str, *more: str) -> bytes:
+    lines = [
+        "POST /mcp HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        *more,
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode()
 
 
-@dataclass
-class Issuer:
-    """An authorization server's keys: `jwks` is what it publishes, `down` makes it fail."""
+def _half_a_body(token: str, *more: str) -> bytes:
+    return head(token, "Content-Length: 100", *more) + b"{"
 
-    private: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict)
-    down: bool = False
-    asked: int = 0
 
-    def add_key(self, key_id: str) -> None:
-        self.private[key_id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+NEW_ERA = "MCP-Protocol-Version: 2026-07-28"
 
-    def jwks(self) -> dict[str, Any]:
-        as_jwk = jwt.algorithms.RSAAlgorithm.to_jwk
-        return {
-            "keys": [{**as_jwk(key.public_key(), as_dict=True), "kid": key_id} for key_id, key in self.private.items()]
-        }
+# What is sent before the client falls silent; between two parts an answer is waited for.
+HALVES = {
+    "nothing": [b""],
+    "half a head": [b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n"],
+    "half a second head": [b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"GET /health HT"],
+    "half a body": [_half_a_body(ALICE)],
+    "half a body in the new era": [_half_a_body(ALICE, NEW_ERA)],
+    "half a reader's body": [_half_a_body(READER, NEW_ERA)],
+}
 
-    def __call__(self, _: httpx2.Request) -> httpx2.Response:
-        self.asked += 1
-        return httpx2.Response(503) if self.down else httpx2.Response(200, json=self.jwks())
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The same as an ASGI application."""
-        self.asked += 1
-        answer = Response(status_code=503) if self.down else JSONResponse(self.jwks())
-        await answer(scope, receive, send)
+def tool_call(tool: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
 
-    def token(self, key_id: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
-        """A good token, but for the claims given; None leaves one out."""
-        now = int(time.time())
-        good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now + 300, "nbf": now - 10, "scope": READ}
-        payload = {name: value for name, value in {**good, **claims}.items() if value is not None}
-        return jwt.encode(payload, self.private[key_id], algorithm=algorithm, headers={"kid": key_id})
+
+async def answer_to(served: Served, token: str | None, tool: str = "list_deployments") -> httpx2.Response:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}".rstrip()}
+    async with httpx2.AsyncClient(trust_env=False, headers=headers) as http:
+        return await http.post(served.url, json=tool_call(tool))

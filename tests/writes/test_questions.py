@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_types import ElicitResult
 from support.cases import CASES, HOSTILE, Case
-from support.clients import Era, Person, both_eras, connected, data, no, text, yes
-from support.clocks import Clock
+from support.clients import Clock, Era, Person, both_eras, connected, data, no, text, yes
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.estate import Deployment

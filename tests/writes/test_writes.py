@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult
 from support.cases import CASES, Arguments, Case, disturb, ids_of, row_of, target
-from support.clients import ERAS, Era, Person, both_eras, connected, data, in_turn, no, text, yes
-from support.clocks import Clock
+from support.clients import ERAS, Clock, Era, Person, both_eras, connected, data, in_turn, no, text, yes
 
 from patchworks_deployments.sandbox import Sandbox
 

@@ -5,18 +5,38 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import stamina
 from hypothesis import settings
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import ToolAnnotations
+from support import examples
 
-settings.register_profile("without deadlines", deadline=None)  # a busy machine is no failure
-settings.load_profile("without deadlines")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the tests are imported: their decorators count on the profile."""
+    settings.load_profile(examples.FAST if config.option.markexpr == "not slow" else examples.WHOLE)
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tools_described_once() -> Iterator[None]:
+    """A server on a sandbox costs a third where the SDK reads the tools' signatures once instead of each time."""
+    describe = cache(getattr(Tool.from_function, "__func__"))  # noqa: B009 - what a bound method is made of
+
+    def from_function(cls: type[Tool], function: object, *, title: str, annotations: ToolAnnotations) -> Tool:
+        tool: Tool = describe(cls, function, title=title).model_copy(update={"annotations": annotations})
+        return tool
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tool, "from_function", classmethod(from_function))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from support.processes import ROOT, run, sandbox_over_http
 from patchworks_deployments.settings import Settings
 
 
+@pytest.mark.slow
 def test_demo_plays_the_main_job() -> None:
     """The demo looks, disables with a yes, undoes, declines a delete, uses a code and hears of a change."""
     outcome = run("demo")
@@ -35,6 +36,7 @@ def test_demo_plays_the_main_job() -> None:
     assert outcome.stderr == ""
 
 
+@pytest.mark.slow
 def test_check_says_line_by_line_what_works() -> None:
     """With good settings every line is ok and the status is 0."""
     with sandbox_over_http() as address:
@@ -45,6 +47,7 @@ def test_check_says_line_by_line_what_works() -> None:
     assert "sandbox-key" not in outcome.stdout
 
 
+@pytest.mark.slow
 def test_check_names_a_refused_key_without_showing_it() -> None:
     """A wrong key is a FAIL line that says what to do, and status 1."""
     with sandbox_over_http() as address:
@@ -54,6 +57,7 @@ def test_check_names_a_refused_key_without_showing_it() -> None:
     assert "wrong-key-value" not in outcome.stdout + outcome.stderr
 
 
+@pytest.mark.slow
 def test_check_reports_a_protected_environment_that_does_not_exist() -> None:
     """A name that no deployment bears is a FAIL line, as it would protect nothing."""
     outcome = run("check", "--sandbox", "--protected-environments", "UK Live,UK Lvie")
@@ -86,6 +90,7 @@ def test_wrong_settings_stop_the_start_with_one_clear_message(
     assert "hush" not in outcome.stderr
 
 
+@pytest.mark.slow
 def test_schemas_writes_what_is_under_review(tmp_path: Path) -> None:
     """One JSON file per tool, the same as in the repository."""
     outcome = run("schemas", "--directory", str(tmp_path))
@@ -145,6 +150,7 @@ def test_a_port_in_use_is_named_in_one_line(arguments: tuple[str, ...]) -> None:
     assert outcome.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["localhost:6379", "redis://:hush@localhost:port", "https://hush.example"])
 def test_a_redis_address_that_is_none_stops_the_start(url: str) -> None:
     """One line says how to write it, and does not repeat it."""
@@ -155,6 +161,7 @@ def test_a_redis_address_that_is_none_stops_the_start(url: str) -> None:
     assert "hush" not in outcome.stderr
 
 
+@pytest.mark.slow
 def test_retries_are_not_announced() -> None:
     """A read that was tried three times in vain is one FAIL line, and nothing on stderr."""
     outcome = run("check", PATCHWORKS_API_KEY="hush", PATCHWORKS_BASE_URL="http://127.0.0.1:9")

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment
@@ -226,7 +227,7 @@ in_anything = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(in_anything)
 def test_a_secret_never_comes_through_wherever_it_sits(home: object) -> None:
     """What is marked, named or shaped as a secret is masked, at any depth, and in text and JSON inside text."""

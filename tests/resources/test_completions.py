@@ -200,6 +200,7 @@ async def test_prompt_arguments_are_completed_too() -> None:
 # Whose ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_what_one_caller_saw_is_not_shown_to_another(tmp_path: Path) -> None:
     """Bob's completion asks Patchworks itself, however lately Alice's has."""
     with (
@@ -218,6 +219,7 @@ async def test_what_one_caller_saw_is_not_shown_to_another(tmp_path: Path) -> No
     assert after == [value for value in before if not value.startswith("500 ")] != before
 
 
+@pytest.mark.slow
 async def test_what_one_key_may_see_is_not_shown_to_another(tmp_path: Path) -> None:
     """With callers' own keys, the same person with a key that opens nothing is offered nothing."""
     with (

@@ -38,6 +38,7 @@ async def _no_change(client: Client, person: Person) -> None:
     person.answer = yes
 
 
+@pytest.mark.slow
 async def test_listeners_of_the_new_era_hear_exactly_what_changed() -> None:
     """One write updates the deployment and each listing that holds it, and no other."""
     person = Person(yes)
@@ -65,6 +66,7 @@ async def _somewhere_else(client: Client) -> dict[str, Any]:
     return {"flow_version_id": row["flow_version_id"], "deployment_id": row["id"]}
 
 
+@pytest.mark.slow
 @older_way
 async def test_subscribers_of_the_older_era_hear_exactly_what_changed_until_they_unsubscribe() -> None:
     """resources/subscribe works for them, each update comes once, and after unsubscribing none does."""

@@ -27,7 +27,7 @@ def _rows(sandbox: Sandbox) -> list[tuple[str, str | None, bool]]:
 
 
 @both_eras
-@pytest.mark.parametrize("size", [0, 1, 60, 2_000, 10_000])
+@pytest.mark.parametrize("size", [0, 1, 60, 2_000, pytest.param(10_000, marks=pytest.mark.slow)])
 async def test_the_counts_are_those_of_the_estate_whatever_its_size(era: Era, size: int) -> None:
     """Totals agree with the data, from an empty account to ten thousand deployments, within 2,500 tokens of text."""
     sandbox = Sandbox(size)
@@ -208,6 +208,7 @@ async def test_all_flows_with_several_enabled_versions_are_named_where_there_is_
     assert "Not all" not in text(result)
 
 
+@pytest.mark.slow
 async def test_what_deserves_attention_shares_the_room_fairly_and_says_what_is_left_out() -> None:
     """In a large account each kind has examples, the many do not crowd out the few, and the room is used."""
     async with connected(Sandbox(10_000)) as client:

@@ -1,6 +1,7 @@
 """Reading all deployments for the overview: progress, and an API that throttles."""
 
 import httpx2
+import pytest
 from support.clients import Era, Progress, both_eras, connected, data, text
 from support.faults import Upstream, every, reply, scripted
 from support.sandboxes import FakeClock
@@ -8,6 +9,7 @@ from support.sandboxes import FakeClock
 from patchworks_deployments.sandbox import Sandbox
 
 
+@pytest.mark.slow
 @both_eras
 async def test_a_throttled_api_slows_the_overview_down_and_loses_nothing(era: Era) -> None:
     """Sixty requests a minute and a hundred pages: it takes its minutes, and progress goes on to the end."""

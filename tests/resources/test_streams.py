@@ -162,6 +162,7 @@ async def test_a_slow_client_is_told_once_of_what_changed_often() -> None:
     assert [sent.get_nowait()["body"].count(b"data:") for _ in range(sent.qsize())] == [1, 0]
 
 
+@pytest.mark.slow
 async def test_a_stopping_server_ends_its_streams_and_says_so() -> None:
     """The client gets the result that ends the stream, and the server does not wait for it to leave."""
     with serving("--sandbox") as served:

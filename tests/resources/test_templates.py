@@ -240,6 +240,7 @@ async def test_a_link_leads_to_the_deployment_though_its_record_names_no_version
     assert str(link.uri) == "patchworks://flow-versions/1001/deployments/500"
 
 
+@pytest.mark.slow
 @both_eras
 async def test_resources_completions_and_prompts_work_over_stdio(era: Era) -> None:
     """A host lists them, completes a parameter, follows a template's pages, and gets a prompt, from a real process."""

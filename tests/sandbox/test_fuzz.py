@@ -17,6 +17,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.transport import Response
 from schemathesis.generation import GenerationMode
 from starlette.types import Receive, Scope, Send
+from support.examples import examples
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 
@@ -56,7 +57,7 @@ schema.app = fresh_sandbox
 
 
 @schema.parametrize()
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(examples(60), derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_request_gets_an_answer(case: Case[Any]) -> None:
     """Whatever the request, the answer is JSON with a status that the API gives, and an error says what is wrong."""
     response = case.call(headers=HEADERS)

@@ -8,9 +8,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import httpx2
+import pytest
 from mcp import Client
 from support.clients import Era, Person, both_eras, data, yes
 from support.team import ALICE, HALVES, calling, serving, slow_upstream, tokens_file
+
+pytestmark = pytest.mark.slow
 
 
 @both_eras

@@ -1,5 +1,6 @@
 """Serving over HTTP: real processes, both eras, and what is refused at the door."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -8,13 +9,14 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
 from support.processes import run, sandbox_over_http
-from support.team import ALICE, calling, on_loopback, serving, tokens_file
+from support.team import ALICE, Served, calling, on_loopback, serving, tokens_file
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.serving.asgi import create_app
 
 
+@pytest.mark.slow
 @both_eras
 async def test_the_main_job_works_over_http(era: Era) -> None:
     """List, read, create, update, toggle and delete, with a human asked, over streamable HTTP."""
@@ -23,6 +25,7 @@ async def test_the_main_job_works_over_http(era: Era) -> None:
             await work_through(client)
 
 
+@pytest.mark.slow
 async def test_readiness_follows_patchworks_and_health_does_not() -> None:
     """Health says that the process lives; ready says that Patchworks can be used; neither says anything else."""
     with (
@@ -41,6 +44,7 @@ async def test_readiness_follows_patchworks_and_health_does_not() -> None:
     assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
 
 
+@pytest.mark.slow
 async def test_probing_often_does_not_load_patchworks() -> None:
     """Many probes in a row make one request."""
     sandbox, asked = Sandbox(), 0
@@ -95,6 +99,15 @@ def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_
         assert client.get("/health").json() == {"status": "alive"}
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server behind a name of its own."""
+    tokens = ("--tokens-file", tokens_file(tmp_path_factory.mktemp("published")))
+    names = ("--allowed-hosts", "mcp.example", "--allowed-origins", "https://app.example")
+    with serving("--sandbox", *tokens, *names) as served:
+        yield served
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -104,10 +117,8 @@ def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_
         ({"Host": "mcp.example", "Origin": "https://app.example"}, 200),
     ],
 )
-async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], status: int, tmp_path: Path) -> None:
+async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], status: int, published: Served) -> None:
     """A page that has rebound its name to this machine gets nothing."""
-    hosts = ("--allowed-hosts", "mcp.example", "--allowed-origins", "https://app.example")
-    arguments = ("--sandbox", "--tokens-file", tokens_file(tmp_path), *hosts)
     initialize = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -119,7 +130,6 @@ async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], 
         },
     }
     accept = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {ALICE}"}
-    with serving(*arguments) as served:
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            answer = await http.post(served.url, json=initialize, headers={**accept, "Host": "mcp.example", **headers})
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        answer = await http.post(published.url, json=initialize, headers={**accept, "Host": "mcp.example", **headers})
     assert answer.status_code == status

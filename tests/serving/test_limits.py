@@ -13,7 +13,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference
 from support.clients import Clock, Era, audit_lines, both_eras, text
-from support.team import ALICE, HALVES, READER, calling, head, serving, tokens_file
+from support.team import ALICE, HALVES, READER, Served, calling, head, serving, tokens_file
 
 from patchworks_deployments.serving.asgi import MAX_HTTP_CONNECTIONS
 from patchworks_deployments.serving.limits import RateLimit
@@ -30,6 +30,7 @@ def _many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_many_files")
 def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
     """With 4,000 connections open the next request gets 503, and when they are gone it is served again."""
@@ -48,18 +49,18 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("token", [ALICE, READER])
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
-async def test_an_oversized_body_is_refused(token: str, version: str, tmp_path: Path) -> None:
+async def test_an_oversized_body_is_refused(token: str, version: str, closed: Served) -> None:
     """A megabyte is far more than any call needs: told beforehand, or as soon as it has come without an end."""
     megabyte = b" " * 2**20
     told = head(token, f"MCP-Protocol-Version: {version}", f"Content-Length: {2**20 + 1}")
     untold = head(token, f"MCP-Protocol-Version: {version}", "Transfer-Encoding: chunked")
-    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
-        for sent in (told, untold + b"100000\r\n" + megabyte + b"\r\n1\r\n \r\n"):
-            async with await anyio.connect_tcp(*served.address) as connection:
-                await connection.send(sent)
-                assert (await connection.receive()).startswith(b"HTTP/1.1 413 ")
+    for sent in (told, untold + b"100000\r\n" + megabyte + b"\r\n1\r\n \r\n"):
+        async with await anyio.connect_tcp(*closed.address) as connection:
+            await connection.send(sent)
+            assert (await connection.receive()).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.slow
 @both_eras
 async def test_a_caller_over_its_limit_is_told_how_long_to_wait(era: Era, tmp_path: Path) -> None:
     """The limit reaches the model as an error result, others as a protocol error, and a write leaves an audit line."""
@@ -107,6 +108,7 @@ async def _all_that_comes(address: tuple[str, int], what: str) -> bytes:
     return received
 
 
+@pytest.mark.slow
 async def test_a_request_that_does_not_arrive_is_given_up(tmp_path: Path) -> None:
     """Nothing, half a head and half a body end with the connection, the body with 408, and none with a traceback."""
     log = tmp_path / "stderr"
@@ -131,6 +133,7 @@ async def test_a_request_that_does_not_arrive_is_given_up(tmp_path: Path) -> Non
     assert log.read_text(encoding="utf-8") == ""
 
 
+@pytest.mark.slow
 async def test_a_client_that_gives_up_in_the_middle_of_a_body_leaves_no_trace(tmp_path: Path) -> None:
     """It is no fault of the server: nothing is logged, and the next request is served."""
     log = tmp_path / "stderr"

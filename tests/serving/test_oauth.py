@@ -3,9 +3,12 @@
 from contextlib import AbstractContextManager
 
 import httpx2
+import pytest
 from support.clients import Era, Person, both_eras, data, yes
 from support.issuer import AUDIENCE, ISSUER, Issuer, bad_tokens
 from support.team import READ, WRITE, Served, answer_to, calling, on_loopback, serving
+
+pytestmark = pytest.mark.slow
 
 
 def serving_issuer(keys_url: str) -> AbstractContextManager[Served]:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import anyio
 import httpx2
+import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ResourceUpdatedNotification
 from support.clients import IDS, Person, data, older_way, yes
 from support.processes import sandbox_over_http
 from support.team import ALICE, Served, calling, serving, slow_upstream, tokens_file
+
+pytestmark = pytest.mark.slow
 
 KEYS = {"PATCHWORKS_STATE_KEYS": "a-key-that-all-processes-share-00001", "PATCHWORKS_API_KEY": "sandbox-key"}
 TOGGLES = (("disable_deployment", "human"), ("enable_deployment", "not_required"))

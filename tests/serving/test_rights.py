@@ -16,6 +16,8 @@ from support.team import ALICE, BOB, Served, accounts, calling, on_loopback, ser
 
 from patchworks_deployments.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 HEADER = "X-Patchworks-Authorization"
 
 

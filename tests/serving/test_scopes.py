@@ -12,17 +12,17 @@ from support.clients import Era, Person, audit_lines, both_eras, data, text, yes
 from support.team import ALICE, BOB, READER, Served, calling, serving, tokens_file, tool_call
 
 
-async def test_without_a_good_token_the_door_stays_shut(tmp_path: Path) -> None:
+async def test_without_a_good_token_the_door_stays_shut(closed: Served) -> None:
     """No token and a wrong one get 401 with a challenge, before anything is looked at."""
-    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ALICE}):
-                answer = await http.post(served.url, json=tool_call("list_deployments"), headers=headers)
-                assert answer.status_code == 401
-                assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
-            assert (await http.get(f"{served.base}/health")).json() == {"status": "alive"}
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ALICE}):
+            answer = await http.post(closed.url, json=tool_call("list_deployments"), headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
+        assert (await http.get(f"{closed.base}/health")).json() == {"status": "alive"}
 
 
+@pytest.mark.slow
 @both_eras
 async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: Path) -> None:
     """Without the write scope the write tools are not listed, and calling one challenges for the scope."""
@@ -47,6 +47,7 @@ async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: P
                 assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.slow
 @both_eras
 async def test_a_reader_s_attempt_to_write_leaves_an_audit_line(era: Era, tmp_path: Path) -> None:
     """Who tried what, and that it was refused; the client's name where each call tells it."""
@@ -63,6 +64,7 @@ async def test_a_reader_s_attempt_to_write_leaves_an_audit_line(era: Era, tmp_pa
     assert line["client"] == (f"mcp {DEFAULT_CLIENT_INFO.version}" if era == "auto" else None)
 
 
+@pytest.mark.slow
 async def test_a_caller_s_code_is_nobody_else_s(tmp_path: Path) -> None:
     """A code that Alice got does nothing for Bob, and the audit log says who did what."""
     log = tmp_path / "audit.jsonl"
@@ -84,6 +86,7 @@ async def test_a_caller_s_code_is_nobody_else_s(tmp_path: Path) -> None:
     assert ALICE not in log.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 async def test_nobody_can_finish_a_round_that_somebody_else_began(tmp_path: Path) -> None:
     """The state of Alice's question, with her yes, is refused when Bob sends it, and still good for her."""
     arguments = ("--sandbox", "--tokens-file", tokens_file(tmp_path))

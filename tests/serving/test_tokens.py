@@ -23,6 +23,7 @@ def test_a_tokens_file_that_is_not_right_stops_the_start(content: str, tmp_path:
     assert "plain-token" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_tokens_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
     """A server that was meant to be closed does not start open."""
     outcome = run("--sandbox", "--http", "0", "--tokens-file", str(tmp_path / "nowhere"))
@@ -30,6 +31,7 @@ def test_a_tokens_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
     assert "PATCHWORKS_TOKENS_FILE cannot be read" in outcome.stderr
 
 
+@pytest.mark.slow
 async def test_the_token_command_makes_a_line_that_lets_its_token_in(tmp_path: Path) -> None:
     """The token goes to the person, and only its hash into the file."""
     outcome = run("token", "carol", "--write")

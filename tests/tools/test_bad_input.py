@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.examples import examples
 from support.faults import Step, Upstream, delay, every, reply, scripted
 
 from patchworks_deployments.sandbox import Sandbox
@@ -85,7 +86,7 @@ any_json = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.dictionaries(st.sampled_from([*IDS, "page", "clear", "priority", "dry_run"]) | st.text(), any_json))
 async def test_whatever_a_model_passes_nothing_destructive_happens_unasked(arguments: dict[str, Any]) -> None:
     """Any arguments at all end in a result, and without a person's yes no write leaves."""

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.clients import Era, both_eras, connected, data, text
+from support.examples import examples
 from support.faults import reply, scripted
 
 from patchworks_deployments.sandbox import Sandbox
@@ -174,7 +175,7 @@ field_names = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(rows=st.lists(st.dictionaries(field_names, json_values, max_size=8) | json_values, max_size=4))
 async def test_no_answer_of_the_api_breaks_a_listing(rows: list[object]) -> None:
     """Whatever stands in the records, the client gets a valid page or a plain error."""

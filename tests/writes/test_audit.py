@@ -101,6 +101,7 @@ for number in range(200):
 """
 
 
+@pytest.mark.slow
 async def test_several_processes_can_share_one_log(tmp_path: Path) -> None:
     """Lines that several processes append at the same time stay whole, and none is lost."""
     log = tmp_path / "audit.jsonl"

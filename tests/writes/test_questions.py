@@ -4,11 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import ElicitResult
 from support.cases import CASES, HOSTILE, Case
 from support.clients import Clock, Era, Person, both_eras, connected, data, no, text, yes
+from support.examples import examples
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.estate import Deployment
@@ -85,7 +86,7 @@ async def test_a_hostile_name_cannot_forge_a_row_or_a_cell_of_a_table(name: str)
     assert all(n.isprintable() and len(n) <= 120 for n in names)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.text(max_size=300))
 async def test_no_name_at_all_can_forge_a_line(name: str) -> None:
     """The number and the beginnings of the question's lines do not depend on names."""
@@ -145,7 +146,7 @@ def _put(row: Deployment, state: dict[str, Any]) -> None:
     row.enabled_at = row.created_at if state["on"] else None
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seen=FIELDS, now=FIELDS, same_target=st.booleans())
 @pytest.mark.parametrize("case", [c for c in CASES if c.tool in {"delete_deployment", "disable_deployment"}], ids=str)
 async def test_no_destructive_request_leaves_without_consent_to_that_target_in_that_state(

@@ -4,14 +4,15 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import stamina
 from hypothesis import settings
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.resources import ResourceTemplate
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import ToolAnnotations
 from support import examples
 
 
@@ -26,17 +27,24 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _tools_described_once() -> Iterator[None]:
-    """A server on a sandbox costs a third where the SDK reads the tools' signatures once instead of each time."""
-    describe = cache(getattr(Tool.from_function, "__func__"))  # noqa: B009 - what a bound method is made of
-
-    def from_function(cls: type[Tool], function: object, *, title: str, annotations: ToolAnnotations) -> Tool:
-        tool: Tool = describe(cls, function, title=title).model_copy(update={"annotations": annotations})
-        return tool
-
+def _signatures_read_once() -> Iterator[None]:
+    """A server makes its tools, templates and prompts out of the same functions as the one of the test before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tool, "from_function", classmethod(from_function))
+        for kind in (Tool, ResourceTemplate, Prompt):
+            patch.setattr(kind, "from_function", classmethod(_once(vars(kind)["from_function"].__func__)))
         yield
+
+
+def _once(make: Callable[..., object]) -> Callable[..., object]:
+    """The SDK's way to make something of a function, which takes most of the time that a server on a sandbox needs."""
+    made: dict[tuple[type, object], object] = {}
+
+    def from_function(cls: type, fn: object, **options: Any) -> object:
+        if (cls, fn) not in made:
+            made[cls, fn] = make(cls, fn, **options)
+        return made[cls, fn]
+
+    return from_function
 
 
 @pytest.fixture(autouse=True)

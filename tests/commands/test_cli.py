@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.processes import ROOT, run, sandbox_over_http
+from support.processes import ROOT, run, run_here, sandbox_over_http
 
 from patchworks_deployments.settings import Settings
 
@@ -82,7 +82,7 @@ def test_wrong_settings_stop_the_start_with_one_clear_message(
     arguments: tuple[str, ...], environment: dict[str, str], said: str
 ) -> None:
     """The message names the setting and what to write; nothing goes to stdout, no secret and no traceback."""
-    outcome = run(*arguments, **environment)
+    outcome = run_here(*arguments, **environment)
     assert outcome.returncode == 2
     assert said in outcome.stderr
     assert outcome.stdout == ""
@@ -131,7 +131,7 @@ def test_every_setting_without_a_secret_has_a_flag_and_no_secret_has_one() -> No
 )
 def test_a_wrong_argument_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
     """The line names the argument, for a flag the nearest known one, and where to read on; no usage, no traceback."""
-    outcome = run(*arguments)
+    outcome = run_here(*arguments)
     assert outcome.returncode == 2
     assert said in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
-from support.processes import run, sandbox_over_http
+from support.processes import run_here, sandbox_over_http
 from support.team import ALICE, Served, calling, on_loopback, serving, tokens_file
 
 from patchworks_deployments.errors import SettingsError
@@ -77,7 +77,7 @@ async def test_probing_often_does_not_load_patchworks() -> None:
 )
 def test_an_unsafe_or_incomplete_start_is_refused(arguments: tuple[str, ...], said: str) -> None:
     """The message says what to set; nothing listens."""
-    outcome = run("--sandbox", *arguments)
+    outcome = run_here("--sandbox", *arguments)
     assert outcome.returncode == 2
     assert said in outcome.stderr
     assert outcome.stdout == ""

@@ -5,12 +5,16 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest import mock
 
+import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.session import MessageHandlerFnT
 
+from patchworks_deployments import cli
 from support.clients import Era, Person
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,6 +36,19 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env=clean_environment(**environment),
         check=False,
     )
+
+
+def run_here(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same without a process of its own, for what is refused before anything starts."""
+    out, err = StringIO(), StringIO()
+    with (
+        mock.patch.dict(os.environ, clean_environment(**environment), clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main(arguments)
+    return subprocess.CompletedProcess(arguments, int(str(ended.value.code)), out.getvalue(), err.getvalue())
 
 
 @asynccontextmanager

@@ -153,6 +153,7 @@ async def _in_one_piece(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
+@pytest.mark.slow
 async def test_an_answer_is_bounded_as_decompressed() -> None:
     """Kilobytes that unpack to hundreds of megabytes are refused, and never held in memory."""
     packer = zlib.compressobj(wbits=31)

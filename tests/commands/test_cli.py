@@ -138,6 +138,7 @@ def test_a_wrong_argument_is_refused_in_one_line(arguments: tuple[str, ...], sai
     assert outcome.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("--sandbox", "--http"), ("sandbox", "--port")])
 def test_a_port_in_use_is_named_in_one_line(arguments: tuple[str, ...]) -> None:
     """Somebody who starts twice is told so, without a traceback."""

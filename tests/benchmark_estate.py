@@ -14,25 +14,14 @@ from benchmark import API_KEY, sandbox
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
+from support.faults import Upstream, delay, every
 
 from patchworks_deployments.api.pacing import MAX_CONCURRENT_REQUESTS
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 
 DELAY = 0.05
-
-
-class Delayed(httpx2.AsyncBaseTransport):
-    """The network, slower."""
-
-    def __init__(self) -> None:
-        self._inner = httpx2.AsyncHTTPTransport()
-        self.requests = 0
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests += 1
-        await asyncio.sleep(DELAY)
-        return await self._inner.handle_async_request(request)
+"""Seconds that the network takes for each request."""
 
 
 async def yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
@@ -47,12 +36,12 @@ def resident_mib() -> float:
 
 async def measured(address: str, tool: str, arguments: dict[str, Any]) -> tuple[float, int, float, str]:
     """Seconds, requests, growth of resident MiB, and the text of one call."""
-    network = Delayed()
+    network = Upstream(httpx2.AsyncHTTPTransport()).always(every, delay(DELAY))
     server = create_server(load_settings(None, api_key=API_KEY, base_url=address), network)
     async with Client(server, elicitation_callback=yes) as client:
         await client.list_tools()
         await client.call_tool("list_deployments", {})
-        requests, before, peak = network.requests, resident_mib(), 0.0
+        requests, before, peak = len(network.requests), resident_mib(), 0.0
 
         async def watch() -> None:
             nonlocal peak
@@ -67,7 +56,7 @@ async def measured(address: str, tool: str, arguments: dict[str, Any]) -> tuple[
         watcher.cancel()
     assert isinstance(result.content[0], TextContent)
     assert not result.is_error, result.content[0].text
-    return seconds, network.requests - requests, max(peak, resident_mib()) - before, result.content[0].text
+    return seconds, len(network.requests) - requests, max(peak, resident_mib()) - before, result.content[0].text
 
 
 async def main() -> None:

@@ -1,46 +1,85 @@
-"""Imports point one way, from folder to folder."""
+"""The house: six rooms and a sandbox, imports one way, and nothing that has grown out of hand."""
 
 import ast
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import ROOT
 
-PACKAGE = Path(__file__).parent.parent / "server" / "patchworks_deployments"
+PACKAGE = ROOT / "server" / "patchworks_deployments"
+TESTS = ROOT / "tests"
 
-BASE = {"errors", "settings", "startup"}
+BASE = {"errors", "settings", "startup", "__version__"}
 MAY_IMPORT = {
-    "model": set(),
-    "api": {"model"},
-    "writes": {"model", "api"},
-    "resources": {"model", "api", "writes"},
-    "tools": {"model", "api", "writes", "resources"},
-    "serving": {"model", "api", "writes", "resources", "tools", "sandbox"},
-    "sandbox": set(),
+    "model": BASE,
+    "api": BASE | {"model"},
+    "writes": BASE | {"model", "api"},
+    "resources": BASE | {"model", "api", "writes"},
+    "tools": BASE | {"model", "api", "writes", "resources"},
+    "serving": BASE | {"model", "api", "writes", "resources", "tools", "sandbox"},
+    "sandbox": set[str](),
 }
 
+MAX_FILES = 10
+MAX_LINES_OF_A_FILE = 299
+MAX_LINES_OF_A_FUNCTION = 39
 
-def _imports(path: Path) -> set[str]:
-    names: set[str] = set()
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{path.name} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_a_folder_imports_only_the_folders_below_it(folder: str) -> None:
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
     """And the base of the package, which anything but the sandbox may use."""
-    allowed = MAY_IMPORT[folder] | {folder} | (BASE | {"__version__"} if folder != "sandbox" else set())
-    prefix = "patchworks_deployments."
-    for path in (PACKAGE / folder).glob("*.py"):
-        used = {name.removeprefix(prefix).split(".")[0] for name in _imports(path) if name.startswith(prefix)}
-        assert used <= allowed, path.name
+    ours = "patchworks_deployments."
+    for path in (PACKAGE / room).rglob("*.py"):
+        used = {name.removeprefix(ours).split(".")[0] for name in _imports(path) if name.startswith(ours)}
+        assert used <= MAY_IMPORT[room] | {room}, path.name
 
 
-@pytest.mark.parametrize("folder", ["model", "api"])
-def test_the_protocol_stays_above(folder: str) -> None:
+def test_the_table_has_a_line_for_every_room() -> None:
+    """A new folder has to say what it may import."""
+    assert {path.parent.name for path in PACKAGE.glob("*/*.py")} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", ["model", "api"])
+def test_the_protocol_stays_above(room: str) -> None:
     """What reads the API knows nothing of MCP."""
-    for path in (PACKAGE / folder).glob("*.py"):
+    for path in (PACKAGE / room).rglob("*.py"):
         assert not {name.split(".")[0] for name in _imports(path)} & {"mcp", "mcp_types"}, path.name
+
+
+def test_every_room_can_be_taken_in_at_a_glance() -> None:
+    """The package and its folders hold ten files at most; only the sandbox may hold more."""
+    folders = Counter(path.parent.name for path in PACKAGE.rglob("*.py"))
+    assert not [name for name, files in folders.items() if files > MAX_FILES and name != "sandbox"]
+
+
+def test_no_file_and_no_function_is_long() -> None:
+    """A function counts from its `def` to its last line."""
+    long: list[str] = []
+    for path in PACKAGE.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        long += [path.name] * (len(source.splitlines()) > MAX_LINES_OF_A_FILE)
+        functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        long += [f"{path.name}: {f.name}" for f in functions if _lines(f) > MAX_LINES_OF_A_FUNCTION]
+    assert not long
+
+
+def _lines(node: ast.stmt) -> int:
+    assert node.end_lineno
+    return node.end_lineno - node.lineno + 1
+
+
+def test_no_test_rests_on_another_test() -> None:
+    """What several need is in `support`."""
+    for path in TESTS.rglob("*.py"):
+        assert not [name for name in _imports(path) if any(part.startswith("test_") for part in name.split("."))], path

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from docs.pages import ROOT, code, rows
-from support import Person, connected, text
+from support.clients import Person, connected, text
 
 from patchworks_deployments.sandbox import access
 from patchworks_deployments.settings import PREFIX, Settings

@@ -17,8 +17,8 @@ import anyio
 import httpx2
 import pytest
 from docs.pages import ROOT, blocks
-from support import ERAS, Era, Person, data
-from team import calling
+from support.clients import ERAS, Era, Person, data
+from support.team import calling
 
 PAGE = ROOT / "docs" / "team.md"
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}

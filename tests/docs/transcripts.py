@@ -27,7 +27,7 @@ import anyio
 from mcp import Client
 from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import ElicitRequestFormParams, ElicitResult, TextContent
-from support import Person, connected, text
+from support.clients import Person, connected, text
 
 from patchworks_deployments.sandbox import Sandbox
 

@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
-from sandbox.stage import Connect, FakeClock
+from support.sandboxes import Connect, FakeClock
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
+from patchworks_deployments.sandbox.account import Deployment, FlowVersion
 
 
 @pytest.fixture
@@ -43,3 +44,18 @@ async def connect() -> AsyncIterator[Connect]:
 def api(connect: Connect, sandbox: Sandbox) -> httpx2.AsyncClient:
     """A client with every right on `sandbox`."""
     return connect(sandbox)
+
+
+@pytest.fixture
+def enabled(sandbox: Sandbox) -> Deployment:
+    return next(row for row in sandbox.account.deployments.values() if row.enabled_at and row.virtual_environment_id)
+
+
+@pytest.fixture
+def disabled(sandbox: Sandbox) -> Deployment:
+    return next(row for row in sandbox.account.deployments.values() if not row.enabled_at)
+
+
+@pytest.fixture
+def inactive(sandbox: Sandbox) -> FlowVersion:
+    return next(version for version in sandbox.account.flow_versions.values() if version.status == "Inactive")

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 import httpx2
 import pytest
-from sandbox.stage import Connect, FakeClock
+from support.sandboxes import LISTING, Connect, FakeClock
 
 from patchworks_deployments.sandbox import API_KEY, PASSWORD, READ_ONLY_KEY, USERNAME, Sandbox
 
-LISTING = "/api/v1/flow-version-deployments"
 ONE = "/api/v1/flow-versions/1001/deployments/500"
 LOGIN = "/fabric/api/login"
 CREDENTIALS = {"username": USERNAME, "password": PASSWORD}
@@ -31,7 +30,7 @@ async def test_unknown_credentials(connect: Connect, sandbox: Sandbox, authoriza
     response = await connect(sandbox, authorization).delete(ONE)
 
     assert response.status_code == 401
-    assert 500 in sandbox.estate.deployments
+    assert 500 in sandbox.account.deployments
 
 
 async def test_read_only_key_changes_nothing(connect: Connect, sandbox: Sandbox) -> None:
@@ -40,7 +39,7 @@ async def test_read_only_key_changes_nothing(connect: Connect, sandbox: Sandbox)
 
     assert response.status_code == 403
     assert list(response.json()) == ["message"]
-    assert 500 in sandbox.estate.deployments
+    assert 500 in sandbox.account.deployments
 
 
 @pytest.mark.parametrize("field", ["username", "email"])
@@ -127,7 +126,7 @@ async def test_throttled_write_is_not_carried_out(connect: Connect, clock: FakeC
     await client.get(LISTING)
 
     assert (await client.delete(ONE)).status_code == 429
-    assert 500 in sandbox.estate.deployments
+    assert 500 in sandbox.account.deployments
 
 
 async def test_throttle_lets_logins_through(connect: Connect, clock: FakeClock) -> None:

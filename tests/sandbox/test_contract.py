@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from sandbox.stage import Connect
+from support.sandboxes import LISTING, Connect
 
 from patchworks_deployments.sandbox import PASSWORD, READ_ONLY_KEY, USERNAME, Sandbox
 
 CONTRACT: dict[str, Any] = json.loads(Path(__file__).with_name("contract.json").read_text(encoding="utf-8"))
 SCHEMAS: dict[str, Any] = CONTRACT["components"]["schemas"]
-LISTING = "/api/v1/flow-version-deployments"
 
 
 class Operation(NamedTuple):
@@ -37,7 +36,7 @@ OPERATIONS = [
 
 def concrete(path: str, sandbox: Sandbox) -> str:
     """The path for the first deployment."""
-    deployment = next(iter(sandbox.estate.deployments.values()))
+    deployment = next(iter(sandbox.account.deployments.values()))
     return path.format(flow_version=deployment.flow_version_id, deployment=deployment.id)
 
 
@@ -45,7 +44,7 @@ def valid_body(operation: Operation, sandbox: Sandbox) -> dict[str, object] | No
     """The smallest body that the operation takes, or None where it takes none."""
     if "requestBody" not in operation.facts:
         return None
-    deployment = next(iter(sandbox.estate.deployments.values()))
+    deployment = next(iter(sandbox.account.deployments.values()))
     schema = resolve(operation.facts["requestBody"]["content"]["application/json"]["schema"])
     values = {"flow_version_id": str(deployment.flow_version_id)}
     return {name: values[name] for name in schema.get("required", [])}
@@ -214,7 +213,7 @@ def test_body_fields_are_complete() -> None:
 @pytest.mark.parametrize("name", CREATE_FIELDS)
 async def test_create_field(api: httpx2.AsyncClient, sandbox: Sandbox, name: str) -> None:
     """Each field of a create shows in the new deployment."""
-    sandbox.estate.deployments.clear()
+    sandbox.account.deployments.clear()
     value, shown_as, shown = CREATE_FIELDS[name]
 
     response = await api.post("/api/v1/flow-versions/1000/deployments", json={"flow_version_id": "1000", name: value})

@@ -17,6 +17,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.transport import Response
 from schemathesis.generation import GenerationMode
 from starlette.types import Receive, Scope, Send
+from support.examples import examples
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 
@@ -31,14 +32,14 @@ async def fresh_sandbox(scope: Scope, receive: Receive, send: Send) -> None:
 def reachable_contract() -> dict[str, Any]:
     """The contract with ids that exist in place of any string: those would hardly ever get past a 404 or 422."""
     contract: dict[str, Any] = json.loads(Path(__file__).with_name("contract.json").read_text(encoding="utf-8"))
-    estate = Sandbox(30).estate
-    first, *others = estate.deployments.values()
+    account = Sandbox(30).account
+    first, *others = account.deployments.values()
     siblings = [row for row in others if row.flow_version_id == first.flow_version_id]
     ids: dict[str, list[str | None]] = {
         "flow_version": [str(first.flow_version_id)],
         "flow_version_id": [str(first.flow_version_id)],
         "deployment": [str(row.id) for row in (first, *siblings, others[0])],
-        "virtual_environment_id": [None, *map(str, estate.virtual_environments)],
+        "virtual_environment_id": [None, *map(str, account.virtual_environments)],
     }
     for operation in (facts for methods in contract["paths"].values() for facts in methods.values()):
         for parameter in operation["parameters"]:
@@ -56,7 +57,7 @@ schema.app = fresh_sandbox
 
 
 @schema.parametrize()
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(examples(60), derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_request_gets_an_answer(case: Case[Any]) -> None:
     """Whatever the request, the answer is JSON with a status that the API gives, and an error says what is wrong."""
     response = case.call(headers=HEADERS)

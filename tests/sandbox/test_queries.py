@@ -1,19 +1,16 @@
 """Listings: filters, includes, sorts, pages, and the two shapes of a record."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from sandbox.stage import Connect
 from starlette.types import Receive, Scope, Send
+from support.sandboxes import LISTING
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.sandbox.account import Account, Deployment
-
-LISTING = "/api/v1/flow-version-deployments"
 
 
 async def found(api: httpx2.AsyncClient, **params: str) -> list[int]:
@@ -23,11 +20,11 @@ async def found(api: httpx2.AsyncClient, **params: str) -> list[int]:
     return [record["id"] for record in response.json()["data"]]
 
 
-def names_of(estate: Account, row: Deployment) -> list[str]:
+def names_of(account: Account, row: Deployment) -> list[str]:
     """Every name that the filter `global` looks at, in lower case."""
-    environment = estate.virtual_environments.get(row.virtual_environment_id or 0)
-    package = estate.packages.get(row.package_id or 0)
-    named = [estate.flow_of(row), *(place for place in (environment, package) if place)]
+    environment = account.virtual_environments.get(row.virtual_environment_id or 0)
+    package = account.packages.get(row.package_id or 0)
+    named = [account.flow_of(row), *(place for place in (environment, package) if place)]
     return [thing.name.lower() for thing in named]
 
 
@@ -42,16 +39,16 @@ FILTERS: list[tuple[str, str, Callable[[Account, Deployment], bool]]] = [
     ("virtual_environment_id", "null", lambda _, __: False),
     ("virtual_environment_id", "None", lambda _, __: False),
     ("virtual_environment_id", "", lambda _, __: True),
-    ("flowVersion.flow", "100", lambda estate, row: estate.flow_of(row).id == 100),
-    ("flowVersion.flow", "100, 103", lambda estate, row: estate.flow_of(row).id in {100, 103}),
-    ("name", "SHOPIFY ORD", lambda estate, row: "shopify ord" in estate.flow_of(row).name.lower()),
-    ("name", "ebay,xero", lambda estate, row: estate.flow_of(row).name.lower().startswith(("ebay", "xero"))),
+    ("flowVersion.flow", "100", lambda account, row: account.flow_of(row).id == 100),
+    ("flowVersion.flow", "100, 103", lambda account, row: account.flow_of(row).id in {100, 103}),
+    ("name", "SHOPIFY ORD", lambda account, row: "shopify ord" in account.flow_of(row).name.lower()),
+    ("name", "ebay,xero", lambda account, row: account.flow_of(row).name.lower().startswith(("ebay", "xero"))),
     ("name", "UK Live", lambda _, __: False),
-    ("LIKE", "netsuite", lambda estate, row: "netsuite" in estate.flow_of(row).name.lower()),
+    ("LIKE", "netsuite", lambda account, row: "netsuite" in account.flow_of(row).name.lower()),
     ("LIKE", "UK Live", lambda _, __: False),
-    ("global", "live", lambda estate, row: any("live" in name for name in names_of(estate, row))),
-    ("global", "finance", lambda estate, row: any("finance" in name for name in names_of(estate, row))),
-    ("global", "magento", lambda estate, row: any("magento" in name for name in names_of(estate, row))),
+    ("global", "live", lambda account, row: any("live" in name for name in names_of(account, row))),
+    ("global", "finance", lambda account, row: any("finance" in name for name in names_of(account, row))),
+    ("global", "magento", lambda account, row: any("magento" in name for name in names_of(account, row))),
     ("global", "%", lambda _, __: False),
 ]
 
@@ -61,7 +58,7 @@ async def test_filter(
     api: httpx2.AsyncClient, sandbox: Sandbox, name: str, value: str, matches: Callable[[Account, Deployment], bool]
 ) -> None:
     """A filter finds exactly what it says; a comma means either, an empty one nothing."""
-    expected = [row.id for row in sandbox.estate.deployments.values() if matches(sandbox.estate, row)]
+    expected = [row.id for row in sandbox.account.deployments.values() if matches(sandbox.account, row)]
 
     assert await found(api, **{f"filter[{name}]": value}) == expected
 
@@ -99,8 +96,8 @@ async def test_unknown_names(api: httpx2.AsyncClient, params: dict[str, str], al
 SORTS: dict[str, Callable[[Account, Deployment], Any]] = {
     "created_at": lambda _, row: row.created_at,
     "enabled_at": lambda _, row: row.enabled_at,
-    "flow_name": lambda estate, row: estate.flow_of(row).name.lower(),
-    "flow_version_iteration": lambda estate, row: estate.version_of(row).iteration,
+    "flow_name": lambda account, row: account.flow_of(row).name.lower(),
+    "flow_version_iteration": lambda account, row: account.version_of(row).iteration,
 }
 
 
@@ -108,19 +105,19 @@ SORTS: dict[str, Callable[[Account, Deployment], Any]] = {
 @pytest.mark.parametrize("name", SORTS)
 async def test_sort(api: httpx2.AsyncClient, sandbox: Sandbox, name: str, sign: str) -> None:
     """A sort orders by its field, either way; nulls are last, ties by id."""
-    rows = sorted(sandbox.estate.deployments.values(), key=lambda row: row.id)
-    valued = [row for row in rows if SORTS[name](sandbox.estate, row) is not None]
-    valued.sort(key=lambda row: SORTS[name](sandbox.estate, row), reverse=bool(sign))
-    nulls = [row for row in rows if SORTS[name](sandbox.estate, row) is None]
+    rows = sorted(sandbox.account.deployments.values(), key=lambda row: row.id)
+    valued = [row for row in rows if SORTS[name](sandbox.account, row) is not None]
+    valued.sort(key=lambda row: SORTS[name](sandbox.account, row), reverse=bool(sign))
+    nulls = [row for row in rows if SORTS[name](sandbox.account, row) is None]
 
     assert await found(api, sort=sign + name) == [row.id for row in valued + nulls]
 
 
 async def test_sort_by_several(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
     """With several sorts the first goes first, and the others break its ties."""
-    estate = sandbox.estate
-    rows = sorted(estate.deployments.values(), key=lambda row: row.id, reverse=True)
-    rows.sort(key=lambda row: estate.flow_of(row).name.lower())
+    account = sandbox.account
+    rows = sorted(account.deployments.values(), key=lambda row: row.id, reverse=True)
+    rows.sort(key=lambda row: account.flow_of(row).name.lower())
 
     assert await found(api, sort="flow_name,-created_at") == [row.id for row in rows]
 
@@ -143,12 +140,12 @@ async def test_includes(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
         assert rich["virtual_environment"]["name"] == "UK Live"
         assert rich["package"]["name"] == "Order Management"
         assert rich["enabled_by"] == rich["user"]
-        assert rich["user"]["email"] == sandbox.estate.users[90].email
+        assert rich["user"]["email"] == sandbox.account.users[90].email
 
 
 async def test_missing_relations_are_null(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
     """A relation that a deployment does not have is null."""
-    row = sandbox.estate.deployments[500]
+    row = sandbox.account.deployments[500]
     row.virtual_environment_id = row.package_id = row.enabled_by = None
 
     include = {"include": "enabledBy,virtualEnvironment,package"}
@@ -169,7 +166,9 @@ async def test_pages_cover_everything_once(api: httpx2.AsyncClient, sandbox: San
         seen += [record["id"] for record in page["data"]]
         url = page["links"]["next"]
 
-    expected = [row.id for row in sandbox.estate.deployments.values() if "o" in "".join(names_of(sandbox.estate, row))]
+    expected = [
+        row.id for row in sandbox.account.deployments.values() if "o" in "".join(names_of(sandbox.account, row))
+    ]
     assert len(seen) == page["meta"]["total"]
     assert sorted(seen) == expected
 
@@ -238,7 +237,7 @@ async def test_largest_page(api: httpx2.AsyncClient) -> None:
 
 async def test_nested_listing(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
     """The listing of a flow version has its deployments and no others, in pages."""
-    expected = [row.id for row in sandbox.estate.deployments.values() if row.flow_version_id == 1001]
+    expected = [row.id for row in sandbox.account.deployments.values() if row.flow_version_id == 1001]
     page = (await api.get("/api/v1/flow-versions/1001/deployments", params={"per_page": 2})).json()
 
     assert [record["id"] for record in page["data"]] == expected[:2]
@@ -256,61 +255,3 @@ async def test_strange_query_bytes(sandbox: Sandbox) -> None:
 
     assert response.status_code == 200
     assert response.json()["data"] == []
-
-
-# Shapes -------------------------------------------------------------------------------------------
-
-
-async def test_ids_are_of_two_types(api: httpx2.AsyncClient) -> None:
-    """Foreign ids and the iteration are numbers in the listing and strings under a version; the id is a number."""
-    listed = (await api.get(LISTING)).json()["data"][0]
-    nested = (await api.get("/api/v1/flow-versions/1001/deployments/500")).json()["data"]
-
-    names = ("id", "flow_version_id", "virtual_environment_id", "iteration")
-    assert [listed[name] for name in names] == [500, 1001, 10, 2]
-    assert [nested[name] for name in names] == [500, "1001", "10", "2"]
-
-
-async def test_json_api_shape(connect: Connect) -> None:
-    """With `json_api` a record and its relations are wrapped, and say what the flat ones say."""
-    params = {"include": "flowVersion,virtualEnvironment,package,user,enabledBy", "per_page": "60"}
-    for path in (LISTING, "/api/v1/flow-versions/1001/deployments"):
-        wrapped = (await connect(Sandbox(shape="json_api")).get(path, params=params)).json()["data"]
-        flat = (await connect(Sandbox()).get(path, params=params)).json()["data"]
-
-        assert [unwrapped(record) for record in wrapped] == flat
-        assert wrapped[0]["type"] == "flow-version-deployments"
-        assert wrapped[0]["relationships"]["flow_version"]["data"]["type"] == "flow-versions"
-        assert set(wrapped[0]) == {"id", "type", "attributes", "relationships"}
-
-
-def unwrapped(record: dict[str, Any] | None) -> dict[str, Any] | None:
-    if record is None:
-        return None
-    relations = {name: unwrapped(part["data"]) for name, part in record.get("relationships", {}).items()}
-    assert isinstance(record["id"], str)
-    return {"id": int(record["id"]), **record["attributes"], **relations}
-
-
-async def test_single_json_api_record(connect: Connect) -> None:
-    """One record is wrapped as well, also as the answer to a write, and has no relations unless asked for."""
-    client = connect(Sandbox(shape="json_api"))
-    path = "/api/v1/flow-versions/1001/deployments"
-
-    read = (await client.get(f"{path}/500")).json()["data"]
-    created = (await client.post(path, json={"flow_version_id": 1001})).json()["data"]
-
-    assert set(read) == set(created) == {"id", "type", "attributes"}
-    assert read["attributes"]["flow_version_id"] == "1001"
-
-
-async def test_records_are_big_and_hold_secrets(api: httpx2.AsyncClient) -> None:
-    """A record with what names need is as large as a real one, and its secrets can be recognised."""
-    params = {"include": "flowVersion,virtualEnvironment,package", "per_page": "100"}
-    for record in (await api.get(LISTING, params=params)).json()["data"]:
-        assert 1300 <= len(json.dumps(record)) <= 1800
-        assert "s3cr3t" in record["value"]
-        assert record["secret"]
-        assert "s3cr3t" in json.loads(record["config"])["password"]
-        variables = json.loads(record["variables"]) + record["flow_version"]["variables"]
-        assert all("s3cr3t" in variable["value"] for variable in variables if variable["secret"])

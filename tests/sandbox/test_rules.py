@@ -1,47 +1,17 @@
 """What may be done to deployments, and what changes with it."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
-from sandbox.stage import FakeClock
+from support.sandboxes import FakeClock, deployments_path, free_environment, path_of
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.account import Account, Deployment, FlowVersion
-
-
-def path_of(deployment: Deployment) -> str:
-    return f"/api/v1/flow-versions/{deployment.flow_version_id}/deployments/{deployment.id}"
-
-
-def deployments_path(version: FlowVersion) -> str:
-    return f"/api/v1/flow-versions/{version.id}/deployments"
-
-
-def free_environment(estate: Account, flow_id: int) -> int:
-    """An environment that no version of the flow is deployed to."""
-    taken = {row.virtual_environment_id for row in estate.deployments.values() if estate.flow_of(row).id == flow_id}
-    return next(id_ for id_ in estate.virtual_environments if id_ not in taken)
+from patchworks_deployments.sandbox.account import Deployment, FlowVersion
 
 
 async def create(api: httpx2.AsyncClient, version: FlowVersion, **fields: object) -> httpx2.Response:
     return await api.post(deployments_path(version), json={"flow_version_id": version.id, **fields})
-
-
-@pytest.fixture
-def enabled(sandbox: Sandbox) -> Deployment:
-    return next(row for row in sandbox.estate.deployments.values() if row.enabled_at and row.virtual_environment_id)
-
-
-@pytest.fixture
-def disabled(sandbox: Sandbox) -> Deployment:
-    return next(row for row in sandbox.estate.deployments.values() if not row.enabled_at)
-
-
-@pytest.fixture
-def inactive(sandbox: Sandbox) -> FlowVersion:
-    return next(version for version in sandbox.estate.flow_versions.values() if version.status == "Inactive")
 
 
 # Create -------------------------------------------------------------------------------------------
@@ -51,11 +21,11 @@ async def test_create_enables(
     api: httpx2.AsyncClient, sandbox: Sandbox, inactive: FlowVersion, clock: FakeClock
 ) -> None:
     """A new deployment is enabled from now on, and its version is deployed from now on."""
-    environment = free_environment(sandbox.estate, inactive.flow_id)
+    environment = free_environment(sandbox.account, inactive.flow_id)
 
     response = await create(api, inactive, virtual_environment_id=environment, priority=4)
 
-    created = sandbox.estate.deployments[response.json()["data"]["id"]]
+    created = sandbox.account.deployments[response.json()["data"]["id"]]
     assert (created.virtual_environment_id, created.priority) == (environment, 4)
     assert created.enabled_at == created.created_at == created.updated_at == clock.now
     assert (inactive.status, inactive.deployed_at) == ("Deployed", clock.now)
@@ -66,15 +36,15 @@ async def test_create_disabled(api: httpx2.AsyncClient, sandbox: Sandbox, inacti
     off = await create(api, inactive, deploy_disabled=True)
     on = await create(api, inactive, deploy_disabled=None)
 
-    assert sandbox.estate.deployments[off.json()["data"]["id"]].enabled_at is None
-    assert sandbox.estate.deployments[on.json()["data"]["id"]].enabled_at is not None
+    assert sandbox.account.deployments[off.json()["data"]["id"]].enabled_at is None
+    assert sandbox.account.deployments[on.json()["data"]["id"]].enabled_at is not None
 
 
 async def test_create_takes_ids_as_text_or_number(
     api: httpx2.AsyncClient, sandbox: Sandbox, inactive: FlowVersion
 ) -> None:
     """Ids in a body may be strings."""
-    environment = free_environment(sandbox.estate, inactive.flow_id)
+    environment = free_environment(sandbox.account, inactive.flow_id)
 
     response = await create(api, inactive, flow_version_id=str(inactive.id), virtual_environment_id=str(environment))
 
@@ -84,11 +54,11 @@ async def test_create_takes_ids_as_text_or_number(
 
 async def test_draft_makes_the_next_draft(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
     """Deploying a flow's draft leaves the flow with one new draft, one iteration further."""
-    draft = next(version for version in sandbox.estate.flow_versions.values() if version.status == "Draft")
+    draft = next(version for version in sandbox.account.flow_versions.values() if version.status == "Draft")
 
     await create(api, draft)
 
-    versions = [version for version in sandbox.estate.flow_versions.values() if version.flow_id == draft.flow_id]
+    versions = [version for version in sandbox.account.flow_versions.values() if version.flow_id == draft.flow_id]
     assert draft.status == "Deployed"
     assert [row.iteration for row in versions if row.status == "Draft"] == [draft.iteration + 1]
 
@@ -96,7 +66,7 @@ async def test_draft_makes_the_next_draft(api: httpx2.AsyncClient, sandbox: Sand
 async def test_ids_are_never_reused(api: httpx2.AsyncClient, sandbox: Sandbox, inactive: FlowVersion) -> None:
     """A new deployment never gets the id of a deleted one."""
     first = (await create(api, inactive)).json()["data"]["id"]
-    await api.delete(path_of(sandbox.estate.deployments[first]))
+    await api.delete(path_of(sandbox.account.deployments[first]))
 
     assert (await create(api, inactive)).json()["data"]["id"] == first + 1
 
@@ -124,14 +94,14 @@ async def test_create_refuses(
     api: httpx2.AsyncClient, sandbox: Sandbox, inactive: FlowVersion, fields: dict[str, object], wrong: str
 ) -> None:
     """A missing, unknown or mistyped value is a 422 for its field, and nothing is deployed."""
-    before = set(sandbox.estate.deployments)
+    before = set(sandbox.account.deployments)
 
     response = await create(api, inactive, **fields)
 
     assert response.status_code == 422
     assert list(response.json()["errors"]) == [wrong]
     assert response.json()["message"] == response.json()["errors"][wrong][0]
-    assert set(sandbox.estate.deployments) == before
+    assert set(sandbox.account.deployments) == before
     assert inactive.status == "Inactive"
 
 
@@ -148,8 +118,8 @@ async def test_errors_are_counted(api: httpx2.AsyncClient, inactive: FlowVersion
 
 async def test_second_version_is_refused(api: httpx2.AsyncClient, sandbox: Sandbox, enabled: Deployment) -> None:
     """No version of a flow, be it the same or another, can be deployed where one of them is."""
-    flow = sandbox.estate.flow_of(enabled)
-    versions = [version for version in sandbox.estate.flow_versions.values() if version.flow_id == flow.id]
+    flow = sandbox.account.flow_of(enabled)
+    versions = [version for version in sandbox.account.flow_versions.values() if version.flow_id == flow.id]
     for version in versions:
         response = await create(api, version, virtual_environment_id=enabled.virtual_environment_id)
 
@@ -161,8 +131,8 @@ async def test_environment_is_free_again_after_delete(
     api: httpx2.AsyncClient, sandbox: Sandbox, enabled: Deployment
 ) -> None:
     """Once the old deployment is deleted, a newer version takes its place."""
-    version = sandbox.estate.flow_versions[enabled.flow_version_id + 1]
-    assert version.flow_id == sandbox.estate.flow_of(enabled).id
+    version = sandbox.account.flow_versions[enabled.flow_version_id + 1]
+    assert version.flow_id == sandbox.account.flow_of(enabled).id
 
     await api.delete(path_of(enabled))
 
@@ -173,11 +143,11 @@ async def test_other_flow_may_use_the_environment(
     api: httpx2.AsyncClient, sandbox: Sandbox, enabled: Deployment
 ) -> None:
     """Different flows share an environment, even under the same name."""
-    flow = sandbox.estate.flow_of(enabled)
-    twin = next(other for other in sandbox.estate.flows.values() if other.name == flow.name and other is not flow)
-    version = next(version for version in sandbox.estate.flow_versions.values() if version.flow_id == twin.id)
-    for row in [row for row in sandbox.estate.deployments.values() if sandbox.estate.flow_of(row) is twin]:
-        del sandbox.estate.deployments[row.id]
+    flow = sandbox.account.flow_of(enabled)
+    twin = next(other for other in sandbox.account.flows.values() if other.name == flow.name and other is not flow)
+    version = next(version for version in sandbox.account.flow_versions.values() if version.flow_id == twin.id)
+    for row in [row for row in sandbox.account.deployments.values() if sandbox.account.flow_of(row) is twin]:
+        del sandbox.account.deployments[row.id]
 
     assert (await create(api, version, virtual_environment_id=enabled.virtual_environment_id)).status_code == 201
 
@@ -193,11 +163,11 @@ async def test_update_cannot_move_onto_another_version(
     api: httpx2.AsyncClient, sandbox: Sandbox, enabled: Deployment
 ) -> None:
     """A deployment can be moved, or told to stay, but not to where another of its flow's is."""
-    flow = sandbox.estate.flow_of(enabled)
+    flow = sandbox.account.flow_of(enabled)
     sibling = next(
         row
-        for row in sandbox.estate.deployments.values()
-        if row is not enabled and sandbox.estate.flow_of(row) is flow and row.virtual_environment_id
+        for row in sandbox.account.deployments.values()
+        if row is not enabled and sandbox.account.flow_of(row) is flow and row.virtual_environment_id
     )
     home = enabled.virtual_environment_id
 
@@ -206,151 +176,9 @@ async def test_update_cannot_move_onto_another_version(
     assert enabled.virtual_environment_id == home
     assert (await api.put(path_of(enabled), json={"virtual_environment_id": home})).status_code == 200
 
-    free = free_environment(sandbox.estate, flow.id)
+    free = free_environment(sandbox.account, flow.id)
     assert (await api.put(path_of(enabled), json={"virtual_environment_id": str(free)})).status_code == 200
     assert enabled.virtual_environment_id == free
-
-
-# Update -------------------------------------------------------------------------------------------
-
-
-async def test_update_changes_only_what_is_present(
-    api: httpx2.AsyncClient, enabled: Deployment, clock: FakeClock
-) -> None:
-    """A field that is not in the body stays as it is; `updated_at` is now."""
-    before = (enabled.virtual_environment_id, enabled.enabled_at, enabled.enabled_by, enabled.created_at)
-
-    await api.put(path_of(enabled), json={"priority": -3})
-
-    assert enabled.priority == -3
-    assert (enabled.virtual_environment_id, enabled.enabled_at, enabled.enabled_by, enabled.created_at) == before
-    assert enabled.updated_at == clock.now
-
-
-async def test_update_resets_with_null(api: httpx2.AsyncClient, enabled: Deployment) -> None:
-    """Null clears the environment, the priority and the time of enabling."""
-    await api.put(path_of(enabled), json={"virtual_environment_id": None, "priority": None, "enabled_at": None})
-
-    assert (enabled.virtual_environment_id, enabled.priority, enabled.enabled_at) == (None, None, None)
-    assert enabled.enabled_by is None
-
-
-async def test_empty_string_is_null(api: httpx2.AsyncClient, enabled: Deployment) -> None:
-    """An empty string in a body is null, as Laravel has it."""
-    assert (await api.put(path_of(enabled), json={"virtual_environment_id": "", "priority": ""})).status_code == 200
-
-    assert (enabled.virtual_environment_id, enabled.priority) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("2026-04-01T12:00:00+02:00", datetime(2026, 4, 1, 10, tzinfo=UTC)),
-        ("2026-04-01t10:00:00z", datetime(2026, 4, 1, 10, tzinfo=UTC)),
-        ("2026-04-01 10:00:00", datetime(2026, 4, 1, 10, tzinfo=UTC)),
-    ],
-)
-async def test_update_enables_at_a_time(
-    api: httpx2.AsyncClient, disabled: Deployment, text: str, time: datetime
-) -> None:
-    """`enabled_at` is any ISO date-time, in UTC unless it says otherwise."""
-    assert (await api.put(path_of(disabled), json={"enabled_at": text})).status_code == 200
-
-    assert disabled.enabled_at == time
-    assert disabled.enabled_by is not None
-
-
-async def test_deploy_disabled_wins(api: httpx2.AsyncClient, enabled: Deployment) -> None:
-    """`deploy_disabled` true disables, whatever `enabled_at` says; false does nothing."""
-    await api.put(path_of(enabled), json={"deploy_disabled": False})
-    assert enabled.enabled_at
-
-    await api.put(path_of(enabled), json={"deploy_disabled": True, "enabled_at": "2026-04-01T10:00:00Z"})
-    assert enabled.enabled_at is None
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"enabled_at": "tomorrow"},
-        {"enabled_at": "2026-04-01"},
-        {"enabled_at": 1_700_000_000},
-        {"enabled_at": "0001-01-01T00:00:00+14:00"},
-        {"priority": "high"},
-        {"virtual_environment_id": "9"},
-        {"deploy_disabled": "true"},
-    ],
-)
-async def test_update_refuses(api: httpx2.AsyncClient, enabled: Deployment, fields: dict[str, object]) -> None:
-    """A bad value is a 422 for its field, and the good ones beside it are not applied either."""
-    before = repr(enabled)
-
-    response = await api.put(path_of(enabled), json={"priority": 77, "virtual_environment_id": None} | fields)
-
-    assert response.status_code == 422
-    assert list(response.json()["errors"]) == list(fields)
-    assert repr(enabled) == before
-
-
-async def test_update_with_unknown_include_changes_nothing(api: httpx2.AsyncClient, enabled: Deployment) -> None:
-    """A request that is refused for its query has not been carried out."""
-    before = repr(enabled)
-
-    response = await api.put(path_of(enabled), params={"include": "secrets"}, json={"priority": 77})
-
-    assert response.status_code == 400
-    assert repr(enabled) == before
-
-
-# Enable, disable, delete --------------------------------------------------------------------------
-
-
-async def test_enable_is_idempotent(api: httpx2.AsyncClient, disabled: Deployment, clock: FakeClock) -> None:
-    """Enabling sets the time once; enabling again changes nothing."""
-    assert (await api.post(f"{path_of(disabled)}/enable")).status_code == 200
-    assert disabled.enabled_at == disabled.updated_at == clock.now
-    assert disabled.enabled_by is not None
-    before = repr(disabled)
-
-    clock.advance(minutes=5)
-
-    assert (await api.post(f"{path_of(disabled)}/enable")).status_code == 200
-    assert repr(disabled) == before
-
-
-async def test_disable_is_idempotent(api: httpx2.AsyncClient, enabled: Deployment, clock: FakeClock) -> None:
-    """Disabling clears the time; disabling again changes nothing."""
-    assert (await api.post(f"{path_of(enabled)}/disable")).status_code == 200
-    assert (enabled.enabled_at, enabled.enabled_by, enabled.updated_at) == (None, None, clock.now)
-    before = repr(enabled)
-
-    clock.advance(minutes=5)
-
-    assert (await api.post(f"{path_of(enabled)}/disable")).status_code == 200
-    assert repr(enabled) == before
-
-
-async def test_version_is_inactive_without_deployments(api: httpx2.AsyncClient, sandbox: Sandbox) -> None:
-    """Deleting a version's deployments leaves it deployed until the last one goes."""
-    version = sandbox.estate.flow_versions[1001]
-    rows = [row for row in sandbox.estate.deployments.values() if row.flow_version_id == version.id]
-    assert len(rows) > 1
-    statuses = []
-    for row in rows:
-        assert (await api.delete(path_of(row))).status_code == 200
-        statuses.append(version.status)
-
-    assert statuses == ["Deployed"] * (len(rows) - 1) + ["Inactive"]
-    assert version.deployed_at is None
-
-
-async def test_deleted_deployment_is_gone(api: httpx2.AsyncClient, enabled: Deployment) -> None:
-    """After a delete every operation on the deployment is a 404, a second delete too."""
-    path = path_of(enabled)
-    await api.delete(path)
-
-    for method, url in [("GET", path), ("PUT", path), ("DELETE", path), ("POST", f"{path}/enable")]:
-        assert (await api.request(method, url)).status_code == 404
 
 
 # Not found ----------------------------------------------------------------------------------------
@@ -375,14 +203,14 @@ async def test_deployment_of_another_version(
 
     for method, url in [("GET", path), ("PUT", path), ("DELETE", path), ("POST", f"{path}/disable")]:
         assert (await api.request(method, url, json={"priority": 1})).status_code == 404
-    assert repr(sandbox.estate.deployments[enabled.id]) == before
+    assert repr(sandbox.account.deployments[enabled.id]) == before
 
 
 async def test_somebody_else_changes_it(api: httpx2.AsyncClient, sandbox: Sandbox, enabled: Deployment) -> None:
-    """What a test changes in the estate is what the API serves from then on."""
+    """What a test changes in the account is what the API serves from then on."""
     enabled.priority = 42
     assert enabled.virtual_environment_id
-    del sandbox.estate.virtual_environments[enabled.virtual_environment_id]
+    del sandbox.account.virtual_environments[enabled.virtual_environment_id]
 
     record: dict[str, Any] = (await api.get(path_of(enabled), params={"include": "virtualEnvironment"})).json()["data"]
 

@@ -65,13 +65,13 @@ class Sandbox:
         requests_per_minute: int | None = None,
         clock: Clock = _utc_now,
     ) -> None:
-        self.estate = sample_account(deployments)
+        self.account = sample_account(deployments)
         self.requests: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED_REQUESTS)
         self._access = Access(clock)
         throttle = None if requests_per_minute is None else Throttle(requests_per_minute, clock)
         front = Middleware(_Front, access=self._access, throttle=throttle, record=self.requests.append)
         self.app = Starlette(
-            routes=Endpoints(self.estate, Answers(self.estate, shape), self._access, clock).routes(),
+            routes=Endpoints(self.account, Answers(self.account, shape), self._access, clock).routes(),
             middleware=[front],
             exception_handlers={Refusal: _refuse, HTTPException: _refuse},
         )

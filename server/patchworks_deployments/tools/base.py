@@ -22,10 +22,7 @@ from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog, Who
 from patchworks_deployments.writes.consent import Answer, Call, Decision, Form, agreement, decide
-from patchworks_deployments.writes.outcome import (
-    FAILURES,
-    NotAgreed,
-)
+from patchworks_deployments.writes.outcome import FAILURES, NotAgreed
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 from patchworks_deployments.writes.services import (
     WRITE_SCOPE,

@@ -17,13 +17,7 @@ from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import AuditLog, Who
-from patchworks_deployments.writes.outcome import (
-    ConfirmedBy,
-    NotAgreed,
-    ReplaceResult,
-    SwitchResult,
-    WriteResult,
-)
+from patchworks_deployments.writes.outcome import ConfirmedBy, NotAgreed, ReplaceResult, SwitchResult, WriteResult
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 

@@ -1,0 +1,178 @@
+"""The commands, as a person types them."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.processes import ROOT, run, run_here, sandbox_over_http
+
+from patchworks_deployments.settings import Settings
+
+
+@pytest.mark.slow
+def test_demo_plays_the_main_job() -> None:
+    """The demo looks, disables with a yes, undoes, declines a delete, uses a code and hears of a change."""
+    outcome = run("demo")
+    assert outcome.returncode == 0, outcome.stderr
+    said = outcome.stdout
+    marks = [
+        "11 tools",
+        "> list_deployments",
+        "> get_deployment",
+        "? the server asks the person",
+        "Disabled, and verified by reading back.",
+        "> enable_deployment",
+        "The person did not agree. Nothing was changed.",
+        "confirmation_code:",
+        "! live update arrived",
+    ]
+    positions = [said.find(mark) for mark in marks]
+    assert -1 not in positions, dict(zip(marks, positions, strict=True))
+    assert positions == sorted(positions)
+    assert outcome.stderr == ""
+
+
+@pytest.mark.slow
+def test_check_says_line_by_line_what_works() -> None:
+    """With good settings every line is ok and the status is 0."""
+    with sandbox_over_http() as address:
+        outcome = run("check", PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=address)
+    assert outcome.returncode == 0, outcome.stdout
+    assert all(line.startswith("ok  ") for line in outcome.stdout.splitlines())
+    assert "60 deployments" in outcome.stdout
+    assert "sandbox-key" not in outcome.stdout
+
+
+@pytest.mark.slow
+def test_check_names_a_refused_key_without_showing_it() -> None:
+    """A wrong key is a FAIL line that says what to do, and status 1."""
+    with sandbox_over_http() as address:
+        outcome = run("check", PATCHWORKS_API_KEY="wrong-key-value", PATCHWORKS_BASE_URL=address)
+    assert outcome.returncode == 1
+    assert "FAIL list deployments: Patchworks does not accept the credentials" in outcome.stdout
+    assert "wrong-key-value" not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.slow
+def test_check_reports_a_protected_environment_that_does_not_exist() -> None:
+    """A name that no deployment bears is a FAIL line, as it would protect nothing."""
+    outcome = run("check", "--sandbox", "--protected-environments", "UK Live,UK Lvie")
+    assert outcome.returncode == 1
+    assert "ok   protected environment UK Live: found" in outcome.stdout
+    assert "FAIL protected environment UK Lvie" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ((), {}, "No way to authenticate"),
+        ((), {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_READ_ONYL": "1"}, "did you mean PATCHWORKS_READ_ONLY?"),
+        (("--sandbox",), {"PATCHWORKS_API_KEY": "hush"}, "contradict each other"),
+        (("--sandbox", "--confirm", "nothing"), {}, "PATCHWORKS_CONFIRM: "),
+        (("--sandbox",), {"PATCHWORKS_STATE_KEYS": "hush"}, "at least 32 bytes"),
+        ((), {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_BASE_URL": "http://api.example.com"}, "plain http"),
+        (("--sandbox",), {"PATCHWORKS_CONFIRM_BY": "nobody"}, "PATCHWORKS_CONFIRM_BY: "),
+    ],
+)
+def test_wrong_settings_stop_the_start_with_one_clear_message(
+    arguments: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    """The message names the setting and what to write; nothing goes to stdout, no secret and no traceback."""
+    outcome = run_here(*arguments, **environment)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    assert "hush" not in outcome.stderr
+
+
+@pytest.mark.slow
+def test_schemas_writes_what_is_under_review(tmp_path: Path) -> None:
+    """One JSON file per tool, the same as in the repository."""
+    outcome = run("schemas", "--directory", str(tmp_path))
+    assert outcome.returncode == 0, outcome.stderr
+    written = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()}
+    kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tool_schemas").iterdir()}
+    assert written == kept
+
+
+def test_every_setting_without_a_secret_has_a_flag_and_no_secret_has_one() -> None:
+    """A flag would show a secret in the process list; everything else can be typed."""
+    offered = set(re.findall(r"--[a-z-]+", run("--help").stdout)) - {"--help", "--version"}
+    public = {name for name, field in Settings.model_fields.items() if "SecretStr" not in str(field.annotation)}
+    assert public < set(Settings.model_fields)
+    assert offered == {"--" + name.replace("_", "-") for name in public}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sandbox", "--read-onyl"), "--read-onyl is not a flag (did you mean --read-only?)"),
+        (("--protected-enviroments", "UK Live"), "(did you mean --protected-environments?)"),
+        (("--sandbox", "--protected-enviroments=UK Live"), "(did you mean --protected-environments?)"),
+        (("--sandbox", "--read-o"), "--read-o is not a flag (did you mean --read-only?)"),
+        (("check", "--sandbox", "--read-o"), "--read-o is not a flag"),
+        (("sandbox", "--prt", "8080"), "--prt is not a flag (did you mean --port?)"),
+        (("--sandbox", "--zzz"), "--zzz is not a flag. Nothing was started."),
+        (("check", "--port", "80"), "unrecognized arguments: --port 80"),
+        (("--sandbox", "--timeout"), "argument --timeout: expected one argument"),
+        (("chekc",), "invalid choice: 'chekc'"),
+        (("sandbox", "--port", "99999"), "argument --port: must be a port from 0 to 65535"),
+        (("sandbox", "--port", "-1"), "argument --port: must be a port from 0 to 65535"),
+        (("sandbox", "--deployments", "-4"), "argument --deployments: must be a whole number, 0 or more"),
+        (("token", "a b"), "argument name: must be one word without #"),
+        (("token", "a#b"), "argument name: must be one word without #"),
+        (("token", ""), "argument name: must be one word without #"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    """The line names the argument, for a flag the nearest known one, and where to read on; no usage, no traceback."""
+    outcome = run_here(*arguments)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert outcome.stdout == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [("--sandbox", "--http"), ("sandbox", "--port")])
+def test_a_port_in_use_is_named_in_one_line(arguments: tuple[str, ...]) -> None:
+    """Somebody who starts twice is told so, without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        outcome = run(*arguments, str(port))
+    assert outcome.returncode == 2
+    assert f"cannot listen on port {port} of 127.0.0.1 (Address already in use)" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert outcome.stdout == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["localhost:6379", "redis://:hush@localhost:port", "https://hush.example"])
+def test_a_redis_address_that_is_none_stops_the_start(url: str) -> None:
+    """One line says how to write it, and does not repeat it."""
+    outcome = run("--sandbox", "--http", "0", PATCHWORKS_REDIS_URL=url)
+    assert outcome.returncode == 2
+    assert "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert "hush" not in outcome.stderr
+
+
+@pytest.mark.slow
+def test_retries_are_not_announced() -> None:
+    """A read that was tried three times in vain is one FAIL line, and nothing on stderr."""
+    outcome = run("check", PATCHWORKS_API_KEY="hush", PATCHWORKS_BASE_URL="http://127.0.0.1:9")
+    assert outcome.returncode == 1
+    assert "FAIL list deployments" in outcome.stdout
+    assert outcome.stderr == ""
+
+
+def test_python_dash_m_is_the_command() -> None:
+    """Both ways to start the program print the same version."""
+    script = Path(sys.executable).with_name("patchworks-deployments-mcp")
+    installed = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert run("--version").stdout == installed.stdout

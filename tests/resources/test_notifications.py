@@ -1,0 +1,274 @@
+"""Live listings over real stdio: exactly the expected updates, in both eras."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp_types import ResourceUpdatedNotification
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from support.clients import IDS, Era, Person, both_eras, data, no, older_way, yes
+from support.faults import Gate, Step, Upstream, reply, write
+from support.processes import over_stdio
+
+from patchworks_deployments.serving.server import create_server
+from patchworks_deployments.settings import load_settings
+
+ONE = "patchworks://flow-versions/1001/deployments/500"
+VERSION = "patchworks://flow-versions/1001/deployments"
+ALL = "patchworks://deployments"
+OVERVIEW = "patchworks://overview"
+HERE = "patchworks://deployments?virtual_environment_id=10%20UK%20Live"
+ELSEWHERE = "patchworks://deployments?virtual_environment_id=11"
+OTHER = "patchworks://flow-versions/1002/deployments"
+WATCHED = [ONE, VERSION, ALL, HERE, ELSEWHERE, OTHER, OVERVIEW]
+EXPECTED = {ONE, VERSION, ALL, HERE, OVERVIEW}
+
+
+async def _no_change(client: Client, person: Person) -> None:
+    """A dry run, a no, a no-op and an error: nobody is to hear of them."""
+    await client.call_tool("disable_deployment", {**IDS, "dry_run": True})
+    person.answer = no
+    assert data(await client.call_tool("disable_deployment", IDS))["status"] == "declined"
+    assert data(await client.call_tool("enable_deployment", IDS))["status"] == "unchanged"
+    assert (await client.call_tool("disable_deployment", {**IDS, "deployment_id": "1"})).is_error
+    person.answer = yes
+
+
+@pytest.mark.slow
+async def test_listeners_of_the_new_era_hear_exactly_what_changed() -> None:
+    """One write updates the deployment and each listing that holds it, and no other."""
+    person = Person(yes)
+    heard: list[str] = []
+    async with over_stdio("--sandbox", era="auto", person=person) as client, AsyncExitStack() as stack:
+        stream = await stack.enter_async_context(client.listen(resource_subscriptions=WATCHED))
+        await _no_change(client, person)
+        await client.call_tool("disable_deployment", IDS)
+        with anyio.fail_after(20):
+            while set(heard) != EXPECTED:
+                heard.append((await anext(stream)).uri)  # type: ignore[union-attr]
+        await stack.aclose()
+        async with client.listen(resource_subscriptions=[ELSEWHERE, OTHER]) as quiet:
+            await client.call_tool("enable_deployment", IDS)
+            row = await _somewhere_else(client)
+            await client.call_tool("disable_deployment", row)
+            with anyio.fail_after(20):
+                assert (await anext(quiet)).uri == ELSEWHERE  # type: ignore[union-attr]
+    assert sorted(heard) == sorted(EXPECTED)
+
+
+async def _somewhere_else(client: Client) -> dict[str, Any]:
+    rows = data(await client.call_tool("list_deployments", {"virtual_environment_id": "11"}))["deployments"]
+    row = next(row for row in rows if row["enabled"])
+    return {"flow_version_id": row["flow_version_id"], "deployment_id": row["id"]}
+
+
+@pytest.mark.slow
+@older_way
+async def test_subscribers_of_the_older_era_hear_exactly_what_changed_until_they_unsubscribe() -> None:
+    """resources/subscribe works for them, each update comes once, and after unsubscribing none does."""
+    person = Person(yes)
+    heard: list[str] = []
+    arrived = anyio.Event()
+    barrier: set[str] = set(EXPECTED)
+
+    async def on_message(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            heard.append(str(message.params.uri))
+            if barrier <= set(heard):
+                arrived.set()
+
+    async with over_stdio("--sandbox", era="legacy", person=person, message_handler=on_message) as client:
+        for uri in WATCHED:
+            await client.session.subscribe_resource(uri)
+        await _no_change(client, person)
+        await client.call_tool("disable_deployment", IDS)
+        with anyio.fail_after(20):
+            await arrived.wait()
+        assert sorted(heard) == sorted(EXPECTED)
+        for uri in WATCHED:
+            if uri != ALL:
+                await client.session.unsubscribe_resource(uri)
+        heard.clear()
+        arrived, barrier = anyio.Event(), {ALL}
+        await client.call_tool("enable_deployment", IDS)
+        with anyio.fail_after(20):
+            await arrived.wait()
+    assert heard == [ALL]
+
+
+# In memory, where faults can be injected ----------------------------------------------------------
+
+
+class Ears:
+    """What a client hears, in order."""
+
+    def __init__(self) -> None:
+        self._arrives, self._arrived = anyio.create_memory_object_stream[str](100)
+
+    async def __call__(self, message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            self._arrives.send_nowait(str(message.params.uri))
+
+    async def until(self, uri: str) -> list[str]:
+        """What is heard up to and with this URI."""
+        heard: list[str] = []
+        with anyio.fail_after(20):
+            while uri not in heard:
+                heard.append(await self._arrived.receive())
+        return heard
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._arrives.close()
+        self._arrived.close()
+
+
+LATER_IDS = {"flow_version_id": "1054", "deployment_id": "503"}
+LATER = "patchworks://flow-versions/1054/deployments/503"
+"""Of a write that comes after the one in question: what was to be heard of that has been heard by then."""
+
+
+@asynccontextmanager
+async def overheard(
+    era: Era, *uris: str, transport: httpx2.AsyncBaseTransport | None = None
+) -> AsyncIterator[tuple[Client, Ears]]:
+    """A client with a person who agrees, and what it hears of the URIs that it watches."""
+    server = create_server(load_settings({}, sandbox=True), transport)
+    with Ears() as ears:
+        async with (
+            Client(server, mode=era, elicitation_callback=Person(yes), message_handler=ears) as client,
+            watching(client, *uris),
+        ):
+            yield client, ears
+
+
+@asynccontextmanager
+async def watching(client: Client, *uris: str) -> AsyncIterator[None]:
+    """In the way of the client's era."""
+    if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        async with client.listen(resource_subscriptions=uris):
+            yield
+    else:
+        for uri in uris:
+            await client.session.subscribe_resource(uri)
+        yield
+
+
+WRITES: list[tuple[str, dict[str, Any]]] = [
+    ("enable_deployment", {"flow_version_id": "1052", "deployment_id": "504"}),
+    ("disable_deployment", IDS),
+    ("update_deployment", {**IDS, "priority": 9}),
+    ("delete_deployment", IDS),
+    ("set_deployments_enabled", {"enabled": False, "deployments": ["1001/500"]}),
+]
+
+
+@older_way
+@both_eras
+@pytest.mark.parametrize(("tool", "arguments"), WRITES, ids=[tool for tool, _ in WRITES])
+async def test_every_kind_of_write_is_heard_of(era: Era, tool: str, arguments: dict[str, Any]) -> None:
+    """The deployment, its version's listing, the listing of all and the overview are told, each once."""
+    version, id_ = arguments.get("flow_version_id", "1001"), arguments.get("deployment_id", "500")
+    mine = f"patchworks://flow-versions/{version}/deployments"
+    async with overheard(era, f"{mine}/{id_}", mine, ALL, OVERVIEW, OTHER, LATER) as (client, ears):
+        result = data(await client.call_tool(tool, arguments))
+        assert result["status"] == "done"
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([f"{mine}/{id_}", mine, ALL, OVERVIEW, LATER])
+
+
+@older_way
+@both_eras
+async def test_a_new_deployment_is_heard_of(era: Era) -> None:
+    """Creating one tells its version's listing, and the filtered listing of the environment where it is now."""
+    here, elsewhere = (f"{ALL}?virtual_environment_id={id_}" for id_ in (12, 13))
+    async with overheard(era, VERSION, ALL, here, elsewhere, LATER) as (client, ears):
+        arguments = {"flow_version_id": "1001", "virtual_environment_id": "12"}
+        created = data(await client.call_tool("create_deployment", arguments))
+        assert created["status"] == "done", created
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([VERSION, ALL, here, LATER])
+
+
+@older_way
+@both_eras
+async def test_replacing_a_version_tells_of_both(era: Era) -> None:
+    """The listing of the version that went and of the one that came are both updated."""
+    both = {VERSION, "patchworks://flow-versions/1000/deployments"}
+    async with overheard(era, *both, LATER) as (client, ears):
+        result = await client.call_tool("replace_deployment", {**IDS, "new_flow_version_id": "1000"})
+        assert data(result)["status"] == "done"
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert set(heard) == {*both, LATER}
+
+
+@older_way
+@both_eras
+async def test_pages_of_a_version_s_listing_and_uris_with_names_are_told_too(era: Era) -> None:
+    """Whoever watches a page, or a URI as a completion wrote it, hears of it; another version's page stays silent."""
+    page, named = f"{VERSION}?page=2", "patchworks://flow-versions/1001%20Shopify%20orders/deployments"
+    one = f"{named}/500%20Shopify%20orders%20in%20UK%20Live"
+    async with overheard(era, page, named, one, f"{OTHER}?page=2", LATER) as (client, ears):
+        await client.call_tool("disable_deployment", IDS)
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([page, named, one, LATER])
+
+
+@older_way
+@both_eras
+@pytest.mark.parametrize(
+    ("fault", "reading_back", "status"),
+    [
+        (reply(500, {"message": "Server Error"}), None, "failed"),
+        (httpx2.ReadTimeout, httpx2.ReadTimeout, "unknown"),
+        (reply(200, {"message": "ok"}), httpx2.ReadTimeout, "done"),
+    ],
+    ids=["failed", "unknown", "not verified"],
+)
+async def test_what_is_not_verified_is_not_told(era: Era, fault: Step, reading_back: Step, status: str) -> None:
+    """A write that failed, may have failed, or could not be read back is no news."""
+    transport = Upstream().on(write, fault).reading_back(reading_back, "/deployments/500")
+    async with overheard(era, ONE, VERSION, ALL, LATER, transport=transport) as (client, ears):
+        result = data(await client.call_tool("disable_deployment", IDS))
+        assert (result["status"], result.get("verified", False)) == (status, False)
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert set(heard) <= {ALL, LATER}
+    assert heard.count(ALL) <= 1
+
+
+@older_way
+@both_eras
+async def test_nobody_is_told_before_a_write_is_verified(era: Era) -> None:
+    """A write that comes later but is verified sooner is heard of first."""
+    gate = Gate()
+    slow = Upstream().reading_back(gate, "/deployments/500")
+    async with overheard(era, ONE, LATER, transport=slow) as (client, ears):
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "disable_deployment", IDS)
+            await gate.arrived.wait()
+            await client.call_tool("disable_deployment", LATER_IDS)
+            assert await ears.until(LATER) == [LATER]
+            gate.go_on.set()
+        assert await ears.until(ONE) == [ONE]
+
+
+async def test_a_closed_stream_of_the_new_era_is_sent_nothing_more() -> None:
+    """After a listener has closed its stream, a change puts only the other listener's updates on the wire."""
+    async with overheard("auto", VERSION, LATER) as (client, ears):
+        async with watching(client, ONE, HERE):
+            await client.call_tool("disable_deployment", IDS)
+            assert sorted(await ears.until(HERE)) == sorted([ONE, VERSION, HERE])
+        await client.call_tool("enable_deployment", IDS)
+        await client.call_tool("disable_deployment", LATER_IDS)
+        assert await ears.until(LATER) == [VERSION, LATER]

@@ -1,0 +1,170 @@
+"""Several processes behind a balancer: any finishes what another began, and tells the others' listeners."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ResourceUpdatedNotification
+from support.clients import IDS, Person, data, older_way, yes
+from support.processes import sandbox_over_http
+from support.team import ALICE, Served, calling, serving, slow_upstream, tokens_file
+
+pytestmark = pytest.mark.slow
+
+KEYS = {"PATCHWORKS_STATE_KEYS": "a-key-that-all-processes-share-00001", "PATCHWORKS_API_KEY": "sandbox-key"}
+TOGGLES = (("disable_deployment", "human"), ("enable_deployment", "not_required"))
+ONE = "patchworks://flow-versions/1001/deployments/500"
+
+
+@contextlib.asynccontextmanager
+async def round_robin(*servers: Served) -> AsyncIterator[str]:
+    """A balancer that gives each connection to the next server; yields its address."""
+    turns = itertools.cycle([httpx2.URL(server.url).port for server in servers])
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(65_536):
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in servers:
+            with contextlib.suppress(ConnectionError):
+                upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", next(turns))
+                await asyncio.gather(pump(reader, upstream_writer), pump(upstream_reader, writer))
+                return
+        writer.close()
+
+    balancer = await asyncio.start_server(connect, "127.0.0.1", 0)
+    async with balancer:
+        yield f"http://127.0.0.1:{balancer.sockets[0].getsockname()[1]}/mcp"
+
+
+@contextlib.asynccontextmanager
+async def through(url: str, person: Person | None = None) -> AsyncIterator[Client]:
+    """A client each of whose requests is a connection of its own, so that the balancer spreads them."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    async with (
+        httpx2.AsyncClient(limits=limits, timeout=30, trust_env=False) as http,
+        Client(streamable_http_client(url, http_client=http), elicitation_callback=person) as client,
+    ):
+        yield client
+
+
+async def test_a_confirmation_begun_on_one_process_finishes_on_another(tmp_path: Path) -> None:
+    """Questions and codes travel: with shared keys neither the human's answer nor the code is bound to a process."""
+    log = tmp_path / "audit.jsonl"
+    with sandbox_over_http() as upstream:
+        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_AUDIT_LOG": str(log)}
+        with serving(**settings) as one, serving(**settings) as two:
+            async with round_robin(one, two) as url:
+                async with through(url, Person(yes)) as client:
+                    for _ in range(3):
+                        for tool, confirmed_by in (
+                            ("disable_deployment", "human"),
+                            ("enable_deployment", "not_required"),
+                        ):
+                            result = data(await client.call_tool(tool, IDS))
+                            assert (result["status"], result["confirmed_by"]) == ("done", confirmed_by)
+                async with calling(one.url) as first, calling(two.url) as second:
+                    code = data(await first.call_tool("disable_deployment", IDS))["confirmation_code"]
+                    done = data(await second.call_tool("disable_deployment", {**IDS, "confirmation_code": code}))
+                    assert (done["status"], done["confirmed_by"]) == ("done", "code")
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 8
+
+
+async def test_without_shared_keys_a_code_of_one_process_is_refused_by_another() -> None:
+    """The other process gives a preview of its own instead of acting."""
+    with sandbox_over_http() as upstream:
+        settings = {"PATCHWORKS_API_KEY": "sandbox-key", "PATCHWORKS_BASE_URL": upstream}
+        with serving(**settings) as one, serving(**settings) as two:
+            async with calling(one.url) as first, calling(two.url) as second:
+                code = data(await first.call_tool("disable_deployment", IDS))["confirmation_code"]
+                refused = data(await second.call_tool("disable_deployment", {**IDS, "confirmation_code": code}))
+    assert refused["status"] == "confirmation_required"
+
+
+@older_way
+async def test_a_write_on_one_process_is_heard_on_the_other_in_both_eras(redis_url: str) -> None:
+    """With Redis between them, listeners of the new era and subscribers of the older one hear of it, once."""
+    heard: list[str] = []
+    arrived = anyio.Event()
+
+    async def on_message(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            heard.append(str(message.params.uri))
+            arrived.set()
+
+    with sandbox_over_http() as upstream:
+        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": redis_url}
+        with serving(**settings) as one, serving(**settings) as two:
+            async with (
+                httpx2.AsyncClient(timeout=30, trust_env=False) as http,
+                Client(
+                    streamable_http_client(two.url, http_client=http), mode="legacy", message_handler=on_message
+                ) as old,
+                calling(two.url) as new,
+                calling(one.url, person=Person(yes)) as writer,
+            ):
+                await old.session.subscribe_resource(ONE)
+                async with new.listen(resource_subscriptions=[ONE]) as stream:
+                    assert data(await writer.call_tool("disable_deployment", IDS))["status"] == "done"
+                    with anyio.fail_after(20):
+                        assert (await anext(stream)).uri == ONE  # type: ignore[union-attr]
+                        await arrived.wait()
+    assert heard == [ONE]
+
+
+async def test_a_redis_that_is_away_costs_notifications_and_nothing_else() -> None:
+    """Writes go on, and listeners of the same process still hear of them."""
+    with sandbox_over_http() as upstream:
+        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": "redis://127.0.0.1:9/0"}
+        with serving(**settings) as server:
+            async with (
+                calling(server.url, person=Person(yes)) as client,
+                client.listen(resource_subscriptions=[ONE]) as stream,
+            ):
+                assert data(await client.call_tool("disable_deployment", IDS))["status"] == "done"
+                with anyio.fail_after(20):
+                    assert (await anext(stream)).uri == ONE  # type: ignore[union-attr]
+
+
+async def test_killing_a_process_in_the_middle_of_a_write_loses_nothing() -> None:
+    """The one that is left tells what became of the write, and the same call again ends in the wanted state."""
+    async with slow_upstream() as (upstream, gate):
+        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream}
+        with serving(**settings) as one, serving(**settings) as two:
+            async with anyio.create_task_group() as group:
+
+                async def doomed() -> None:
+                    with contextlib.suppress(BaseExceptionGroup, Exception):
+                        async with calling(one.url, person=Person(yes)) as client:
+                            await client.call_tool("disable_deployment", IDS)
+
+                group.start_soon(doomed)
+                await gate.arrived.wait()
+                one.process.kill()
+                gate.go_on.set()
+            async with calling(two.url, person=Person(yes)) as client:
+                result = data(await client.call_tool("disable_deployment", IDS))
+                assert result["status"] in {"unchanged", "done"}
+                assert data(await client.call_tool("get_deployment", IDS))["enabled"] is False
+
+
+async def test_several_workers_of_one_server_share_what_they_need(tmp_path: Path) -> None:
+    """`--workers 2` with shared keys serves questions whichever worker gets the answer."""
+    with sandbox_over_http() as upstream:
+        arguments = ("--workers=2", f"--tokens-file={tokens_file(tmp_path)}")
+        with serving(*arguments, **KEYS, PATCHWORKS_BASE_URL=upstream) as server:
+            for _ in range(3):
+                async with calling(server.url, ALICE, person=Person(yes)) as client:
+                    assert data(await client.call_tool("disable_deployment", IDS))["status"] == "done"
+                    assert data(await client.call_tool("enable_deployment", IDS))["status"] == "done"

@@ -1,0 +1,1 @@
+"""What several test modules need: clients and people, faults, clocks, real processes, cases."""

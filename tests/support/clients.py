@@ -1,0 +1,170 @@
+"""A client of a server on a sandbox, a person who answers its questions, and what tests do with both."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp_types import (
+    CallToolResult,
+    ElicitRequestFormParams,
+    ElicitRequestParams,
+    ElicitResult,
+    ResourceTemplateReference,
+    TextContent,
+    TextResourceContents,
+)
+
+from patchworks_deployments.resources.uris import LISTING_TEMPLATE
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.serving.server import create_server
+from patchworks_deployments.settings import load_settings
+
+Era = Literal["auto", "legacy"]
+
+ERAS: Sequence[Era] = ("auto", "legacy")
+
+both_eras = pytest.mark.parametrize("era", ERAS)
+
+older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")
+"""Subscribing one by one, as clients of the older era do."""
+
+IDS = {"flow_version_id": "1001", "deployment_id": "500"}
+"""The sandbox's first deployment: enabled, in UK Live."""
+
+Answer = Callable[[ElicitRequestFormParams], ElicitResult]
+
+
+def yes(question: ElicitRequestFormParams) -> ElicitResult:
+    """Agree: tick the box, or type the id that the question names."""
+    if "agree" in question.requested_schema["properties"]:
+        return ElicitResult(action="accept", content={"agree": True})
+    typed = question.message.rpartition("type its id: ")[2]
+    return ElicitResult(action="accept", content={"deployment_id": typed})
+
+
+def no(_: ElicitRequestFormParams) -> ElicitResult:
+    """Decline."""
+    return ElicitResult(action="decline")
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """The first answer to the first question, and so on."""
+    left = iter(answers)
+    return lambda question: next(left)(question)  # noqa: PLW0108 - the next one, each time
+
+
+@dataclass
+class Person:
+    """Answers with `answer`; what `meanwhile` does happens while the first question is on the screen."""
+
+    answer: Answer = yes
+    meanwhile: Callable[[], object] | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        del context
+        assert isinstance(params, ElicitRequestFormParams)
+        self.asked.append(params.message)
+        if self.meanwhile:
+            self.meanwhile()
+            self.meanwhile = None
+        return self.answer(params)
+
+
+@dataclass
+class Progress:
+    """Hears how far a call is: (steps done, steps in all)."""
+
+    heard: list[tuple[float, float | None]] = field(default_factory=list)
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        del message
+        self.heard.append((progress, total))
+
+
+@dataclass
+class Clock:
+    """Seconds, moved by hand: since the epoch where codes expire, since anything where keys and limits do."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def connected(
+    sandbox: Sandbox | None = None,
+    *,
+    person: Person | None = None,
+    era: Era = "auto",
+    transport: httpx2.AsyncBaseTransport | None = None,
+    clock: Clock | None = None,
+    **settings: Any,
+) -> AsyncIterator[Client]:
+    """A client of a server on the sandbox; without a person it cannot ask anybody."""
+    upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
+    server = create_server(
+        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock or Clock()
+    )
+    async with Client(server, elicitation_callback=person, mode=era) as client:
+        yield client
+
+
+def text(result: CallToolResult) -> str:
+    """What a model reads."""
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def data(result: CallToolResult) -> dict[str, Any]:
+    """What a program reads."""
+    content: dict[str, Any] | None = result.structured_content
+    assert content is not None, text(result)
+    return content
+
+
+async def read(client: Client, uri: str) -> dict[str, Any]:
+    """The JSON of a resource."""
+    (contents,) = (await client.read_resource(uri)).contents
+    assert isinstance(contents, TextResourceContents)
+    assert contents.mime_type == "application/json"
+    return dict(json.loads(contents.text))
+
+
+async def complete(client: Client, argument: str, value: str = "", **chosen: str) -> list[str]:
+    """What is offered for an argument of the listing's template."""
+    reference = ResourceTemplateReference(uri=LISTING_TEMPLATE)
+    result = await client.complete(reference, {"name": argument, "value": value}, context_arguments=chosen or None)
+    return result.completion.values
+
+
+def audit_lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+async def work_through(client: Client) -> None:
+    """The main job: list, read, create, update, toggle and delete."""
+    rows = data(await client.call_tool("list_deployments", {"name": "orders", "per_page": 50}))["deployments"]
+    row = next(row for row in rows if row["enabled"] and "virtual_environment_id" in row)
+    ids = {"flow_version_id": row["flow_version_id"], "deployment_id": row["id"]}
+    assert data(await client.call_tool("get_deployment", ids))["id"] == row["id"]
+    for tool, more in (
+        ("update_deployment", {"priority": 8}),
+        ("disable_deployment", {}),
+        ("enable_deployment", {}),
+        ("delete_deployment", {}),
+    ):
+        result = await client.call_tool(tool, {**ids, **more})
+        assert (data(result)["status"], data(result)["verified"]) == ("done", True), text(result)
+    undo = data(result)["undo"]
+    created = data(await client.call_tool(undo["tool"], undo["arguments"]))
+    assert created["after"]["virtual_environment_id"] == row["virtual_environment_id"]
+    gone = await client.call_tool("get_deployment", ids)
+    assert gone.is_error

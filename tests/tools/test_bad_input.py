@@ -1,0 +1,167 @@
+"""Bad arguments and bad answers: each a clear error, no library noise, no secret, and the server keeps serving."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.examples import examples
+from support.faults import Step, Upstream, delay, every, reply, scripted
+
+from patchworks_deployments.sandbox import Sandbox
+
+BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
+    ("get_deployment", {**IDS, "deployment_id": "5/0"}, "deployment_id: must be an id"),
+    ("get_deployment", {**IDS, "deployment_id": ".."}, "deployment_id: must be an id"),
+    ("get_deployment", {**IDS, "deployment_id": "5\n0"}, "deployment_id: must be an id"),
+    ("get_deployment", {**IDS, "deployment_id": "5" * 10_000}, "deployment_id: must be an id"),
+    ("get_deployment", {**IDS, "deployment_id": ""}, "deployment_id: must be an id"),
+    ("get_deployment", {**IDS, "deployment_id": True}, "deployment_id: must be a valid string"),
+    ("get_deployment", {**IDS, "deployment_id": None}, "deployment_id: must be a valid string"),
+    ("get_deployment", {**IDS, "deployment_id": {"id": 5}}, "deployment_id: must be a valid string"),
+    ("get_deployment", {"deployment_id": "500"}, "flow_version_id: is required"),
+    ("get_deployment", {**IDS, "detail": "everything"}, "detail: must be 'summary' or 'full'"),
+    ("list_deployments", {"page": 0}, "page: must be greater than or equal to 1"),
+    ("list_deployments", {"page": "one"}, "page: must be a valid integer"),
+    ("list_deployments", {"per_page": 101}, "per_page: must be less than or equal to 100"),
+    ("list_deployments", {"sort": "name; drop"}, "sort: must be 'created_at'"),
+    ("list_deployments", {"include": ["secrets"]}, "include: must be 'enabledBy'"),
+    ("list_deployments", {"flow_id": "1,,2"}, "flow_id: must be an id"),
+    ("list_deployments", {"name": "a\nb"}, "name: must be text without line breaks"),
+    ("list_deployments", {"name": "x" * 501}, "name: String should have at most 500 characters"),
+    ("list_deployments", {"enviroment_id": 1}, "did you mean virtual_environment_id?"),
+    ("list_deployments", {"filter[name]": 1}, "is not an argument"),
+    ("create_deployment", {"flow_version_id": "1001", "deploy_disable": True}, "did you mean deploy_disabled?"),
+    ("create_deployment", {"flow_version_id": "1001", "priority": 1.5}, "priority: must be a valid integer"),
+    ("create_deployment", {"flow_version_id": "1001", "priority": True}, "priority: must be a whole number"),
+    ("create_deployment", {"flow_version_id": "1001", "deploy_disabled": "maybe"}, "deploy_disabled: must be"),
+    ("update_deployment", IDS, "There is nothing to update"),
+    ("update_deployment", {**IDS, "enabled_at": "tomorrow"}, "enabled_at: must be an ISO 8601 time"),
+    ("update_deployment", {**IDS, "clear": ["id"]}, "clear: must be"),
+    ("update_deployment", {**IDS, "clear": ["priority"], "priority": 4}, "priority is both set and cleared"),
+    ("update_deployment", {**IDS, "deploy_disabled": False}, "Use enable_deployment"),
+    (
+        "update_deployment",
+        {**IDS, "deploy_disabled": True, "enabled_at": "2026-01-01T00:00:00Z"},
+        "contradict each other",
+    ),
+    ("disable_deployment", {**IDS, "confirm": True}, "is not an argument"),
+    ("disable_deployment", {**IDS, "reason": "x" * 501}, "reason: "),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "said"), BAD_ARGUMENTS)
+async def test_a_bad_argument_is_named_briefly_and_nothing_is_sent(
+    tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    """The error names the argument and what it must be, in a few words, and no write is sent."""
+    sandbox = Sandbox()
+    async with connected(sandbox, person=Person(yes)) as client:
+        result = await client.call_tool(tool, arguments)
+        assert (await client.call_tool("list_deployments", {})).is_error is False
+    assert result.is_error
+    assert said in text(result)
+    assert "Nothing was changed." in text(result)
+    assert "pydantic" not in text(result)
+    assert "must be None" not in text(result)
+    assert len(text(result)) < 600
+    assert sandbox.writes == []
+
+
+async def test_a_number_as_text_and_text_as_a_number_are_understood() -> None:
+    """Ids may be numbers, and numbers may be text, as models write them."""
+    async with connected() as client:
+        numbers = await client.call_tool("get_deployment", {"flow_version_id": 1001, "deployment_id": 500})
+        texts = await client.call_tool("list_deployments", {"page": "1", "per_page": "2"})
+    assert data(numbers)["id"] == "500"
+    assert len(data(texts)["deployments"]) == 2
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@examples(60)
+@given(st.dictionaries(st.sampled_from([*IDS, "page", "clear", "priority", "dry_run"]) | st.text(), any_json))
+async def test_whatever_a_model_passes_nothing_destructive_happens_unasked(arguments: dict[str, Any]) -> None:
+    """Any arguments at all end in a result, and without a person's yes no write leaves."""
+    sandbox = Sandbox(3)
+    async with connected(sandbox) as client:
+        for tool in ("update_deployment", "delete_deployment", "disable_deployment", "list_deployments"):
+            result = await client.call_tool(tool, arguments)
+            assert "Error executing tool" not in text(result)
+    assert sandbox.writes == []
+
+
+KEY = "a-very-secret-api-key"
+BIG = b'{"data": "' + b"x" * 20_000_000 + b'"}'
+
+
+BAD_ANSWERS: dict[str, tuple[Step, str]] = {
+    "HTML": (reply(200, b"<html>hello</html>", content_type="text/html"), "not JSON (text/html)"),
+    "empty body": (reply(200), "Patchworks answered with nothing"),
+    "truncated body": (reply(200, b'{"data": [{"id": 1}'), "not JSON"),
+    "list for an object": (reply(200, b"[]"), "Patchworks answered with a list"),
+    "20 MB": (reply(200, BIG), "more than 8 MiB"),
+    "redirect": (reply(302, location="https://elsewhere.example/"), "status 302"),
+    "401": (reply(401, b'{"message": "Unauthenticated."}'), "does not accept the credentials"),
+    "403": (reply(403, b'{"message": "No."}'), "does not allow this"),
+    "404": (reply(404, b'{"message": "No."}'), "knows no such"),
+    "409": (reply(409, b'{"message": "Busy."}'), "conflicts"),
+    "413": (reply(413, b""), "too large"),
+    "422": (reply(422, b'{"message": "Bad.", "errors": {"sort": ["is odd"]}}'), "sort: is odd"),
+    "429": (reply(429, b"{}"), "Wait a minute"),
+    "429 with Retry-After": (reply(429, b"{}", retry_after="90"), "Wait 90 seconds"),
+    "500": (reply(500, b"<html>Whoops</html>"), "Patchworks failed (status 500)"),
+    "echoed key": (reply(400, b'{"message": "bad key ' + KEY.encode() + b'"}'), "(secret)"),
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+@both_eras
+async def test_a_bad_answer_is_a_clear_error(answer: str, era: Era) -> None:
+    """The error says what Patchworks did, in our words, and the server keeps serving."""
+    fault, said = BAD_ANSWERS[answer]
+    transport = Upstream().always(every, fault)
+    async with connected(era=era, transport=transport, api_key=KEY) as client:
+        result = await client.call_tool("list_deployments", {})
+        transport.heal()
+        transport.always(every, reply(200, {"data": []}))
+        assert not (await client.call_tool("list_deployments", {})).is_error
+    assert result.is_error
+    assert said in text(result)
+    assert KEY not in text(result)
+    assert "Traceback" not in text(result)
+
+
+async def test_a_hang_ends_with_an_error() -> None:
+    """An API that never answers is given up after the timeout."""
+    async with connected(transport=scripted(delay(math.inf)), timeout=0.05) as client:
+        result = await client.call_tool("list_deployments", {})
+    assert "did not answer in time" in text(result)
+
+
+@both_eras
+async def test_null_is_not_given_for_every_optional_argument_of_every_tool(era: Era) -> None:
+    """Hosts that fill in all arguments pass null for what is left out, and it means just that."""
+    required = {
+        "flow_version_id": "1001",
+        "deployment_id": "500",
+        "new_flow_version_id": "1000",
+        "enabled": False,
+        "deployments": ["1001/500"],
+        "priority": 5,
+        "dry_run": True,
+    }
+    async with connected(era=era) as client:
+        for tool in (await client.list_tools()).tools:
+            known = tool.input_schema["properties"]
+            needed = required if tool.name not in {"deployment_overview", "list_deployments"} else {}
+            given = {name: needed.get(name) for name in known}
+            result = await client.call_tool(tool.name, given)
+            assert not result.is_error, text(result)

@@ -1,0 +1,143 @@
+"""Putting another version of a flow into an environment."""
+
+import pytest
+from support.cases import replaceable, versions_at
+from support.clients import Era, Person, both_eras, connected, data, in_turn, no, text, yes
+
+from patchworks_deployments.sandbox import Sandbox
+
+TOOL = "replace_deployment"
+
+
+@both_eras
+@pytest.mark.parametrize("seen_elsewhere", [True, False])
+async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_elsewhere: bool) -> None:  # noqa: FBT001
+    """The new version takes the old one's place, queue priority and state; the gap is reported; undo puts it back."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=seen_elsewhere)
+    before = len(sandbox.account.deployments)
+    person = Person(yes)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = data(await client.call_tool(TOOL, arguments))
+        assert (result["status"], result["verified"]) == ("done", True)
+        assert len(person.asked) == 1
+        (new,) = versions_at(sandbox, old)
+        assert str(new.flow_version_id) == arguments["new_flow_version_id"]
+        assert (new.priority, new.enabled_at is not None) == (old.priority, True)
+        assert result["gap_milliseconds"] >= 0
+        undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
+    assert undone["status"] == "done"
+    assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
+    assert len(sandbox.account.deployments) == before
+
+
+async def test_the_question_shows_both_sides() -> None:
+    """What goes and what comes, where, and with which state and priority."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    person = Person(no)
+    async with connected(sandbox, person=person) as client:
+        result = await client.call_tool(TOOL, {**arguments, "enabled": False, "priority": 3})
+    assert data(result)["status"] == "declined"
+    goes, comes = [line for line in person.asked[0].splitlines() if line.startswith(("Goes", "Comes"))]
+    assert f"deployment {old.id}" in goes
+    assert f"queue priority {old.priority}" in goes
+    assert f"(version {arguments['new_flow_version_id']}), disabled, queue priority 3" in comes
+    assert sandbox.writes == []
+
+
+async def test_a_dry_run_and_a_code_work_as_for_single_writes() -> None:
+    """A dry run sends nothing; a code carries out what was previewed."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    async with connected(sandbox) as client:
+        assert data(await client.call_tool(TOOL, {**arguments, "dry_run": True}))["status"] == "preview"
+        preview = data(await client.call_tool(TOOL, arguments))
+        assert sandbox.writes == []
+        done = await client.call_tool(TOOL, {**arguments, "confirmation_code": preview["confirmation_code"]})
+    assert data(done)["status"] == "done", text(done)
+    assert str(versions_at(sandbox, old)[0].flow_version_id) == arguments["new_flow_version_id"]
+
+
+@both_eras
+async def test_what_changed_meanwhile_is_not_replaced(era: Era) -> None:
+    """If the old deployment changes while the person thinks, nothing is deleted."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    person = Person(in_turn(yes, no), meanwhile=lambda: setattr(old, "priority", 9))
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == ("refused" if era == "legacy" else "declined")
+    assert sandbox.writes == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["unknown version", "other flow", "other flow, unseen", "same version", "already there"]
+)
+async def test_nothing_is_deleted_when_the_new_version_does_not_fit(wrong: str) -> None:
+    """The new version must exist, be of the same flow, be another version, and not be there already."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    account = sandbox.account
+    others = [v for v in account.flow_versions.values() if v.flow_id != account.flow_of(old).id]
+    deployed = {d.flow_version_id for d in account.deployments.values()}
+    if wrong == "unknown version":
+        arguments["new_flow_version_id"] = "99999"
+    elif wrong == "other flow":
+        arguments["new_flow_version_id"] = str(next(v.id for v in others if v.id in deployed))
+    elif wrong == "other flow, unseen":
+        arguments["new_flow_version_id"] = str(next(v.id for v in others if v.id not in deployed))
+    elif wrong == "same version":
+        arguments["new_flow_version_id"] = arguments["flow_version_id"]
+    else:
+        other = next(
+            d for d in account.deployments.values() if str(d.flow_version_id) == arguments["new_flow_version_id"]
+        )
+        other.virtual_environment_id = old.virtual_environment_id
+    before = len(account.deployments)
+    async with connected(sandbox, person=Person(yes)) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert result.is_error
+    assert old.id in account.deployments
+    assert len(account.deployments) == before
+    assert all(request.method != "DELETE" or str(old.id) not in request.path for request in sandbox.writes)
+
+
+@both_eras
+async def test_a_new_version_that_vanished_meanwhile_costs_nothing(era: Era) -> None:
+    """What was checked before the question is checked again after it."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    version = int(arguments["new_flow_version_id"])
+    person = Person(in_turn(yes, no), meanwhile=lambda: sandbox.account.flow_versions.pop(version))
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert result.is_error
+    assert "Nothing was changed" in text(result)
+    assert sandbox.writes == []
+    assert old.id in sandbox.account.deployments
+
+
+async def test_what_does_not_come_back_is_named_beforehand_and_afterwards() -> None:
+    """Package, id and times are lost, and with a given priority the inheriting of it."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    old.priority = None
+    person = Person(yes)
+    async with connected(sandbox, person=person) as client:
+        result = data(await client.call_tool(TOOL, {**arguments, "priority": 9}))
+    assert f"package_id {old.package_id}" in person.asked[0]
+    assert {f"id {old.id}", f"package_id {old.package_id}", "inherited queue priority"} <= set(result["lost"])
+
+
+async def test_an_undo_is_refused_once_the_new_deployment_changed() -> None:
+    """The undo names the state that it takes back."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    async with connected(sandbox, person=Person(yes)) as client:
+        undo = data(await client.call_tool(TOOL, arguments))["undo"]
+        versions_at(sandbox, old)[0].priority = 66
+        late = await client.call_tool(undo["tool"], undo["arguments"])
+    assert late.is_error
+    assert "no longer in the state" in text(late)
+    assert [str(d.flow_version_id) for d in versions_at(sandbox, old)] == [arguments["new_flow_version_id"]]

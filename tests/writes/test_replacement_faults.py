@@ -1,0 +1,265 @@
+"""Replacing a version where a step fails, is lost, or somebody meddles."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from support.cases import replaceable, stranger, versions_at
+from support.clients import Era, Person, audit_lines, both_eras, connected, data, text, yes
+from support.faults import Step, Upstream, lost, reply, write
+
+from patchworks_deployments.sandbox import Sandbox
+
+TOOL = "replace_deployment"
+NOT_DEPLOYABLE = {"message": "No.", "errors": {"flow_version_id": ["is not deployable"]}}
+
+
+@both_eras
+async def test_a_delete_that_fails_leaves_everything_as_it_was(era: Era) -> None:
+    """Nothing is created when the old deployment could not be deleted."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    async with connected(transport=Upstream(sandbox).on(write, reply(500)), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "failed"
+    assert "The old deployment was not deleted." in text(result)
+    assert versions_at(sandbox, old) == [old]
+
+
+@both_eras
+@pytest.mark.parametrize("fault", [reply(500), reply(422, NOT_DEPLOYABLE)], ids=["500", "422"])
+async def test_a_create_that_fails_brings_the_old_version_back(era: Era, fault: Step) -> None:
+    """The old version is restored with its priority and state, and the result says so."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    async with connected(transport=Upstream(sandbox).on(write, None, fault), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    (back,) = versions_at(sandbox, old)
+    assert (back.flow_version_id, back.priority, back.enabled_at is not None) == (
+        old.flow_version_id,
+        old.priority,
+        True,
+    )
+    assert result.is_error
+    assert data(result)["status"] == "failed"
+    assert data(result)["restored"]["id"] == str(back.id)
+    assert f"The old version was restored, as deployment {back.id}" in text(result)
+
+
+@both_eras
+async def test_when_restoring_fails_too_the_result_gives_the_call_that_repairs_it(era: Era) -> None:
+    """What is missing is said exactly, and the one call in `repair` brings it back."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    broken = Upstream(sandbox).on(write, None, reply(500), reply(500))
+    async with connected(transport=broken, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+        assert "could NOT be restored" in text(result)
+        assert versions_at(sandbox, old) == []
+        repair = data(result)["repair"]
+        repaired = await client.call_tool(repair["tool"], repair["arguments"])
+    assert data(repaired)["status"] == "done"
+    (back,) = versions_at(sandbox, old)
+    assert (back.flow_version_id, back.priority, back.enabled_at is not None) == (
+        old.flow_version_id,
+        old.priority,
+        True,
+    )
+
+
+@both_eras
+async def test_lost_answers_are_looked_up_at_every_step(era: Era) -> None:
+    """A delete and a create whose answers are lost are found to have happened."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    async with connected(transport=Upstream(sandbox).on(write, lost, lost), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "done"
+    assert len(sandbox.writes) == 2
+    assert len(versions_at(sandbox, old)) == 1
+
+
+@both_eras
+async def test_a_create_whose_fate_is_unknown_is_not_papered_over(era: Era) -> None:
+    """When it cannot be learned whether the new one is there, nothing more is tried, and the repair is named."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox).on(write, None, lost).reading_back(httpx2.ReadTimeout, writes=2)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "unknown"
+    assert data(result)["repair"]["tool"] == "create_deployment"
+    assert "is deleted" in text(result)
+    assert len(sandbox.writes) == 2
+
+
+@both_eras
+async def test_a_delete_whose_fate_is_unknown_leaves_the_repair(era: Era) -> None:
+    """Nothing is created, and the result says how to find out and what to call if the old one is gone."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox).on(write, lost).reading_back(httpx2.ReadTimeout)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+        assert data(result)["status"] == "unknown"
+        assert "find out with get_deployment" in text(result)
+        assert versions_at(sandbox, old) == []
+        transport.heal()
+        repair = data(result)["repair"]
+        await client.call_tool(repair["tool"], repair["arguments"])
+    assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
+
+
+@both_eras
+async def test_throttling_after_the_delete_is_waited_out(era: Era) -> None:
+    """A 429 for the create, even one that outlasts the client's own tries, does not leave the environment empty."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    throttled = Upstream(sandbox).on(write, None, *2 * [reply(429, retry_after=40)])
+    async with connected(transport=throttled, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "done", text(result)
+    assert [str(d.flow_version_id) for d in versions_at(sandbox, old)] == [arguments["new_flow_version_id"]]
+
+
+@both_eras
+@pytest.mark.parametrize("consent", ["human", "code"])
+async def test_an_old_deployment_that_moves_during_the_trial_is_left_alone(era: Era, consent: str) -> None:
+    """Decision to a place is no consent to another, protected one, where it is when its turn comes."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+
+    def move(_: httpx2.Request) -> None:
+        old.virtual_environment_id = 11
+
+    transport = Upstream(sandbox).always("POST", move)
+    person = Person(yes) if consent == "human" else None
+    async with connected(transport=transport, person=person, era=era, protected_environments="EU Production") as client:
+        result = await client.call_tool(TOOL, arguments)
+        if consent == "code":
+            code = data(result)["confirmation_code"]
+            result = await client.call_tool(TOOL, {**arguments, "confirmation_code": code})
+    assert data(result)["status"] == "refused"
+    assert old.id in sandbox.account.deployments
+    assert not any(str(old.id) in sent.path for sent in sandbox.writes)
+
+
+@both_eras
+@pytest.mark.parametrize("how", ["answer lost", "answered with an old one"])
+async def test_the_trial_s_clearing_away_touches_only_what_it_made(era: Era, how: str) -> None:
+    """A deployment of somebody else that could be taken for the trial is neither deleted nor built upon."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+    version = int(arguments["new_flow_version_id"])
+    if how == "answered with an old one":
+        stranger(sandbox, old, version)
+
+    def lose(request: httpx2.Request) -> None:
+        stranger(sandbox, old, version)
+        raise httpx2.ReadTimeout("lost", request=request)
+
+    def tell_no_flow(request: httpx2.Request, answer: Any) -> Any:
+        if isinstance(answer, dict) and f"/{version}/" in request.url.path:
+            for record in answer["data"] if isinstance(answer.get("data"), list) else []:
+                for field in ("flow_id", "flow_name", "flow_version"):
+                    record.pop(field, None)
+        return answer
+
+    trial = lose if how == "answer lost" else reply(200, {"data": {"id": 777, "flow_version_id": version}})
+    transport = Upstream(sandbox).always("POST", trial).alter(tell_no_flow)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "failed"
+    assert {777, old.id} <= sandbox.account.deployments.keys()
+    assert not any(sent.method == "DELETE" for sent in sandbox.writes)
+
+
+@both_eras
+@pytest.mark.parametrize("fault", ["stays", "runs"])
+async def test_a_trial_that_is_left_over_is_named(era: Era, fault: str) -> None:
+    """When it cannot be deleted the result gives the call that does; one that the API enabled is cleared away too."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+    present = len(sandbox.account.deployments)
+
+    def enable(_: httpx2.Request, created: httpx2.Response) -> None:
+        sandbox.account.deployments[int(created.json()["data"]["id"])].enabled_at = old.enabled_at
+
+    transport = Upstream(sandbox)
+    if fault == "stays":
+        transport.always("DELETE", reply(403, {"message": "No."}))
+    else:
+        transport.after("POST", enable)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+        if fault == "stays":
+            left = data(result)["repair"]["arguments"]["deployment_id"]
+            assert data(result)["status"] == "failed"
+            assert f"The trial deployment {left} is left over" in text(result)
+            assert int(left) in sandbox.account.deployments
+            assert old.id in sandbox.account.deployments
+        else:
+            assert data(result)["status"] == "done"
+            assert len(sandbox.account.deployments) == present
+
+
+@both_eras
+async def test_flows_that_the_api_does_not_tell_are_not_taken_for_the_same(era: Era) -> None:
+    """Where neither side's flow is known, nothing is deleted."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, list):
+            return [strip(item) for item in value]
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if k not in {"flow_id", "flow_name", "flow"}}
+        return value
+
+    transport = Upstream(sandbox).alter(lambda _, answer: strip(answer))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert result.is_error
+    assert old.id in sandbox.account.deployments
+
+
+@both_eras
+@pytest.mark.parametrize("how", ["created otherwise", "somebody else's"])
+async def test_what_is_there_already_is_not_doubled_by_restoring(era: Era, how: str) -> None:
+    """If the new version is there, but not as wanted or not from this call, that is said and nothing is restored."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    version, place = int(arguments["new_flow_version_id"]), old.virtual_environment_id
+
+    def alter_it(_: httpx2.Request, created: httpx2.Response) -> None:
+        sandbox.account.deployments[int(created.json()["data"]["id"])].priority = 77
+
+    def take_its_place(*_: object) -> None:
+        stranger(sandbox, old, version).virtual_environment_id = place
+
+    meddling = ("POST", alter_it) if how == "created otherwise" else ("DELETE", take_its_place)
+    async with connected(transport=Upstream(sandbox).after(*meddling), person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    (there,) = versions_at(sandbox, old)
+    assert data(result)["status"] == "partial"
+    assert data(result)["after"]["id"] == str(there.id)
+    assert f"There now: deployment {there.id} of flow version {version}" in text(result)
+    assert [sent.method for sent in sandbox.writes].count("POST") == (1 if how == "created otherwise" else 0)
+
+
+async def test_every_step_stands_in_the_audit_log(tmp_path: Path) -> None:
+    """Delete, failed create and restoring create each have a line before the call's own."""
+    log = tmp_path / "audit.jsonl"
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox).on(write, None, reply(500))
+    async with connected(transport=transport, person=Person(yes), audit_log=log) as client:
+        await client.call_tool(TOOL, arguments)
+    lines = audit_lines(log)
+    assert [(line["tool"], line["outcome"]) for line in lines] == [
+        (f"{TOOL}: delete", "done"),
+        (f"{TOOL}: create", "failed"),
+        (f"{TOOL}: create", "done"),
+        (TOOL, "failed"),
+    ]

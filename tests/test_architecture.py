@@ -11,7 +11,7 @@ from support.processes import ROOT
 PACKAGE = ROOT / "server" / "patchworks_deployments"
 TESTS = ROOT / "tests"
 
-BASE = {"errors", "settings", "startup", "__version__"}
+BASE = {"caller", "errors", "settings", "startup", "sdk", "__version__"}
 MAY_IMPORT = {
     "model": BASE,
     "api": BASE | {"model"},

@@ -153,8 +153,8 @@ def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
 
 
 def _token(options: dict[str, object]) -> int:
+    from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
     from patchworks_deployments.serving.tokens import hash_token  # noqa: PLC0415 - not for who serves
-    from patchworks_deployments.writes.services import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
 
     token = secrets.token_urlsafe(32)
     scopes = f"{READ_SCOPE},{WRITE_SCOPE}" if options["write"] else READ_SCOPE

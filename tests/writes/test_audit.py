@@ -14,8 +14,9 @@ from mcp_types import ElicitRequestFormParams, ElicitResult
 from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, data, no, text, yes
 from support.faults import Acted, Upstream, lost, write
 
+from patchworks_deployments.caller import Who
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.writes.audit import AuditLog, Who
+from patchworks_deployments.writes.audit import AuditLog
 
 
 @both_eras

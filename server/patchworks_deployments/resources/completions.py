@@ -18,13 +18,14 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 from patchworks_deployments.api.client import DeploymentQuery
 from patchworks_deployments.api.credentials import caller_tag
 from patchworks_deployments.api.selection import Selection, are_ids
+from patchworks_deployments.caller import caller
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.rendering import environment
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.attention import iteration_label
 from patchworks_deployments.resources.uris import leading_id
-from patchworks_deployments.writes.services import Services, caller
+from patchworks_deployments.writes.consent import Services
 
 MAX_VALUES = 100
 

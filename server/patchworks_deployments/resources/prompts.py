@@ -8,7 +8,7 @@ from mcp.server.mcpserver import MCPServer
 
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.uris import leading_id
-from patchworks_deployments.writes.services import Services
+from patchworks_deployments.writes.consent import Services
 
 ASK_FIRST = (
     "Before any change, tell me exactly what will happen and wait for my yes. If the server gives you a preview and a "

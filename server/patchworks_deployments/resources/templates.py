@@ -14,7 +14,7 @@ from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.overview import summarise
-from patchworks_deployments.writes.services import Services, services
+from patchworks_deployments.writes.consent import Services, services
 
 LISTED = [
     ListedResource(

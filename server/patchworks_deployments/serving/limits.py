@@ -16,9 +16,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from patchworks_deployments.caller import Who, caller, client_name
 from patchworks_deployments.tools.base import Refusals
-from patchworks_deployments.writes.audit import Who
-from patchworks_deployments.writes.services import caller, client_name
 
 LIMITED = {"tools/call", "resources/read", "completion/complete"}
 """What costs a request to Patchworks."""

@@ -14,12 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE, Who, caller
 from patchworks_deployments.serving.jwt import JwksKeys, JwtVerifier
 from patchworks_deployments.serving.tokens import StaticTokens
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.tools.base import Refusals
-from patchworks_deployments.writes.audit import Who
-from patchworks_deployments.writes.services import READ_SCOPE, WRITE_SCOPE, caller
 
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request; a call with all its arguments is a few kilobytes."""

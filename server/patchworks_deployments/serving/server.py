@@ -28,6 +28,7 @@ from mcp_types import Tool as ListedTool
 from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
 from patchworks_deployments.api.credentials import CALLER_HEADER, caller_key
+from patchworks_deployments.caller import may_write
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
@@ -42,14 +43,15 @@ from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.writing import write_tools
 from patchworks_deployments.writes.audit import AuditLog
-from patchworks_deployments.writes.consent import Codes, Policy
-from patchworks_deployments.writes.services import SERVER_NAME, Services, may_write
+from patchworks_deployments.writes.consent import Codes, Policy, Services
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
     from mcp.server.auth.settings import AuthSettings
 
     from patchworks_deployments.resources.redis_bus import RedisBus
+
+SERVER_NAME = "patchworks-deployments"
 
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mcp.server.auth.provider import AccessToken
 
+from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.writes.services import READ_SCOPE, WRITE_SCOPE
 
 logger = logging.getLogger(__name__)
 

@@ -14,26 +14,17 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
+from patchworks_deployments.caller import WRITE_SCOPE, Who, caller, can_ask, is_stateless, may_write, who
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.audit import AuditLog, Who
-from patchworks_deployments.writes.consent import Answer, Call, Decision, Form, agreement, decide
+from patchworks_deployments.writes.audit import AuditLog
+from patchworks_deployments.writes.consent import Answer, Call, Decision, Form, Services, agreement, decide, services
 from patchworks_deployments.writes.outcome import FAILURES, NotAgreed
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
-from patchworks_deployments.writes.services import (
-    WRITE_SCOPE,
-    Services,
-    caller,
-    can_ask,
-    is_stateless,
-    may_write,
-    services,
-    who,
-)
 
 Ctx: TypeAlias = Context[Services, Any]
 SomePlan = TypeVar("SomePlan", bound=Plan[Any])

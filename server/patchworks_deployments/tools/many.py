@@ -24,10 +24,9 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
-from patchworks_deployments.writes.consent import Answer
+from patchworks_deployments.writes.consent import Answer, services
 from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
-from patchworks_deployments.writes.services import services
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
 
 Part = Annotated[OptionalText, Field(description="Id or part of the name.")]

@@ -21,7 +21,7 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.resources.uris import PER_PAGE, deployment_link
 from patchworks_deployments.tools.base import DeploymentTool
-from patchworks_deployments.writes.services import Services, services
+from patchworks_deployments.writes.consent import Services, services
 
 Page = Maybe[Annotated[int, Field(ge=1)]]
 

@@ -26,10 +26,9 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
 from patchworks_deployments.writes.change import Change
-from patchworks_deployments.writes.consent import Answer
+from patchworks_deployments.writes.consent import Answer, services
 from patchworks_deployments.writes.operations import Clearable, Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.outcome import WriteResult
-from patchworks_deployments.writes.services import services
 
 Result = Annotated[CallToolResult, WriteResult]
 

@@ -5,11 +5,11 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import AuditLogUnwritable
 
 logger = logging.getLogger(__name__)
@@ -23,14 +23,6 @@ MAX_TEXT_CHARACTERS = 500
 
 MAX_LIST_ITEMS = 200
 """Items of one argument that are recorded; no list that is accepted is longer."""
-
-
-@dataclass(frozen=True)
-class Who:
-    """The caller's identity, and the client program's own name for itself."""
-
-    caller: str
-    client: str | None
 
 
 class AuditLog:

@@ -14,14 +14,16 @@ import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult
+from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult
 from pydantic import BaseModel, Field
 
+from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotAgreed
 from patchworks_deployments.writes.plan import AnyPlan, Risk
 
@@ -227,3 +229,18 @@ def agreement(plan: AnyPlan, answer: ElicitationResult[Answer]) -> ConfirmedBy |
     if isinstance(answer.data, Decision):
         return answer.data.outcome
     return "human" if answer.data.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What is opened once for the process and used by every call."""
+
+    client: DeploymentsClient
+    policy: Policy
+    codes: Codes
+    audit: AuditLog
+
+
+def services(ctx: Context[Services, Any]) -> Services:
+    """The process's services, from any call."""
+    return ctx.request_context.lifespan_context

@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.selection import Progress
+from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.audit import AuditLog, Who
+from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotAgreed, ReplaceResult, SwitchResult, WriteResult
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)

@@ -1,4 +1,4 @@
-"""What is opened once for the process and used by every handler."""
+"""Who makes the call that is being served, what they may do, and what their client can."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,29 +8,16 @@ from mcp.server.mcpserver import Context
 from mcp.server.session import ServerSession
 from mcp_types.version import is_version_at_least
 
-from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.writes.audit import AuditLog, Who
-from patchworks_deployments.writes.consent import Codes, Policy
-
-SERVER_NAME = "patchworks-deployments"
-
 READ_SCOPE = "deployments:read"
 WRITE_SCOPE = "deployments:write"
 
 
 @dataclass(frozen=True)
-class Services:
-    """The lifespan's object."""
+class Who:
+    """The caller's identity, and the client program's own name for itself."""
 
-    client: DeploymentsClient
-    policy: Policy
-    codes: Codes
-    audit: AuditLog
-
-
-def services(ctx: Context[Services, Any]) -> Services:
-    """The process's services, from any handler."""
-    return ctx.request_context.lifespan_context
+    caller: str
+    client: str | None
 
 
 def caller() -> str:
@@ -51,12 +38,12 @@ def client_name(session: ServerSession) -> str | None:
     return f"{params.client_info.name} {params.client_info.version}" if params and params.client_info else None
 
 
-def who(ctx: Context[Services, Any]) -> Who:
+def who(ctx: Context[Any, Any]) -> Who:
     """The caller and its client, for the audit log."""
     return Who(caller(), client_name(ctx.session))
 
 
-def can_ask(ctx: Context[Services, Any]) -> bool:
+def can_ask(ctx: Context[Any, Any]) -> bool:
     """Whether the client can put a form before a human."""
     if not is_stateless(ctx) and not ctx.session.can_send_request:
         return False
@@ -66,7 +53,7 @@ def can_ask(ctx: Context[Services, Any]) -> bool:
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-def is_stateless(ctx: Context[Services, Any]) -> bool:
+def is_stateless(ctx: Context[Any, Any]) -> bool:
     """Whether the connection is of the era that answers a question by calling again (2026-07-28 on)."""
     version = ctx.protocol_version
     return version is not None and is_version_at_least(version, "2026-07-28")

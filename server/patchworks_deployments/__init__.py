@@ -2,7 +2,7 @@
 
 The rooms of the package, each of which imports only those above it:
 
-    errors, settings, startup, sdk   what every room may use
+    errors, settings, startup, caller, sdk   what every room may use
     model       what a deployment is: reading odd answers, comparing, rendering, masking; no requests, no MCP
     api         the Patchworks Core API over one HTTP client: requests, failures, credentials, pacing, selections
     writes      a write from plan to result: plan, consent, send, read back, judge, record

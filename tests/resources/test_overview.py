@@ -28,7 +28,7 @@ def _rows(sandbox: Sandbox) -> list[tuple[str, str | None, bool]]:
 
 @both_eras
 @pytest.mark.parametrize("size", [0, 1, 60, 2_000, pytest.param(10_000, marks=pytest.mark.slow)])
-async def test_the_counts_are_those_of_the_estate_whatever_its_size(era: Era, size: int) -> None:
+async def test_the_counts_are_those_of_the_account_whatever_its_size(era: Era, size: int) -> None:
     """Totals agree with the data, from an empty account to ten thousand deployments, within 2,500 tokens of text."""
     sandbox = Sandbox(size)
     async with connected(sandbox, era=era) as client:

@@ -47,7 +47,7 @@ async def test_patience_with_a_throttled_api_ends() -> None:
     assert "Wait 30 seconds" in text(result)
 
 
-async def test_reading_the_estate_reports_progress() -> None:
+async def test_reading_the_account_reports_progress() -> None:
     """A client that asks for progress hears of every page."""
     progress = Progress()
     async with connected(Sandbox(1_000), era="legacy") as client:

@@ -1,6 +1,6 @@
 """Measures the overview of 10,000 deployments and switching about 100, at 50 ms per request; prints, asserts nothing.
 
-Run: python tests/benchmark_estate.py
+Run: python tests/benchmark_account.py
 """
 
 import asyncio

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "server" / "patchworks_deployments"
 
-BASE = {"errors", "settings", "startup"}
+BASE = {"errors", "sdk", "settings", "startup"}
 MAY_IMPORT = {
     "model": set(),
     "api": {"model"},

@@ -2,8 +2,8 @@
 
 import gc
 
-# Imports make hundreds of thousands of objects and no garbage, and calls make little: Python's own 700 would cost a
-# tenth of the start.
+# Imports make much that stays, and calls little garbage: looking for it as often as Python does, after 700 new objects,
+# costs a fourteenth of the start and a tenth of each call.
 gc.set_threshold(20_000, 20, 20)
 
 from patchworks_deployments.cli import main  # noqa: E402 - after the line above, which speeds it up

@@ -7,9 +7,10 @@ import json
 import os
 import secrets
 import sys
-import typing
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import anyio
 from stamina.instrumentation import set_on_retry_hooks
@@ -31,22 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     _refuse_unknown_flags(parser, given)
     options = vars(parser.parse_args(given))
-    command = options.pop("command")
+    run = options.pop("run")
     set_on_retry_hooks(())  # a retry is no news: one that is in vain ends in an error that says so
     try:
-        status = _COMMANDS[command](options)
+        sys.exit(run(options))
     except SettingsError as error:
         print(error, file=sys.stderr)
-        status = USAGE_ERROR
+        sys.exit(USAGE_ERROR)
     except KeyboardInterrupt:
-        status = INTERRUPTED
-    sys.exit(status)
+        sys.exit(INTERRUPTED)
 
 
 class _Parser(argparse.ArgumentParser):
     """Refuses in one line instead of a page of usage."""
 
-    def error(self, message: str) -> typing.NoReturn:
+    def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong with the arguments, and exit."""
         self.exit(USAGE_ERROR, f"{message}. Nothing was started. All flags and commands: {PROGRAM} --help\n")
 
@@ -78,16 +78,23 @@ def _parser() -> _Parser:
         "PATCHWORKS_READ_ONLY.",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(run=_serve)
     _add_settings(parser)
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
-    _add_settings(commands.add_parser("check", help="try the settings against the API, line by line"))
+    commands = parser.add_subparsers(metavar="command")
+    demo = commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
+    demo.set_defaults(run=lambda options: anyio.run(_demo, options))
+    check = commands.add_parser("check", help="try the settings against the API, line by line")
+    check.set_defaults(run=lambda options: anyio.run(_check, options))
+    _add_settings(check)
     schemas = commands.add_parser("schemas", help="write one JSON file per tool")
+    schemas.set_defaults(run=_schemas)
     schemas.add_argument("--directory", type=Path, default=Path("tool_schemas"), help="default: %(default)s")
     sandbox = commands.add_parser("sandbox", help="serve the stand-in for Patchworks over HTTP, on loopback")
+    sandbox.set_defaults(run=_sandbox)
     sandbox.add_argument("--port", type=_port, default=8080, help="default: %(default)s; 0 takes a free one")
     sandbox.add_argument("--deployments", type=_count, default=60, help="how many to make up; default: %(default)s")
     token = commands.add_parser("token", help="make a bearer token and its line for PATCHWORKS_TOKENS_FILE")
+    token.set_defaults(run=_token)
     token.add_argument("name", type=_word, help="whose it is, one word without #")
     token.add_argument("--write", action="store_true", help="allow changes too")
     return parser
@@ -114,33 +121,28 @@ def _word(text: str) -> str:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     for flag, field in _SETTINGS.items():
-        kind: dict[str, typing.Any] = {"action": "store_true"} if field.annotation is bool else {"metavar": "VALUE"}
+        kind: dict[str, Any] = {"action": "store_true"} if field.annotation is bool else {"metavar": "VALUE"}
         # SUPPRESS lets a flag stand before or after the command without one parser's default undoing the other's value.
         parser.add_argument(flag, default=argparse.SUPPRESS, help=field.description, **kind)
 
 
-def _serve(options: dict[str, typing.Any]) -> int:
+def _serve(options: dict[str, Any]) -> None:
     settings = load_settings(None, **options)
     if settings.http:
-        return _serve_http(settings, options)
-    if settings.credentials == "caller":
+        from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
+
+        # Workers are processes of their own and read their settings from the environment.
+        os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in options.items()})
+        serve(settings, announce=partial(print, flush=True))
+    elif settings.credentials == "caller":
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
-    from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - settings are checked before the slow import
+    else:
+        from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - slow: after the settings
 
-    create_server(settings).run("stdio")
-    return 0
-
-
-def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
-    from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
-
-    # Workers are processes of their own and read their settings from the environment.
-    os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in flags.items()})
-    serve(settings, announce=lambda line: print(line, flush=True))
-    return 0
+        create_server(settings).run("stdio")
 
 
-def _token(options: dict[str, typing.Any]) -> int:
+def _token(options: dict[str, Any]) -> None:
     from patchworks_deployments.serving.tokens import hash_token  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.writes.services import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
 
@@ -148,18 +150,16 @@ def _token(options: dict[str, typing.Any]) -> int:
     scopes = f"{READ_SCOPE},{WRITE_SCOPE}" if options["write"] else READ_SCOPE
     print(f"token, to be given to {options['name']} and shown only now: {token}", file=sys.stderr)
     print(f"{options['name']} {scopes} {hash_token(token)}")
-    return 0
 
 
-async def _demo(_: dict[str, typing.Any]) -> int:
+async def _demo(_: dict[str, Any]) -> None:
     from patchworks_deployments.demo import conversation  # noqa: PLC0415 - not for who serves
 
     async for line in conversation():
         print(line, flush=True)
-    return 0
 
 
-async def _check(options: dict[str, typing.Any]) -> int:
+async def _check(options: dict[str, Any]) -> int:
     from patchworks_deployments.check import findings  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.serving.server import transport_for  # noqa: PLC0415 - not for who serves
 
@@ -170,16 +170,15 @@ async def _check(options: dict[str, typing.Any]) -> int:
     return min(failures, 1)
 
 
-def _schemas(options: dict[str, typing.Any]) -> int:
+def _schemas(options: dict[str, Any]) -> None:
     directory: Path = options["directory"]
     directory.mkdir(parents=True, exist_ok=True)
     for name, definition in anyio.run(tool_definitions).items():
         (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
         print(directory / f"{name}.json")
-    return 0
 
 
-async def tool_definitions() -> dict[str, dict[str, typing.Any]]:
+async def tool_definitions() -> dict[str, dict[str, Any]]:
     """The tools as a host sees them, by name: title, description, schemas and annotations."""
     from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - not for who serves
 
@@ -187,19 +186,8 @@ async def tool_definitions() -> dict[str, dict[str, typing.Any]]:
     return {tool.name: tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools}
 
 
-def _sandbox(options: dict[str, typing.Any]) -> int:
+def _sandbox(options: dict[str, Any]) -> None:
     from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - not for who serves MCP
 
     with listen("127.0.0.1", options["port"]) as listener:
-        serve(listener, options["deployments"], announce=lambda line: print(line, flush=True))
-    return 0
-
-
-_COMMANDS: dict[str | None, typing.Callable[[dict[str, typing.Any]], int]] = {
-    None: _serve,
-    "demo": lambda options: anyio.run(_demo, options),
-    "check": lambda options: anyio.run(_check, options),
-    "schemas": _schemas,
-    "sandbox": _sandbox,
-    "token": _token,
-}
+        serve(listener, options["deployments"], announce=partial(print, flush=True))

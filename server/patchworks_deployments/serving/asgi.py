@@ -109,8 +109,10 @@ def _probes(server: DeploymentsServer, settings: Settings) -> list[Route]:
 
 async def _is_usable(server: DeploymentsServer, settings: Settings) -> bool:
     """Whether Patchworks answers; with the callers' own keys there is none to try it with."""
-    if server.services is None or settings.credentials == "caller":
-        return server.services is not None
+    if server.services is None:
+        return False
+    if settings.credentials == "caller":
+        return True
     try:
         await server.services.client.list_deployments(DeploymentQuery(per_page=1))
     except DeploymentsError:

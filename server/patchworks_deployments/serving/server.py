@@ -1,10 +1,9 @@
 """The server: lifespan and wiring, nothing else."""
 
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
 
 import httpx2
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -33,6 +32,7 @@ from patchworks_deployments.errors import DeploymentsError, InvalidArgument, Not
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import Completions
 from patchworks_deployments.resources.prompts import register_prompts
+from patchworks_deployments.resources.redis_bus import RedisBus
 from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers, Streams
 from patchworks_deployments.resources.templates import LISTED, register_resources
 from patchworks_deployments.sdk import lowlevel_server
@@ -46,9 +46,6 @@ from patchworks_deployments.tools.writing import write_tools
 from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.consent import Codes, Policy
 from patchworks_deployments.writes.services import SERVER_NAME, Services, may_write
-
-if TYPE_CHECKING:
-    from patchworks_deployments.resources.redis_bus import RedisBus
 
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.
@@ -126,26 +123,11 @@ def create_server(
     `transport` replaces the network and `clock` (seconds since the epoch) the time in confirmation codes.
     """
     keys = [key.get_secret_value().encode() for key in settings.state_keys]
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: MCPServer[Services]) -> AsyncIterator[Services]:
-        async with open_client(settings, transport or transport_for(settings)) as client, AsyncExitStack() as stack:
-            await stack.enter_async_context(older.served())
-            if shared:
-                await stack.enter_async_context(shared.served())
-            server.services = Services(
-                client=client,
-                policy=Policy.from_settings(settings),
-                codes=Codes(keys, SERVER_NAME, clock),
-                audit=AuditLog(settings.audit_log),
-            )
-            yield server.services
-
     tools: list[Tool] = [*read_tools(), *overview_tools()]
     if not settings.read_only:
         tools += [*write_tools(), *estate_write_tools()]
     refusals = Refusals.of(settings, tools)
-    shared = _redis_bus(settings)
+    shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older = OlderSubscribers(bus)
     auth, token_verifier = authorization(settings)
@@ -155,7 +137,7 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=tools,
-        lifespan=lifespan,
+        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), older, shared),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys) if keys else None,
         cache_hints=_cache_hints(settings),
@@ -164,16 +146,41 @@ def create_server(
         auth=auth,
         token_verifier=token_verifier,
     )
-    server.refusals = refusals
-    server.streams = Streams(bus)
+    server.refusals, server.streams = refusals, Streams(bus)
     register_resources(server)
     register_prompts(server)
+    _register_handlers(server, older, clock)
+    return server
+
+
+def _register_handlers(server: DeploymentsServer, older: OlderSubscribers, clock: Callable[[], float]) -> None:
     lowlevel = lowlevel_server(server)
     lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.streams.listen)
     lowlevel.add_request_handler("completion/complete", CompleteRequestParams, Completions(clock).complete)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, older.unsubscribe)
-    return server
+
+
+def _lifespan(
+    settings: Settings,
+    transport: httpx2.AsyncBaseTransport | None,
+    codes: Codes,
+    older: OlderSubscribers,
+    shared: RedisBus | None,
+) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
+    @asynccontextmanager
+    async def lifespan(server: MCPServer[Services]) -> AsyncIterator[Services]:
+        async with (
+            open_client(settings, transport or transport_for(settings)) as client,
+            older.served(),
+            shared.served() if shared else nullcontext(),
+        ):
+            opened = Services(client, Policy.from_settings(settings), codes, AuditLog(settings.audit_log))
+            assert isinstance(server, DeploymentsServer)
+            server.services = opened
+            yield opened
+
+    return lifespan
 
 
 DEFINITIONS_TTL_MS, DEPLOYMENTS_TTL_MS = 3_600_000, 5_000
@@ -199,14 +206,6 @@ def _middleware(settings: Settings, refusals: Refusals) -> list[ServerMiddleware
     if settings.credentials == "caller":
         chain.append(take_caller_key)
     return chain
-
-
-def _redis_bus(settings: Settings) -> "RedisBus | None":
-    if not settings.redis_url:
-        return None
-    from patchworks_deployments.resources.redis_bus import RedisBus  # noqa: PLC0415 - only who asks for it pays for it
-
-    return RedisBus(settings.redis_url.get_secret_value())
 
 
 def transport_for(settings: Settings) -> httpx2.AsyncBaseTransport | None:

@@ -71,15 +71,12 @@ class StaticTokens:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._version = _version(path)
-        self._holders = _read_holders(path)
+        self._path, self._version, self._holders = path, _version(path), _read_holders(path)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The holder of the token, or None."""
         self._follow_file()
-        holder = self._holders.get(hash_token(token))
-        if holder is None:
+        if (holder := self._holders.get(hash_token(token))) is None:
             return None
         name, scopes = holder
         return AccessToken(token="", client_id=name, subject=name, scopes=scopes)

@@ -85,8 +85,7 @@ class ListingBus:
     @contextlib.contextmanager
     def watching(self, watched: Collection[str]) -> Iterator[None]:
         """Somebody watches these URIs meanwhile."""
-        for uri in watched:
-            self.watch(uri)
+        self._watched.update(watched)
         try:
             yield
         finally:

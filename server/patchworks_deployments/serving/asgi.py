@@ -5,7 +5,6 @@ the environment.
 """
 
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -148,16 +147,12 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
     )
     with listen(host, int(port)) as listener:
         listener.set_inheritable(True)
-        announce(f"serving MCP on http://{_shown(listener)}/mcp")
+        host, port = listener.getsockname()[:2]
+        announce(f"serving MCP on http://{f'[{host}]' if ':' in host else host}:{port}/mcp")
         if settings.workers == 1:
             uvicorn.Server(config).run(sockets=[listener])
         else:
             Multiprocess(config, sockets=[listener]).run()
-
-
-def _shown(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def create_worker() -> Starlette:

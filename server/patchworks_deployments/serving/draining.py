@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from signal import SIGTERM
 from typing import Any
 
@@ -14,7 +13,7 @@ from patchworks_deployments.serving.server import DeploymentsServer
 from patchworks_deployments.startup import on_stop_signal
 
 DRAIN_SECONDS, FLUSH_SECONDS = 25.0, 0.5
-"""Seconds that running tools get, less than the ASGI server gives; of these the last answer's to leave."""
+"""Seconds that running tools get, fewer than the ASGI server's own; and for the last answer to leave."""
 
 AppStatus: Any = sse.AppStatus  # its methods have no types
 
@@ -25,7 +24,7 @@ async def draining(server: DeploymentsServer) -> AsyncIterator[None]:
     # The signal alone would end each stream of the older era, also the one that a write's result is to come on.
     AppStatus.disable_automatic_graceful_drain()
     async with anyio.create_task_group() as group:
-        with on_stop_signal(partial(group.start_soon, _end_streams, server)):
+        with on_stop_signal(lambda: group.start_soon(_end_streams, server)):
             yield
         group.cancel_scope.cancel()
     AppStatus.enable_automatic_graceful_drain_mode()

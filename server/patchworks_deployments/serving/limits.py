@@ -31,10 +31,7 @@ RATE_LIMITED = -32_000
 
 @dataclass
 class RateLimit:
-    """A token bucket per caller: `per_minute` requests, which refill evenly.
-
-    So one agent that runs wild does not use up everybody's allowance at Patchworks.
-    """
+    """A bucket of `per_minute` requests per caller, refilled evenly: one runaway agent uses up nobody else's."""
 
     per_minute: int
     refusals: Refusals

@@ -1,4 +1,4 @@
-"""The server: lifespan and wiring, nothing else."""
+"""The MCP server: what it is made of, and what it opens while it runs."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable

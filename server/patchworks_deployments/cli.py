@@ -26,12 +26,11 @@ USAGE_ERROR, INTERRUPTED = 2, 130
 """Exit statuses, as shells have them."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Run the command that the arguments name; without one, serve MCP over stdio."""
-    given = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
-    _refuse_unknown_flags(parser, given)
-    options = vars(parser.parse_args(given))
+    _refuse_unknown_flags(parser, sys.argv[1:])
+    options = vars(parser.parse_args())
     run = options.pop("run")
     set_on_retry_hooks(())  # a retry is no news: one that is in vain ends in an error that says so
     try:

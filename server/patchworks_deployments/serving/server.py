@@ -175,10 +175,9 @@ def _lifespan(
             older.served(),
             shared.served() if shared else nullcontext(),
         ):
-            opened = Services(client, Policy.from_settings(settings), codes, AuditLog(settings.audit_log))
             assert isinstance(server, DeploymentsServer)
-            server.services = opened
-            yield opened
+            server.services = Services(client, Policy.from_settings(settings), codes, AuditLog(settings.audit_log))
+            yield server.services
 
     return lifespan
 

@@ -7,66 +7,65 @@ import json
 import os
 import secrets
 import sys
-import typing
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import anyio
-from pydantic.fields import FieldInfo
 from stamina.instrumentation import set_on_retry_hooks
 
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
-from patchworks_deployments.startup import listen, uncollected
+from patchworks_deployments.startup import listen
 
 PROGRAM = "patchworks-deployments-mcp"
 
-USAGE_ERROR = 2
-INTERRUPTED = 130
+USAGE_ERROR, INTERRUPTED = 2, 130
+"""Exit statuses, as shells have them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that the arguments name; without one, serve MCP over stdio."""
-    parser = _parser()
-    parser.refuse_unknown_flags(sys.argv[1:] if arguments is None else arguments)
-    options = vars(parser.parse_args(arguments))
-    command = options.pop("command")
+    """Run the command that the arguments name (the process's own by default); without one, serve MCP over stdio."""
+    parser, given = _parser(), sys.argv[1:] if arguments is None else arguments
+    _refuse_unknown_flags(parser, given)
+    options = vars(parser.parse_args(given))
+    run = options.pop("run")
     set_on_retry_hooks(())  # a retry is no news: one that is in vain ends in an error that says so
     try:
-        status = _COMMANDS[command](options)
+        sys.exit(run(options))
     except SettingsError as error:
         print(error, file=sys.stderr)
-        status = USAGE_ERROR
+        sys.exit(USAGE_ERROR)
     except KeyboardInterrupt:
-        status = INTERRUPTED
-    sys.exit(status)
+        sys.exit(INTERRUPTED)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes no abbreviated flag, and refuses in one line instead of a page of usage."""
+    """Refuses in one line instead of a page of usage."""
 
-    def __init__(self, **options: typing.Any) -> None:  # noqa: ANN401 - argparse's own
-        super().__init__(allow_abbrev=False, **options)
-
-    def refuse_unknown_flags(self, arguments: Sequence[str]) -> None:
-        """Exit on the first flag that no command knows; argparse would complain of the value behind it instead."""
-        known = self.flags()
-        for argument in itertools.takewhile("--".__ne__, arguments):
-            flag = argument.partition("=")[0]
-            if flag.startswith("--") and flag not in known:
-                nearest = difflib.get_close_matches(flag, known, n=1)
-                self.error(f"{flag} is not a flag{f' (did you mean {nearest[0]}?)' if nearest else ''}")
-
-    def flags(self) -> set[str]:
-        """Those of this parser and of its commands."""
-        commands = [action.choices.values() for action in self._actions if isinstance(action.choices, Mapping)]
-        below = [command.flags() for command in itertools.chain(*commands)]
-        return {flag for action in self._actions for flag in action.option_strings}.union(*below)
-
-    def error(self, message: str) -> typing.NoReturn:
+    def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong with the arguments, and exit."""
         self.exit(USAGE_ERROR, f"{message}. Nothing was started. All flags and commands: {PROGRAM} --help\n")
+
+
+_SETTINGS = {"--" + name.replace("_", "-"): field for name, field in Settings.model_fields.items() if field.description}
+"""A flag for each setting that has a description; secrets have none, as flags show in process lists."""
+
+_FLAGS = {*_SETTINGS, "--help", "--version", "--directory", "--port", "--deployments", "--write"}
+
+
+def _refuse_unknown_flags(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Exit on the first flag that no command knows, abbreviated ones too.
+
+    argparse would complain of the value behind it instead.
+    """
+    for argument in itertools.takewhile("--".__ne__, arguments):
+        flag = argument.partition("=")[0]
+        if flag.startswith("--") and flag not in _FLAGS:
+            nearest = difflib.get_close_matches(flag, _FLAGS, n=1)
+            parser.error(f"{flag} is not a flag{f' (did you mean {nearest[0]}?)' if nearest else ''}")
 
 
 def _parser() -> _Parser:
@@ -78,16 +77,23 @@ def _parser() -> _Parser:
         "PATCHWORKS_READ_ONLY.",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(run=_serve)
     _add_settings(parser)
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
-    _add_settings(commands.add_parser("check", help="try the settings against the API, line by line"))
+    commands = parser.add_subparsers(metavar="command")
+    demo = commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
+    demo.set_defaults(run=lambda options: anyio.run(_demo, options))
+    check = commands.add_parser("check", help="try the settings against the API, line by line")
+    check.set_defaults(run=lambda options: anyio.run(_check, options))
+    _add_settings(check)
     schemas = commands.add_parser("schemas", help="write one JSON file per tool")
+    schemas.set_defaults(run=_schemas)
     schemas.add_argument("--directory", type=Path, default=Path("tool_schemas"), help="default: %(default)s")
     sandbox = commands.add_parser("sandbox", help="serve the stand-in for Patchworks over HTTP, on loopback")
+    sandbox.set_defaults(run=_sandbox)
     sandbox.add_argument("--port", type=_port, default=8080, help="default: %(default)s; 0 takes a free one")
     sandbox.add_argument("--deployments", type=_count, default=60, help="how many to make up; default: %(default)s")
     token = commands.add_parser("token", help="make a bearer token and its line for PATCHWORKS_TOKENS_FILE")
+    token.set_defaults(run=_token)
     token.add_argument("name", type=_word, help="whose it is, one word without #")
     token.add_argument("--write", action="store_true", help="allow changes too")
     return parser
@@ -113,46 +119,29 @@ def _word(text: str) -> str:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting that has a description; secrets have none, as flags show in process lists."""
-    for name, field in Settings.model_fields.items():
-        if field.description:
-            _add_setting(parser, name, field)
+    for flag, field in _SETTINGS.items():
+        kind: dict[str, Any] = {"action": "store_true"} if field.annotation is bool else {"metavar": "VALUE"}
+        # SUPPRESS lets a flag stand before or after the command without one parser's default undoing the other's value.
+        parser.add_argument(flag, default=argparse.SUPPRESS, help=field.description, **kind)
 
 
-def _add_setting(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    flag = "--" + name.replace("_", "-")
-    # SUPPRESS lets a flag stand before or after the command without one parser's default undoing the other's value.
-    if field.annotation is bool:
-        parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=field.description)
-    else:
-        parser.add_argument(flag, metavar="VALUE", default=argparse.SUPPRESS, help=field.description)
-
-
-def _serve(options: dict[str, object]) -> int:
+def _serve(options: dict[str, Any]) -> None:
     settings = load_settings(None, **options)
     if settings.http:
-        return _serve_http(settings, options)
-    if settings.credentials == "caller":
-        raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
-    with uncollected():
-        from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - settings are checked before the slow import
-
-        server = create_server(settings)
-    server.run("stdio")
-    return 0
-
-
-def _serve_http(settings: Settings, flags: dict[str, object]) -> int:
-    with uncollected():
         from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
 
-    # Workers are processes of their own and read their settings from the environment.
-    os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in flags.items()})
-    serve(settings, announce=lambda line: print(line, flush=True))
-    return 0
+        # Workers are processes of their own and read their settings from the environment.
+        os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in options.items()})
+        serve(settings, announce=partial(print, flush=True))
+    elif settings.credentials == "caller":
+        raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
+    else:
+        from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - slow: after the settings
+
+        create_server(settings).run("stdio")
 
 
-def _token(options: dict[str, object]) -> int:
+def _token(options: dict[str, Any]) -> None:
     from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
     from patchworks_deployments.serving.tokens import hash_token  # noqa: PLC0415 - not for who serves
 
@@ -160,33 +149,35 @@ def _token(options: dict[str, object]) -> int:
     scopes = f"{READ_SCOPE},{WRITE_SCOPE}" if options["write"] else READ_SCOPE
     print(f"token, to be given to {options['name']} and shown only now: {token}", file=sys.stderr)
     print(f"{options['name']} {scopes} {hash_token(token)}")
-    return 0
 
 
-def _demo(_: dict[str, object]) -> int:
+async def _demo(_: dict[str, Any]) -> None:
     from patchworks_deployments.demo import conversation  # noqa: PLC0415 - not for who serves
 
-    return anyio.run(_print_all, conversation())
+    async for line in conversation():
+        print(line, flush=True)
 
 
-def _check(options: dict[str, object]) -> int:
+async def _check(options: dict[str, Any]) -> int:
     from patchworks_deployments.check import findings  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.serving.server import transport_for  # noqa: PLC0415 - not for who serves
 
-    settings = load_settings(None, **options)
-    return anyio.run(_print_findings, findings(settings, transport_for(settings)))
+    settings, failures = load_settings(None, **options), 0
+    async for is_fine, line in findings(settings, transport_for(settings)):
+        print(f"{'ok  ' if is_fine else 'FAIL'} {line}", flush=True)
+        failures += not is_fine
+    return min(failures, 1)
 
 
-def _schemas(options: dict[str, object]) -> int:
-    directory = Path(str(options["directory"]))
+def _schemas(options: dict[str, Any]) -> None:
+    directory: Path = options["directory"]
     directory.mkdir(parents=True, exist_ok=True)
     for name, definition in anyio.run(tool_definitions).items():
         (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
         print(directory / f"{name}.json")
-    return 0
 
 
-async def tool_definitions() -> dict[str, dict[str, typing.Any]]:
+async def tool_definitions() -> dict[str, dict[str, Any]]:
     """The tools as a host sees them, by name: title, description, schemas and annotations."""
     from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - not for who serves
 
@@ -194,33 +185,8 @@ async def tool_definitions() -> dict[str, dict[str, typing.Any]]:
     return {tool.name: tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools}
 
 
-def _sandbox(options: dict[str, object]) -> int:
+def _sandbox(options: dict[str, Any]) -> None:
     from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - not for who serves MCP
 
-    with listen("127.0.0.1", typing.cast("int", options["port"])) as listener:
-        serve(listener, typing.cast("int", options["deployments"]), announce=lambda line: print(line, flush=True))
-    return 0
-
-
-_COMMANDS: dict[str | None, typing.Callable[[dict[str, object]], int]] = {
-    None: _serve,
-    "demo": _demo,
-    "check": _check,
-    "schemas": _schemas,
-    "sandbox": _sandbox,
-    "token": _token,
-}
-
-
-async def _print_all(lines: AsyncIterator[str]) -> int:
-    async for line in lines:
-        print(line, flush=True)
-    return 0
-
-
-async def _print_findings(findings: AsyncIterator[tuple[bool, str]]) -> int:
-    failed = False
-    async for is_fine, line in findings:
-        print(f"{'ok  ' if is_fine else 'FAIL'} {line}", flush=True)
-        failed = failed or not is_fine
-    return int(failed)
+    with listen("127.0.0.1", options["port"]) as listener:
+        serve(listener, options["deployments"], announce=partial(print, flush=True))

@@ -50,7 +50,7 @@ async def test_half_a_body_does_not_hold_up_the_end(tmp_path: Path) -> None:
     log = tmp_path / "stderr"
     with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), log=str(log)) as served:
         async with await anyio.connect_tcp(*served.address) as connection:
-            await connection.send(*HALVES["half a body"])
+            await connection.send(HALVES["half a body"])
             async with calling(served.url, ALICE) as client:
                 await client.list_tools()
             served.process.send_signal(signal.SIGTERM)

@@ -3,7 +3,7 @@
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import anyio
@@ -95,42 +95,38 @@ def test_a_limit_refills_and_is_each_caller_s_own() -> None:
     assert limit.take("alice") > 0
 
 
-async def _all_that_comes(address: tuple[str, int], what: str) -> bytes:
-    """What the server answers until it closes the connection."""
-    received = b""
-    async with await anyio.connect_tcp(*address) as connection:
-        for part in HALVES[what][:-1]:
-            await connection.send(part)
-            received += await connection.receive()
-        await connection.send(HALVES[what][-1])
-        async for chunk in connection:
-            received += chunk
-    return received
-
-
 @pytest.mark.slow
 async def test_a_request_that_does_not_arrive_is_given_up(tmp_path: Path) -> None:
-    """Nothing, half a head and half a body end with the connection, the body with 408, and none with a traceback."""
+    """Half a body ends with 408 and the connection, without a traceback."""
     log = tmp_path / "stderr"
     answers: dict[str, bytes] = {}
     with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), log=str(log)) as served:
 
         async def ask(what: str) -> None:
-            answers[what] = await _all_that_comes(served.address, what)
+            async with await anyio.connect_tcp(*served.address) as connection:
+                await connection.send(HALVES[what])
+                answers[what] = b"".join([chunk async for chunk in connection])
 
         with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
                 for what in HALVES:
                     group.start_soon(ask, what)
-    assert {what: answer.partition(b"\r\n")[0] for what, answer in answers.items()} == {
-        "nothing": b"",
-        "half a head": b"",
-        "half a second head": b"HTTP/1.1 200 OK",
-        "half a body": b"HTTP/1.1 408 Request Timeout",
-        "half a body in the new era": b"HTTP/1.1 408 Request Timeout",
-        "half a reader's body": b"HTTP/1.1 408 Request Timeout",
-    }
+    for what in HALVES:
+        assert answers[what].startswith(b"HTTP/1.1 408 Request Timeout\r\n"), what
     assert log.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.slow
+async def test_a_head_without_end_is_refused() -> None:
+    """A caller without a token cannot fill the memory: 64 KiB of head end with 400 and the connection."""
+    with serving("--sandbox") as served:
+        async with await anyio.connect_tcp(*served.address) as connection:
+            await connection.send(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 2**17)
+            received = b""
+            with anyio.fail_after(10), suppress(anyio.BrokenResourceError):
+                async for chunk in connection:
+                    received += chunk
+    assert received.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.slow
@@ -138,9 +134,9 @@ async def test_a_client_that_gives_up_in_the_middle_of_a_body_leaves_no_trace(tm
     """It is no fault of the server: nothing is logged, and the next request is served."""
     log = tmp_path / "stderr"
     with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), log=str(log)) as served:
-        for what in ("half a body", "half a body in the new era", "half a reader's body"):
+        for half in HALVES.values():
             async with await anyio.connect_tcp(*served.address) as connection:
-                await connection.send(*HALVES[what])
+                await connection.send(half)
         async with calling(served.url, ALICE) as client:
             assert not (await client.call_tool("list_deployments", {})).is_error
     assert log.read_text(encoding="utf-8") == ""

@@ -169,15 +169,12 @@ def _half_a_body(token: str, *more: str) -> bytes:
 
 NEW_ERA = "MCP-Protocol-Version: 2026-07-28"
 
-# What is sent before the client falls silent; between two parts an answer is waited for.
 HALVES = {
-    "nothing": [b""],
-    "half a head": [b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n"],
-    "half a second head": [b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"GET /health HT"],
-    "half a body": [_half_a_body(ALICE)],
-    "half a body in the new era": [_half_a_body(ALICE, NEW_ERA)],
-    "half a reader's body": [_half_a_body(READER, NEW_ERA)],
+    "half a body": _half_a_body(ALICE),
+    "half a body in the new era": _half_a_body(ALICE, NEW_ERA),
+    "half a reader's body": _half_a_body(READER, NEW_ERA),
 }
+"""What is sent before the client falls silent."""
 
 
 def tool_call(tool: str) -> dict[str, Any]:

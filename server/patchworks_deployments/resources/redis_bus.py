@@ -18,12 +18,11 @@ CHANNEL = "patchworks-deployments:updated"
 RECONNECT_SECONDS = 1.0
 """Seconds between attempts while Redis is away; events of that time are lost, as clients are built to expect."""
 
-
 MAX_WAITING_EVENTS = 1_000
-"""Events on their way to Redis; what is beyond stays in this process."""
+"""Events on their way to Redis; those beyond stay in this process."""
 
-SEND_SECONDS = 2.0
-"""Seconds."""
+CONNECT_SECONDS, SEND_SECONDS = 5, 2.0
+"""Seconds that Redis has to answer, and to take an event."""
 
 
 class RedisBus:
@@ -40,7 +39,7 @@ class RedisBus:
                 "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
             ) from None
         try:
-            self._redis: Any = Redis.from_url(url, socket_connect_timeout=5)
+            self._redis: Any = Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS)
         except ValueError:
             raise SettingsError(
                 "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
@@ -95,18 +94,15 @@ class RedisBus:
                 async with self._redis.pubsub() as channel:
                     await channel.subscribe(CHANNEL)
                     async for message in channel.listen():
-                        await self._pass_on(message)
+                        if message["type"] == "subscribe":
+                            self.connected.set()
+                        elif message["type"] == "message":
+                            told = json.loads(message["data"])
+                            await self._local.publish(DeploymentUpdated(told["uri"], told["made_by"]))
             except Exception as error:  # noqa: BLE001 - see above
                 self._report(error)
             self.connected = anyio.Event()
             await anyio.sleep(RECONNECT_SECONDS)
-
-    async def _pass_on(self, message: dict[str, Any]) -> None:
-        if message["type"] == "subscribe":
-            self.connected.set()
-        elif message["type"] == "message":
-            told = json.loads(message["data"])
-            await self._local.publish(DeploymentUpdated(told["uri"], told["made_by"]))
 
     def _report(self, error: Exception) -> None:
         logger.warning("Redis is not reachable (%s): notifications stay in this process", type(error).__name__)

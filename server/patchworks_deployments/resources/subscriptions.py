@@ -1,13 +1,12 @@
 """Telling subscribers what a write has changed, in both eras, through one bus.
 
-The 2026-07-28 era's `subscriptions/listen` streams are served by the SDK from the bus. Clients of the older era
-call `resources/subscribe`; `OlderSubscribers` serves them and listens on the same bus. Both match URIs exactly, so
-`ListingBus` also delivers to the filtered listings that somebody watches. Where callers bring their own Patchworks
-keys, a change is told only to subscribers with the key it was made with: nobody else is known to be allowed to see it.
+Clients of 2026-07-28 open `subscriptions/listen` streams; those of the older era call `resources/subscribe`. Both are
+matched by exact URI, so `ListingBus` also delivers to the filtered listings that somebody watches. Where callers bring
+their own Patchworks keys, a change is told only to subscribers with the key it was made with: nobody else is known to
+be allowed to see it.
 """
 
 import contextlib
-import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -19,13 +18,20 @@ from anyio.abc import TaskGroup
 from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
-from mcp.server.subscriptions import ResourceUpdated, ServerEvent, SubscriptionBus
-from mcp_types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp.server.subscriptions import ListenHandler, ResourceUpdated, ServerEvent, SubscriptionBus
+from mcp_types import (
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
 
 from patchworks_deployments.api.credentials import caller_tag
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.resources import uris
+from patchworks_deployments.sdk import connection_of
 
 RequestContext = ServerRequestContext[Any, Any]
 
@@ -79,8 +85,7 @@ class ListingBus:
     @contextlib.contextmanager
     def watching(self, watched: Collection[str]) -> Iterator[None]:
         """Somebody watches these URIs meanwhile."""
-        for uri in watched:
-            self.watch(uri)
+        self._watched.update(watched)
         try:
             yield
         finally:
@@ -95,41 +100,56 @@ def _may_hold(watched: str, told: str) -> bool:
         return False
 
 
-_Watched = dict[str, str | None]
-"""URIs, and for each the `caller_tag` of the subscription."""
+MAX_STREAMS = 2_000
+"""`subscriptions/listen` streams open at once; an idle one costs about 60 KiB."""
+
+
+class Streams:
+    """The open `subscriptions/listen` streams: the SDK's, whose URIs the bus watches meanwhile."""
+
+    def __init__(self, bus: ListingBus, max_streams: int = MAX_STREAMS) -> None:
+        self._bus = bus
+        self._handler = ListenHandler(bus, max_subscriptions=max_streams)
+
+    async def listen(self, ctx: RequestContext, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+        """Serve one stream until its client leaves or `end` is called."""
+        with self._bus.watching(params.notifications.resource_subscriptions or ()):
+            return await self._handler(ctx, params)
+
+    def end(self) -> None:
+        """End every stream, so that its client knows it was on purpose."""
+        self._handler.close()
 
 
 class OlderSubscribers:
-    """`resources/subscribe` and `resources/unsubscribe`; a connection that ends is forgotten by itself."""
+    """`resources/subscribe` and `resources/unsubscribe`, until the connection ends."""
 
     def __init__(self, bus: ListingBus) -> None:
         self._bus = bus
-        self._watched: weakref.WeakKeyDictionary[Connection, _Watched] = weakref.WeakKeyDictionary()
+        self._watched: dict[Connection, dict[str, str | None]] = {}
+        """For each connection the URIs, and for each URI the `caller_tag` of the subscription."""
 
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
         """Tell this connection of changes to the URI."""
-        watched = self._watched_by(_connection(ctx))
-        if str(params.uri) not in watched:
-            self._bus.watch(str(params.uri))
-        watched[str(params.uri)] = caller_tag()
+        connection = connection_of(ctx)
+        if connection not in self._watched:
+            self._watched[connection] = {}
+            connection.exit_stack.callback(self._forget, connection)
+        if params.uri not in self._watched[connection]:
+            self._bus.watch(params.uri)
+        self._watched[connection][params.uri] = caller_tag()
         return EmptyResult()
 
-    def _watched_by(self, connection: Connection) -> _Watched:
-        if connection not in self._watched:
-            watched = self._watched[connection] = {}
-            weakref.finalize(connection, self._forget, watched)
-        return self._watched[connection]
-
-    def _forget(self, watched: _Watched) -> None:
-        for uri in watched:
+    def _forget(self, connection: Connection) -> None:
+        for uri in self._watched.pop(connection):
             self._bus.unwatch(uri)
 
     async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
         """Tell it no more."""
-        watched = self._watched.get(_connection(ctx), {})
-        if str(params.uri) in watched:
-            del watched[str(params.uri)]
-            self._bus.unwatch(str(params.uri))
+        watched = self._watched.get(connection_of(ctx), {})
+        if params.uri in watched:
+            del watched[params.uri]
+            self._bus.unwatch(params.uri)
         return EmptyResult()
 
     @contextlib.asynccontextmanager
@@ -148,11 +168,6 @@ class OlderSubscribers:
             for connection, watched in list(self._watched.items()):
                 if event.uri in watched and watched[event.uri] == made_by(event):
                     group.start_soon(connection.notify, "notifications/resources/updated", {"uri": event.uri})
-
-
-def _connection(ctx: RequestContext) -> Connection:
-    """What outlives the request."""
-    return ctx.session._connection  # noqa: SLF001 - the SDK hands out a proxy per request and no way to its connection
 
 
 @dataclass(frozen=True)

@@ -1,82 +1,41 @@
-"""Shutting down without cutting off a call: running tools answer first, then idle listeners are let go.
+"""Stopping without cutting off a call: running tools answer first, then event streams end."""
 
-The SDK's event streams would all end with the signal, the one that carries a write's result too. So their automatic
-end is switched off, and done here once no tool is running. Works under any ASGI server that leaves signals alone
-or, as uvicorn does, has set its own handlers by the time the application starts.
-"""
-
-import asyncio
-import signal
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import FrameType
+from signal import SIGTERM
 from typing import Any
 
 import anyio
-from mcp.server.context import ServerRequestContext
-from sse_starlette.sse import AppStatus
+import uvicorn
+from sse_starlette import sse
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from patchworks_deployments.serving.server import DeploymentsServer
+from patchworks_deployments.startup import on_stop_signal
 
-DRAIN_SECONDS = 25.0
-"""Seconds that running tools get; the server's own limit is a little longer."""
+DRAIN_SECONDS, FLUSH_SECONDS = 25.0, 0.5
+"""Seconds that running tools get, fewer than the ASGI server's own; and for the last answer to leave."""
 
-FLUSH_SECONDS = 0.5
-"""Seconds for the last answer to leave."""
+AppStatus: Any = sse.AppStatus  # its methods have no types
 
 
-class Draining:
-    """Counts running tools and ends event streams when there are none left after a signal."""
-
-    def __init__(self, end_streams: Callable[[], None]) -> None:
-        self._end_streams = end_streams
-        self._running = 0
-        self._idle = anyio.Event()
-
-    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the SDK's middleware
-        """Middleware: count the calls of tools."""
-        if ctx.method != "tools/call":
-            return await call_next(ctx)
-        self._running += 1
-        try:
-            return await call_next(ctx)
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
-                self._idle = anyio.Event()
-
-    @asynccontextmanager
-    async def served(self) -> AsyncIterator[None]:
-        """Take part in the signals while the application runs."""
-        if threading.current_thread() is not threading.main_thread():
+@asynccontextmanager
+async def draining(server: DeploymentsServer) -> AsyncIterator[None]:
+    """End event streams only when a stop signal has come and no tool is running; under any ASGI server."""
+    # The signal alone would end each stream of the older era, also the one that a write's result is to come on.
+    AppStatus.disable_automatic_graceful_drain()
+    async with anyio.create_task_group() as group:
+        with on_stop_signal(lambda: group.start_soon(_end_streams, server)):
             yield
-            return
-        loop = asyncio.get_running_loop()
-        draining: list[asyncio.Task[None]] = []
-        previous = {number: signal.getsignal(number) for number in SIGNALS}
+        group.cancel_scope.cancel()
+    AppStatus.enable_automatic_graceful_drain_mode()
 
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(lambda: draining.append(loop.create_task(self._drain())))
-            handler = previous[signal.Signals(number)]
-            if callable(handler):
-                handler(number, frame)
 
-        AppStatus.enable_automatic_graceful_drain = False
-        for number in SIGNALS:
-            signal.signal(number, on_signal)
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-            AppStatus.enable_automatic_graceful_drain = True
-
-    async def _drain(self) -> None:
-        with anyio.move_on_after(DRAIN_SECONDS):
-            if self._running:
-                await self._idle.wait()
-            await anyio.sleep(FLUSH_SECONDS)
-        AppStatus.should_exit = True
-        self._end_streams()
+async def _end_streams(server: DeploymentsServer) -> None:
+    with anyio.move_on_after(DRAIN_SECONDS):
+        while server.running_tools:  # noqa: ASYNC110 - for a stop, a tenth of a second is soon enough
+            await anyio.sleep(0.1)
+        await anyio.sleep(FLUSH_SECONDS)
+    server.streams.end()
+    AppStatus.enable_automatic_graceful_drain_mode()
+    # sse-starlette hears of a stop through uvicorn's handler alone: hence a uvicorn that serves nothing.
+    uvicorn.Server(uvicorn.Config("", log_config=None)).handle_exit(SIGTERM, None)

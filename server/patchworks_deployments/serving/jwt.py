@@ -20,7 +20,7 @@ LEEWAY_SECONDS = 30
 """Seconds by which clocks may differ."""
 
 KEYS_FRESH_SECONDS, KEYS_STALE_SECONDS, KEYS_PAUSE_SECONDS = 300.0, 3600.0, 10.0
-"""Seconds: keys are used without asking; may still be used when the key server is down; between two attempts."""
+"""Seconds for which keys are used as they are, and while the key server is down; and between two attempts to fetch."""
 
 MAX_KEYS_BYTES = 1024 * 1024
 """Bytes that an issuer may publish; a key is less than a kilobyte."""

@@ -1,54 +1,25 @@
-"""Who may call over HTTP, and the challenge for who lacks a scope."""
+"""The challenge over HTTP for who lacks the scope to change anything."""
 
 import json
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url
-from mcp.server.auth.settings import AuthSettings
 from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp_types import CLIENT_INFO_META_KEY
 from pydantic import AnyHttpUrl
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE, Who, caller
-from patchworks_deployments.serving.jwt import JwksKeys, JwtVerifier
-from patchworks_deployments.serving.tokens import StaticTokens
-from patchworks_deployments.settings import Settings
+from patchworks_deployments.caller import WRITE_SCOPE, Who, caller
+from patchworks_deployments.serving.limits import MAX_BODY_BYTES
 from patchworks_deployments.tools.base import Refusals
-
-MAX_BODY_BYTES = 1024 * 1024
-"""Bytes of a request; a call with all its arguments is a few kilobytes."""
-
-
-def build_authorization(settings: Settings) -> tuple[AuthSettings, TokenVerifier] | None:
-    """What the settings ask for, or None where nothing does."""
-    if settings.oauth_issuer and settings.oauth_jwks_url and settings.public_url:
-        auth = AuthSettings.model_validate(
-            {
-                # As text: the SDK's settings keep its form, and an issuer is compared letter by letter.
-                "issuer_url": settings.oauth_issuer,
-                "resource_server_url": settings.public_url,
-                "required_scopes": [READ_SCOPE],
-                "validate_token_resource": False,  # the verifier checks the audience itself
-            }
-        )
-        audience = settings.oauth_audience or settings.public_url
-        return auth, JwtVerifier(settings.oauth_issuer, audience, JwksKeys(settings.oauth_jwks_url))
-    if settings.tokens_file:
-        nowhere = AnyHttpUrl(settings.public_url or "http://localhost")
-        auth = AuthSettings(issuer_url=nowhere, resource_server_url=None, required_scopes=[READ_SCOPE])
-        return auth, StaticTokens(settings.tokens_file)
-    return None
 
 
 class ScopeChallenge:
-    """Answers a call of a write tool with 403 and a challenge where the token lacks the scope.
+    """ASGI application: answers a call of a write tool with 403 and a challenge where the token lacks the scope.
 
-    Runs inside the SDK's authentication. The tools check once more by themselves.
+    Runs inside the SDK's authentication, which says who calls. The tools check once more by themselves.
     """
 
     def __init__(self, app: ASGIApp, refusals: Refusals, resource_url: str | None) -> None:
@@ -61,17 +32,20 @@ class ScopeChallenge:
         """Pass the request on, or challenge for the scope."""
         user = scope.get("user")
         is_reader = isinstance(user, AuthenticatedUser) and WRITE_SCOPE not in user.scopes
-        is_post = scope["type"] == "http" and scope["method"] == "POST"
-        await (self._bounded if is_post and is_reader else self.app)(scope, receive, send)
+        await (self._bounded if is_reader and scope["method"] == "POST" else self.app)(scope, receive, send)
 
     async def _look_into(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await Request(scope, receive).body()
-        call = _call_in(body)
+        read = [await receive()]  # the whole body: the limit's middleware has put it together
+        call = _call_in(read[0].get("body", b""))
         if call.get("name") in self._refusals.write_tools:
             self._refusals.record(call, Who(caller(), _client_in(call)), f"The token lacks the scope {WRITE_SCOPE}.")
             await self._challenge(scope, receive, send)
-        else:
-            await self.app(scope, _replay(body, receive), send)
+            return
+
+        async def read_again() -> Message:
+            return read.pop() if read else await receive()
+
+        await self.app(scope, read_again, send)
 
 
 def _challenge(resource_url: str | None) -> JSONResponse:
@@ -100,12 +74,3 @@ def _client_in(call: dict[str, Any]) -> str | None:
     meta = call.get("_meta")
     info = meta.get(CLIENT_INFO_META_KEY) if isinstance(meta, dict) else None
     return f"{info.get('name')} {info.get('version')}" if isinstance(info, dict) else None
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replay

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
 from support.processes import run_here, sandbox_over_http
@@ -83,7 +82,7 @@ def test_an_unsafe_or_incomplete_start_is_refused(arguments: tuple[str, ...], sa
     assert outcome.stdout == ""
 
 
-def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whoever brings a server of their own may bind it anywhere; several workers need shared keys there too."""
     monkeypatch.setenv("PATCHWORKS_SANDBOX", "true")
     with pytest.raises(SettingsError, match="needs authorization"):
@@ -94,9 +93,11 @@ def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_
         create_app()
     monkeypatch.delenv("WEB_CONCURRENCY")
     monkeypatch.setenv("PATCHWORKS_ALLOWED_HOSTS", "mcp.example")
-    with TestClient(create_app(), base_url="http://mcp.example") as client:
-        assert client.post("/mcp", json={}).status_code == 401
-        assert client.get("/health").json() == {"status": "alive"}
+    app = create_app()
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://mcp.example")
+    async with app.router.lifespan_context(app), http as client:
+        assert (await client.post("/mcp", json={})).status_code == 401
+        assert (await client.get("/health")).json() == {"status": "alive"}
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,10 @@ async def requested(url: str, *uris: str) -> AsyncIterator[httpx2.Response]:
         "MCP-Protocol-Version": "2026-07-28",
         "Mcp-Method": "subscriptions/listen",
     }
-    async with httpx2.AsyncClient(trust_env=False) as http, http.stream("POST", url, json=body, headers=headers) as got:
+    async with (
+        httpx2.AsyncClient(trust_env=False, timeout=30) as http,
+        http.stream("POST", url, json=body, headers=headers) as got,
+    ):
         yield got
 
 

@@ -37,8 +37,8 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
-def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
-    """And the base of the package, which anything but the sandbox may use."""
+def test_a_room_imports_only_what_stands_above_it_in_the_table(room: str) -> None:
+    """And what every room may use, but for the sandbox, which imports nothing of the others."""
     ours = "patchworks_deployments."
     for path in (PACKAGE / room).rglob("*.py"):
         used = {name.removeprefix(ours).split(".")[0] for name in _imports(path) if name.startswith(ours)}
@@ -51,7 +51,7 @@ def test_the_table_has_a_line_for_every_room() -> None:
 
 
 @pytest.mark.parametrize("room", ["model", "api"])
-def test_the_protocol_stays_above(room: str) -> None:
+def test_model_and_api_know_no_protocol(room: str) -> None:
     """What reads the API knows nothing of MCP."""
     for path in (PACKAGE / room).rglob("*.py"):
         assert not {name.split(".")[0] for name in _imports(path)} & {"mcp", "mcp_types"}, path.name

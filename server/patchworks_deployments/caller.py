@@ -44,7 +44,7 @@ def who(ctx: Context[Any, Any]) -> Who:
 
 
 def can_ask(ctx: Context[Any, Any]) -> bool:
-    """Whether the client can put a form before a human."""
+    """Whether the client can put a form before a person."""
     if not is_stateless(ctx) and not ctx.session.can_send_request:
         return False
     capabilities = ctx.client_capabilities

@@ -39,7 +39,7 @@ class Person:
 
 
 async def conversation() -> AsyncIterator[str]:
-    """The lines of the conversation: look, disable with a human's yes, undo, preview with a code, decline a delete."""
+    """The lines of the conversation: look, disable with a person's yes, undo, preview with a code, decline a delete."""
     person = Person()
     orders = {"name": "orders", "per_page": 5}
     async with Client(SERVER, elicitation_callback=person) as client:

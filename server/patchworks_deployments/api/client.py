@@ -173,6 +173,7 @@ class DeploymentsClient:
         # A whole address: merging two costs the HTTP client more than anything else about a request.
         url = self._address + (f"{path}?{urlencode(params)}" if params else path)
         request = self._http.build_request(method, url, json=json_body)
+        # Sends the request, and again where `retry_wait` says so.
         return await RETRY(functools.partial(retry_wait, is_read=method == "GET"), self._send, request)
 
     async def _send(self, request: httpx2.Request) -> object:

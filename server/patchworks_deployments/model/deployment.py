@@ -23,6 +23,8 @@ Maybe: TypeAlias = Annotated[T | None, _WithoutNull()]
 """Optional, with the schema of the type alone."""
 
 Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
+"""Fields that an update can reset to null."""
+
 Include = Literal["enabledBy", "flowVersion", "virtualEnvironment", "package", "user"]
 
 

@@ -48,8 +48,6 @@ from patchworks_deployments.writes.consent import Codes, Policy, Services
 
 SERVER_NAME = "patchworks-deployments"
 
-SERVER_NAME = "patchworks-deployments"
-
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.
 Start with deployment_overview: what runs where, how many, what is odd, and ids by part of a name.

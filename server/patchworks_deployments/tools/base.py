@@ -22,8 +22,8 @@ from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog
-from patchworks_deployments.writes.consent import Answer, Call, Decision, Form, Services, agreement, decide, services
-from patchworks_deployments.writes.outcome import FAILURES, NotAgreed
+from patchworks_deployments.writes.consent import Call, Consent, Decision, Form, Services, agreement, decide, services
+from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 
 Ctx: TypeAlias = Context[Services, Any]
@@ -173,9 +173,9 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
 
 
 def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
-    """The resolver that puts what the resolver `plan` has read before whoever must agree."""
+    """Make the resolver that asks a person, or decides without asking, about what the resolver `plan` has read."""
 
-    async def consent(
+    async def decide_or_ask(
         ctx: Ctx,
         planned: Annotated[SomePlan, Resolve(plan)],
         dry_run: bool | None,
@@ -185,17 +185,17 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
         call = Call(caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=confirmation_code)
         return decide(planned, call, held.policy, held.codes)
 
-    return Resolve(consent)
+    return Resolve(decide_or_ask)
 
 
-async def act(ctx: Ctx, plan: Plan[Result], answer: ElicitationResult[Answer], reason: str | None) -> CallToolResult:
+async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent], reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
-    agreed, client = agreement(plan, answer), services(ctx).client
+    agreed, client = agreement(plan, consent), services(ctx).client
     asked_live = agreed == "human" and not is_stateless(ctx)
-    if not isinstance(agreed, NotAgreed) and plan.must_be_compared(asked_live=asked_live):
+    if not isinstance(agreed, NotDone) and plan.must_be_compared(asked_live=asked_live):
         now = await plan.write.plan(client)
-        agreed = agreed if now.fingerprint == plan.fingerprint else NotAgreed("refused", plan.moved)
-    if isinstance(agreed, NotAgreed):
+        agreed = agreed if now.fingerprint == plan.fingerprint else NotDone("refused", plan.outdated)
+    if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:
         acting = Acting(
@@ -211,7 +211,7 @@ async def act(ctx: Ctx, plan: Plan[Result], answer: ElicitationResult[Answer], r
         try:
             result = await plan.carry_out(acting)
         except UpstreamError as error:
-            result = plan.not_done(NotAgreed("failed", str(error))).model_copy(update={"confirmed_by": agreed})
+            result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
     content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
     if linked := plan.link(result):
         content.append(deployment_link(*linked))

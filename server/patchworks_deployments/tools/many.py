@@ -24,7 +24,7 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
-from patchworks_deployments.writes.consent import Answer, services
+from patchworks_deployments.writes.consent import Consent, services
 from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
@@ -76,7 +76,7 @@ async def set_deployments_enabled(
     ctx: Ctx,
     enabled: Annotated[bool, Field(description="true enables, false disables.")],
     plan: Annotated[SwitchPlan, Resolve(plan_switching)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_switching)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_switching)],
     deployments: Annotated[
         OptionalDeploymentNames, Field(description="Ids, or flow_version_id/deployment_id; or use the filters.")
     ] = None,
@@ -88,7 +88,7 @@ async def set_deployments_enabled(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Annotated[CallToolResult, SwitchResult]:
-    return await act(ctx, plan, answer, reason)
+    return await act(ctx, plan, consent, reason)
 
 
 async def plan_replacement(
@@ -116,7 +116,7 @@ async def replace_deployment(
     deployment_id: DeploymentId,
     new_flow_version_id: FlowVersionId,
     plan: Annotated[Replacement, Resolve(plan_replacement)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_replacement)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_replacement)],
     priority: OptionalNumber = None,
     enabled: OptionalFlag = None,
     dry_run: DryRun = False,
@@ -124,7 +124,7 @@ async def replace_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Annotated[CallToolResult, ReplaceResult]:
-    return await act(ctx, plan, answer, reason)
+    return await act(ctx, plan, consent, reason)
 
 
 def overview_tool() -> DeploymentTool:

@@ -11,6 +11,7 @@ from mcp.server.mcpserver import ElicitationResult, Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from patchworks_deployments.model.deployment import Clearable
 from patchworks_deployments.model.values import (
     Code,
     DeploymentId,
@@ -26,8 +27,8 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
 from patchworks_deployments.writes.change import Change
-from patchworks_deployments.writes.consent import Answer, services
-from patchworks_deployments.writes.operations import Clearable, Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.consent import Consent, services
+from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.outcome import WriteResult
 
 Result = Annotated[CallToolResult, WriteResult]
@@ -53,7 +54,7 @@ async def create_deployment(
     ctx: Ctx,
     flow_version_id: FlowVersionId,
     change: Annotated[Change, Resolve(plan_create)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_create)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_create)],
     virtual_environment_id: OptionalIdentifier = None,
     priority: Annotated[OptionalNumber, Field(description="Queue priority; default: the flow's.")] = None,
     deploy_disabled: Annotated[OptionalFlag, Field(description="Deploy without enabling.")] = None,
@@ -61,7 +62,7 @@ async def create_deployment(
     reason: Reason = None,
     confirmation_code: Code = None,
 ) -> Result:
-    return await act(ctx, change, answer, reason)
+    return await act(ctx, change, consent, reason)
 
 
 async def plan_update(
@@ -92,7 +93,7 @@ async def update_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_update)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_update)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_update)],
     virtual_environment_id: OptionalIdentifier = None,
     priority: OptionalNumber = None,
     enabled_at: Annotated[OptionalTime, Field(description="ISO 8601.")] = None,
@@ -103,7 +104,7 @@ async def update_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, answer, reason)
+    return await act(ctx, change, consent, reason)
 
 
 async def plan_delete(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
@@ -116,13 +117,13 @@ async def delete_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_delete)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_delete)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_delete)],
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, answer, reason)
+    return await act(ctx, change, consent, reason)
 
 
 async def plan_enable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
@@ -135,13 +136,13 @@ async def enable_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_enable)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_enable)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_enable)],
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, answer, reason)
+    return await act(ctx, change, consent, reason)
 
 
 async def plan_disable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
@@ -154,13 +155,13 @@ async def disable_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_disable)],
-    answer: Annotated[ElicitationResult[Answer], consent_to(plan_disable)],
+    consent: Annotated[ElicitationResult[Consent], consent_to(plan_disable)],
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, answer, reason)
+    return await act(ctx, change, consent, reason)
 
 
 def write_tools() -> list[DeploymentTool]:

@@ -11,7 +11,7 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotAgreed, WriteResult, also_changed, judge
+from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
 
 MAX_SHOWN = 10
@@ -172,7 +172,7 @@ class Change(Plan[WriteResult]):
             undo=undo,
         )
 
-    def not_done(self, reason: NotAgreed) -> WriteResult:
+    def not_done(self, reason: NotDone) -> WriteResult:
         """The result of a change that does not go ahead; a preview shows what it would do."""
         is_preview = reason.status in PREVIEWS
         return WriteResult(
@@ -209,3 +209,23 @@ class Change(Plan[WriteResult]):
         """A deployment that was changed and is still there."""
         is_there = result.status == "done" and result.after
         return (self.write.flow_version_id, result.after.id) if is_there and result.after else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteToExisting(DeploymentWrite, abc.ABC):
+    """A write to a deployment that is there."""
+
+    deployment_id: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Both ids."""
+        return {"flow_version_id": self.flow_version_id, "deployment_id": self.deployment_id}
+
+    async def plan(self, client: DeploymentsClient) -> Change:
+        """Read the deployment."""
+        return self.change(await client.get(self.flow_version_id, self.deployment_id))
+
+    @abc.abstractmethod
+    def change(self, before: Deployment) -> Change:
+        """The change to the deployment in this state, which was just read."""

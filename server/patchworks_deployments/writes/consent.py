@@ -24,7 +24,7 @@ from patchworks_deployments.model import rendering
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog
-from patchworks_deployments.writes.outcome import ConfirmedBy, NotAgreed
+from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone
 from patchworks_deployments.writes.plan import AnyPlan, Risk
 
 CODE_SECONDS = 600
@@ -54,7 +54,7 @@ _FORM_NOT_FILLED_IN = (
 
 
 class Form(BaseModel, abc.ABC):
-    """What a human fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
+    """What a person fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
 
     @abc.abstractmethod
     def agrees_to(self, plan: AnyPlan) -> bool:
@@ -87,11 +87,11 @@ class TypedId(Form):
 class Decision(BaseModel):
     """What stands between a call and its write where no person is asked: that it may go ahead, or why it does not."""
 
-    outcome: ConfirmedBy | NotAgreed
+    outcome: ConfirmedBy | NotDone
 
 
-Answer = Form | Decision
-"""What a write goes by: the form that a person sent, or the decision for which nobody was asked."""
+Consent = Form | Decision
+"""What lets a write happen or not: the form that a person sent, or the decision for which nobody was asked."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Codes:
 
 
 def ask(plan: AnyPlan, protected: Sequence[str]) -> Elicit[Form]:
-    """The question for a human: `protected` environments at its top, and all that was read at its end.
+    """The question for a person: `protected` environments at its top, and all that was read at its end.
 
     In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
     """
@@ -202,33 +202,33 @@ class Call:
 def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision | Elicit[Form]:
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
     if not plan.is_needed:
-        return Decision(outcome=NotAgreed("unchanged", _UNCHANGED))
+        return Decision(outcome=NotDone("unchanged", _UNCHANGED))
     if call.dry_run:
-        return Decision(outcome=NotAgreed("preview", "Dry run: nothing was changed."))
+        return Decision(outcome=NotDone("preview", "Dry run: nothing was changed."))
     if not policy.must_ask(plan):
         return Decision(outcome="not_required")
     protected = policy.protected_among(plan)
     if call.can_ask and (protected or policy.confirm_by != "code"):
         return ask(plan, protected)
     if protected or policy.confirm_by == "human":
-        return Decision(outcome=NotAgreed("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
+        return Decision(outcome=NotDone("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
     return Decision(outcome=_by_code(plan, call, codes))
 
 
-def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotAgreed:
+def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotDone:
     if call.code and codes.redeem(call.code, plan, call.caller):
         return "code"
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return NotAgreed("confirmation_required", message, codes.issue(plan, call.caller))
+    return NotDone("confirmation_required", message, codes.issue(plan, call.caller))
 
 
-def agreement(plan: AnyPlan, answer: ElicitationResult[Answer]) -> ConfirmedBy | NotAgreed:
+def agreement(plan: AnyPlan, consent: ElicitationResult[Consent]) -> ConfirmedBy | NotDone:
     """Who agreed to the plan, or why it does not go ahead."""
-    if not isinstance(answer, AcceptedElicitation):
-        return NotAgreed("declined", "The person did not agree. Nothing was changed.")
-    if isinstance(answer.data, Decision):
-        return answer.data.outcome
-    return "human" if answer.data.agrees_to(plan) else NotAgreed("declined", _FORM_NOT_FILLED_IN)
+    if not isinstance(consent, AcceptedElicitation):
+        return NotDone("declined", "The person did not agree. Nothing was changed.")
+    if isinstance(consent.data, Decision):
+        return consent.data.outcome
+    return "human" if consent.data.agrees_to(plan) else NotDone("declined", _FORM_NOT_FILLED_IN)
 
 
 @dataclass(frozen=True)

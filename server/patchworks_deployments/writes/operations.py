@@ -1,40 +1,16 @@
 """The five writes to one deployment: what each wants, the request that it makes, and the call that takes it back."""
 
-import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
-from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.model.deployment import Clearable, Deployment, ToolCall
 from patchworks_deployments.model.reading import read_time
-from patchworks_deployments.writes.change import Change, DeploymentWrite
+from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
 from patchworks_deployments.writes.plan import Risk
-
-Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
-"""Fields that an update can reset to null."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteToExisting(DeploymentWrite, abc.ABC):
-    """A write to a deployment that is there."""
-
-    deployment_id: str
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Both ids."""
-        return {"flow_version_id": self.flow_version_id, "deployment_id": self.deployment_id}
-
-    async def plan(self, client: DeploymentsClient) -> Change:
-        """Read the deployment."""
-        return self.change(await client.get(self.flow_version_id, self.deployment_id))
-
-    @abc.abstractmethod
-    def change(self, before: Deployment) -> Change:
-        """The change to the deployment in this state, which was just read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknow
 
 
 @dataclass(frozen=True)
-class NotAgreed:
-    """Why a write does not go ahead; `code` is the one with which it would."""
+class NotDone:
+    """Why a write was not done; `code` is the one with which it would be."""
 
     status: Status
     message: str
@@ -94,9 +94,8 @@ _A_LATE_ARRIVAL = "Read it again before you repeat this: a late arrival cannot b
 class Facts:
     """What is known after a write was sent.
 
-    `before` is None for a create, `wanted` (fields and their values) for a delete. `trouble` says why Patchworks'
-    answer does not tell what became of the request; `found` is what reading back found, and `unread` says why that
-    tells nothing.
+    `before` is None for a create, `wanted` (fields and their values) for a delete. `trouble` is what failed about the
+    write's request, `unread` what failed about reading back; `found` is the deployment that was read back.
     """
 
     before: Deployment | None

@@ -18,7 +18,7 @@ from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import AuditLog
-from patchworks_deployments.writes.outcome import ConfirmedBy, NotAgreed, ReplaceResult, SwitchResult, WriteResult
+from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 
@@ -61,7 +61,7 @@ class Write(abc.ABC):
 class Plan(abc.ABC, Generic[Result]):
     """A write, and every deployment that was read for it: its `basis`."""
 
-    moved: ClassVar[str] = (
+    outdated: ClassVar[str] = (
         "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
         "Nothing was changed by this call. Read it again and ask again."
     )
@@ -120,7 +120,7 @@ class Plan(abc.ABC, Generic[Result]):
         """
 
     @abc.abstractmethod
-    def not_done(self, reason: NotAgreed) -> Result:
+    def not_done(self, reason: NotDone) -> Result:
         """The result of a write that does not go ahead."""
 
     @abc.abstractmethod
@@ -152,7 +152,7 @@ def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
 
 @dataclass(frozen=True, kw_only=True)
 class Acting:
-    """A write that was agreed to and is being carried out: by whom it is asked, and who hears of it."""
+    """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell."""
 
     client: DeploymentsClient
     audit: AuditLog

@@ -16,7 +16,7 @@ from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.exchange import LEFT_ALONE, Exchange
 from patchworks_deployments.writes.operations import Create, Delete
-from patchworks_deployments.writes.outcome import PREVIEWS, NotAgreed, ReplaceResult
+from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
 
 
@@ -93,7 +93,7 @@ class Replacement(Plan[ReplaceResult]):
     The basis is the old deployment, followed by the other deployments of the new version.
     """
 
-    moved = f"Something that was agreed to changed meanwhile. {LEFT_ALONE}"
+    outdated = f"Something that was agreed to changed meanwhile. {LEFT_ALONE}"
 
     write: Replace
     delete: Delete
@@ -165,7 +165,7 @@ class Replacement(Plan[ReplaceResult]):
             undo = undo.only_if(comparing.fingerprint([result.after]))
         return result.model_copy(update={"before": self.old, "confirmed_by": acting.agreed, "undo": undo})
 
-    def not_done(self, reason: NotAgreed) -> ReplaceResult:
+    def not_done(self, reason: NotDone) -> ReplaceResult:
         """The result of a replacement that does not go ahead."""
         return ReplaceResult(
             status=reason.status, message=reason.message, before=self.old, confirmation_code=reason.code

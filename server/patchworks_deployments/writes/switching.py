@@ -23,7 +23,7 @@ from patchworks_deployments.errors import (
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Disable, Enable
-from patchworks_deployments.writes.outcome import PREVIEWS, NotAgreed, NotSwitched, Status, SwitchResult, WriteResult
+from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, NotSwitched, Status, SwitchResult, WriteResult
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
 
 MAX_SWITCHED = 200
@@ -110,9 +110,9 @@ def _name(deployment: Deployment) -> str:
     return f"{deployment.flow_version_id}/{deployment.id}"
 
 
-def _listed(items: Sequence[str], separator: str = ", ") -> str:
-    more = len(items) - MAX_NAMED
-    return separator.join([*items[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
+def _listed(names: Sequence[str], separator: str = ", ") -> str:
+    more = len(names) - MAX_NAMED
+    return separator.join([*names[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ class SwitchPlan(Plan[SwitchResult]):
         await each(run.switch_one, self.pending)
         return run.result()
 
-    def not_done(self, reason: NotAgreed) -> SwitchResult:
+    def not_done(self, reason: NotDone) -> SwitchResult:
         """The result of a switch that does not go ahead; a preview's `not_tried` names what would be switched."""
         would = [NotSwitched(deployment=_name(d), why=rendering.place(d)) for d in self.pending[:MAX_NAMED]]
         return SwitchResult(
@@ -187,9 +187,9 @@ class SwitchPlan(Plan[SwitchResult]):
         lines = [result.message]
         if result.status in {*PREVIEWS, "refused"}:
             lines.append(self.question())
-        lines += [f"failed {item.deployment}: {item.why}" for item in result.failed or []]
+        lines += [f"failed {missed.deployment}: {missed.why}" for missed in result.failed or []]
         if result.status not in PREVIEWS:
-            lines += [f"not tried {item.deployment}: {item.why}" for item in result.not_tried or []]
+            lines += [f"not tried {missed.deployment}: {missed.why}" for missed in result.not_tried or []]
         if result.undo:
             lines.append(f"Undo: the call in `undo`, for the {len(result.done or [])} that changed")
         if result.confirmation_code:

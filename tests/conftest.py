@@ -4,15 +4,11 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import stamina
 from hypothesis import settings
-from mcp.server.mcpserver.prompts import Prompt
-from mcp.server.mcpserver.resources import ResourceTemplate
-from mcp.server.mcpserver.tools import Tool
 from support import examples
 
 
@@ -24,27 +20,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _signatures_read_once() -> Iterator[None]:
-    """A server makes its tools, templates and prompts out of the same functions as the one of the test before."""
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in (Tool, ResourceTemplate, Prompt):
-            patch.setattr(kind, "from_function", classmethod(_once(vars(kind)["from_function"].__func__)))
-        yield
-
-
-def _once(make: Callable[..., object]) -> Callable[..., object]:
-    """The SDK's way to make something of a function, which takes most of the time that a server on a sandbox needs."""
-    made: dict[tuple[type, object], object] = {}
-
-    def from_function(cls: type, fn: object, **options: Any) -> object:
-        if (cls, fn) not in made:
-            made[cls, fn] = make(cls, fn, **options)
-        return made[cls, fn]
-
-    return from_function
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The tools for more than one deployment at a time: what runs where, switching many, replacing a version."""
 
+from functools import cache
 from typing import Annotated
 
 from mcp.server.mcpserver import ElicitationResult, Resolve
@@ -127,14 +128,16 @@ async def replace_deployment(
     return await act(ctx, plan, consent, reason)
 
 
+@cache
 def overview_tool() -> DeploymentTool:
     """The tool that every server offers."""
     return DeploymentTool.reading(deployment_overview, "What runs where")
 
 
-def many_write_tools() -> list[DeploymentTool]:
+@cache
+def many_write_tools() -> tuple[DeploymentTool, ...]:
     """The tools that a read-only server leaves out; each is described by its write."""
-    return [
+    return (
         DeploymentTool.writing(set_deployments_enabled, Switch),
         DeploymentTool.writing(replace_deployment, Replace),
-    ]
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
@@ -101,10 +102,12 @@ def _page_result(
     )
 
 
-def read_tools() -> list[DeploymentTool]:
+# Cached, here and where the other tools are made: the SDK takes a third of a server's making to read their signatures.
+@cache
+def read_tools() -> tuple[DeploymentTool, ...]:
     """The tools that every server offers."""
-    return [
+    return (
         DeploymentTool.reading(list_deployments, "List deployments"),
         DeploymentTool.reading(list_flow_version_deployments, "List a flow version's deployments"),
         DeploymentTool.reading(get_deployment, "Show a deployment"),
-    ]
+    )

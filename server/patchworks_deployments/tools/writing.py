@@ -5,6 +5,7 @@ decides what stands between the plan and its write, which may be a question to a
 protocol's newer era a question ends the call, and all steps run again when the answer comes with the next call.
 """
 
+from functools import cache
 from typing import Annotated
 
 from mcp.server.mcpserver import ElicitationResult, Resolve
@@ -164,12 +165,13 @@ async def disable_deployment(
     return await act(ctx, change, consent, reason)
 
 
-def write_tools() -> list[DeploymentTool]:
+@cache
+def write_tools() -> tuple[DeploymentTool, ...]:
     """The tools that a read-only server leaves out; each is described by its write."""
-    return [
+    return (
         DeploymentTool.writing(create_deployment, Create),
         DeploymentTool.writing(update_deployment, Update),
         DeploymentTool.writing(delete_deployment, Delete),
         DeploymentTool.writing(enable_deployment, Enable),
         DeploymentTool.writing(disable_deployment, Disable),
-    ]
+    )

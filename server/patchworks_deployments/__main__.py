@@ -1,10 +1,12 @@
 """`python -m patchworks_deployments`, and the command `patchworks-deployments-mcp`."""
 
-from patchworks_deployments.startup import collect_rarely
+import gc
 
-collect_rarely()
+# Nothing that is imported is garbage, and looking through it would be a tenth of the start. What serves collects again:
+# see `startup.collect_rarely`.
+gc.disable()
 
-from patchworks_deployments.cli import main  # noqa: E402 - imports are a good part of what it speeds up
+from patchworks_deployments.cli import main  # noqa: E402 - it is the imports that this makes faster
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,7 @@ from stamina.instrumentation import set_on_retry_hooks
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
-from patchworks_deployments.startup import listen
+from patchworks_deployments.startup import collect_rarely, listen
 
 PROGRAM = "patchworks-deployments-mcp"
 
@@ -188,5 +188,6 @@ async def tool_definitions() -> dict[str, dict[str, Any]]:
 def _sandbox(options: dict[str, Any]) -> None:
     from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - not for who serves MCP
 
+    collect_rarely()
     with listen("127.0.0.1", options["port"]) as listener:
         serve(listener, options["deployments"], announce=partial(print, flush=True))

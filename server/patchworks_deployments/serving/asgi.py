@@ -26,7 +26,7 @@ from patchworks_deployments.serving.limits import MAX_BODY_BYTES, PromptBody
 from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.settings import Settings, load_settings, split_address
-from patchworks_deployments.startup import collect_rarely, listen
+from patchworks_deployments.startup import listen
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -157,6 +157,5 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
 
 def create_worker() -> Starlette:
     """One of several workers: the settings, flags too, reach it through the environment."""
-    collect_rarely()
-    set_on_retry_hooks(())  # both as the command line does for its own process
+    set_on_retry_hooks(())  # as the command line does for its own process
     return create_app(load_settings())

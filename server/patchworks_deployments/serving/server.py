@@ -39,6 +39,7 @@ from patchworks_deployments.sdk import lowlevel_server
 from patchworks_deployments.serving.limits import RateLimit
 from patchworks_deployments.serving.tokens import authorization, take_caller_key
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.startup import collect_rarely
 from patchworks_deployments.tools.base import Refusals
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
@@ -177,6 +178,7 @@ def _lifespan(
             shared.served() if shared else nullcontext(),
         ):
             assert isinstance(server, DeploymentsServer)
+            collect_rarely()
             server.services = Services(client, Policy.from_settings(settings), codes, AuditLog(settings.audit_log))
             yield server.services
 

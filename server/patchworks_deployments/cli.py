@@ -53,7 +53,7 @@ class _Parser(argparse.ArgumentParser):
 _SETTINGS = {"--" + name.replace("_", "-"): field for name, field in Settings.model_fields.items() if field.description}
 """A flag for each setting that has a description; secrets have none, as flags show in process lists."""
 
-_FLAGS = {*_SETTINGS, "--help", "--version", "--directory", "--port", "--deployments", "--write"}
+_FLAGS = {*_SETTINGS, "-h", "--help", "--version", "--directory", "--port", "--deployments", "--write"}
 
 
 def _refuse_unknown_flags(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:

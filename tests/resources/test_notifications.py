@@ -200,6 +200,25 @@ async def test_a_new_deployment_is_heard_of(era: Era) -> None:
 
 @older_way
 @both_eras
+async def test_who_watches_by_what_only_the_listing_tells_hears_of_a_switch(era: Era) -> None:
+    """A single record may hold less than the listing by which the deployment was chosen."""
+
+    def bare(request: httpx2.Request, answer: Any) -> Any:
+        if request.method == "GET" and "/flow-versions/" in request.url.path:
+            for name in ("flow_id", "flow_version", "package_id", "package"):
+                answer["data"].pop(name, None)
+        return answer
+
+    watched = [f"{ALL}?{query}" for query in ("flow_id=100", "package_id=60", "virtual_environment_id=10")]
+    async with overheard(era, *watched, LATER, transport=Upstream().alter(bare)) as (client, ears):
+        arguments = {"enabled": False, "environment": "10", "flow": "100"}
+        assert data(await client.call_tool("set_deployments_enabled", arguments))["status"] == "done"
+        await client.call_tool("disable_deployment", LATER_IDS)
+        assert {*watched} <= {*await ears.until(LATER)}
+
+
+@older_way
+@both_eras
 async def test_replacing_a_version_tells_of_both(era: Era) -> None:
     """The listing of the version that went and of the one that came are both updated."""
     both = {VERSION, "patchworks://flow-versions/1000/deployments"}

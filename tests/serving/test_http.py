@@ -98,6 +98,8 @@ async def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch
     async with app.router.lifespan_context(app), http as client:
         assert (await client.post("/mcp", json={})).status_code == 401
         assert (await client.get("/health")).json() == {"status": "alive"}
+        assert (await client.post("/health")).status_code == 405
+        assert (await client.get("/ready/")).is_redirect
 
 
 @pytest.fixture(scope="module")

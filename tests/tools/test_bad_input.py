@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +166,19 @@ async def test_null_is_not_given_for_every_optional_argument_of_every_tool(era: 
             given = {name: needed.get(name) for name in known}
             result = await client.call_tool(tool.name, given)
             assert not result.is_error, text(result)
+
+
+@both_eras
+async def test_a_crash_is_logged_and_tells_the_caller_nothing(era: Era, caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody foresaw leaves a traceback for who runs the server, and none of its words for the model."""
+
+    def crash(_: httpx2.Request) -> None:
+        raise RuntimeError("boom")
+
+    transport = Upstream().always(every, crash)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        for tool, arguments in (("list_deployments", {}), ("disable_deployment", IDS)):
+            result = await client.call_tool(tool, arguments)
+            assert (result.is_error, text(result)) == (True, f"Error executing tool {tool}")
+    crashes = [line for line in caplog.records if line.levelname == "ERROR" and line.exc_info]
+    assert len(crashes) == 2

@@ -89,7 +89,7 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
     values: dict[str, Any] = {
         "id": identifier,
         "flow_version_id": _first(_identifier, raw.get("flow_version_id"), version.get("id")),
-        "flow_id": _first(_identifier, raw.get("flow_id"), version.get("flow_id"), flow.get("id")),
+        "flow_id": _first(_identifier, raw.get("flow_id"), version.get("flow_id") or None, flow.get("id")),
         "flow_name": _first(_name, raw.get("flow_name"), version.get("flow_name"), flow.get("name")),
         "iteration": _first(_number, raw.get("iteration"), version.get("iteration"), raw.get("flow_version_iteration")),
         "flow_version_status": _first(_name, raw.get("status"), version.get("status")),

@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             yield
 
     return Starlette(
-        routes=[*_probes(server, settings), Mount("/", app=_mcp_app(server, settings))],
+        routes=[Mount("/", app=_mcp_app(server, settings))],
         middleware=[Middleware(PromptBody)],
         lifespan=lifespan,
     )
@@ -68,6 +68,7 @@ _LOOPBACK_ORIGINS = ("http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*
 
 def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     """The SDK's application, whose endpoint challenges callers for the scope that they lack."""
+    _add_probes(server, settings)
     app = server.streamable_http_app(
         max_request_body_size=MAX_BODY_BYTES,
         transport_security=TransportSecuritySettings(
@@ -89,7 +90,7 @@ READY_CACHE_SECONDS = 5.0
 """Seconds for which an answer of `/ready` is kept, so that probes do not load Patchworks."""
 
 
-def _probes(server: DeploymentsServer, settings: Settings) -> list[Route]:
+def _add_probes(server: DeploymentsServer, settings: Settings) -> None:
     """Health says that the process lives; ready says that Patchworks can be used; neither asks who wants to know."""
     is_ready, checked = False, float("-inf")
 
@@ -103,7 +104,8 @@ def _probes(server: DeploymentsServer, settings: Settings) -> list[Route]:
             checked = time.monotonic()
         return JSONResponse({"status": "ready" if is_ready else "not ready"}, status_code=200 if is_ready else 503)
 
-    return [Route("/health", health), Route("/ready", ready)]
+    server.custom_route("/health", methods=["GET"])(health)
+    server.custom_route("/ready", methods=["GET"])(ready)
 
 
 async def _is_usable(server: DeploymentsServer, settings: Settings) -> bool:

@@ -85,9 +85,10 @@ class DeploymentTool(Tool):
             self._require_permission(arguments)
             result = await super().run(arguments, context, convert_result)
         except ToolError as error:
-            ours = ToolError(_in_our_words(error))
-            self._record(context, arguments, started, _ending(error, str(ours)))
-            raise ours from error.__cause__
+            told = _in_our_words(error)
+            self._record(context, arguments, started, _ending(error, str(told)))
+            # A crash stays what it is: by its class the SDK knows that it has to be logged.
+            raise told from error.__cause__
         except BaseException as error:
             self._record(context, arguments, started, _ending(error, str(error)))
             raise
@@ -125,14 +126,14 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
     return f'"{clean_text(name, 60)}" is not an argument of this tool: {hint}'
 
 
-def _in_our_words(error: ToolError) -> str:
+def _in_our_words(error: ToolError) -> ToolError:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        return f"{faults(cause)}. Nothing was changed."
+        return ToolError(f"{faults(cause)}. Nothing was changed.")
     if isinstance(cause, DeploymentsError):
-        return str(cause)
+        return ToolError(str(cause))
     # Our own code raises no ToolError inside: this one is the SDK's, about a form, by its resolver's name.
-    return UNFIT_FORM if type(cause) is ToolError else str(error)
+    return ToolError(UNFIT_FORM) if type(cause) is ToolError else error
 
 
 def _ending(error: BaseException, message: str) -> dict[str, str]:
@@ -192,6 +193,8 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     """Do what was agreed to, or say why not. All tools that write end here."""
     agreed, client = agreement(plan, consent), services(ctx).client
     asked_live = agreed == "human" and not is_stateless(ctx)
+    if not isinstance(agreed, NotDone):
+        services(ctx).audit.ensure_writable()
     if not isinstance(agreed, NotDone) and plan.must_be_compared(asked_live=asked_live):
         now = await plan.write.plan(client)
         agreed = agreed if now.fingerprint == plan.fingerprint else NotDone("refused", plan.outdated)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.selection import Progress
@@ -150,6 +150,13 @@ def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
     ]
 
 
+class Tell(Protocol):
+    """Tells subscribers of a change."""
+
+    def __call__(self, flow_version_id: str, *states: Deployment | None) -> Awaitable[None]:
+        """Of the deployment of this flow version that was read as `states`, before and after."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acting:
     """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell."""
@@ -160,8 +167,7 @@ class Acting:
     tool: str
     reason: str | None
     agreed: ConfirmedBy
-    tell: Callable[[str, Deployment | None, Deployment | None], Awaitable[None]]
-    """Tells subscribers: gets a flow version's id, and a deployment before and after."""
+    tell: Tell
     progress: Progress
 
     async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]], called: str = "") -> WriteResult:

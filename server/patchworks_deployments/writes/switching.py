@@ -4,8 +4,8 @@ Each deployment is switched by the same change, write and verification as a sing
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -235,7 +235,12 @@ class _Run:
             return WriteResult(status="unchanged", message="Somebody else has done it.")
         if change.before is None or not comparing.is_same(target, change.before):
             return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
-        return await change.carry_out(self.acting)
+
+        def tell(flow_version_id: str, *states: Deployment | None) -> Awaitable[None]:
+            # A listing may tell more than a single record: those who watch by what it told hear of it too.
+            return self.acting.tell(flow_version_id, target, *states)
+
+        return await change.carry_out(replace(self.acting, tell=tell))
 
     def _file(self, name: str, result: WriteResult) -> None:
         if result.status == "done" and result.verified and result.after:

@@ -142,7 +142,7 @@ def _serve(options: dict[str, Any]) -> None:
 
 
 def _token(options: dict[str, Any]) -> None:
-    from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - the same
+    from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.serving.tokens import hash_token  # noqa: PLC0415 - not for who serves
 
     token = secrets.token_urlsafe(32)

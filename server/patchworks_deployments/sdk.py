@@ -1,4 +1,7 @@
-"""The private names of the SDK that this package rests on, each because no public one does the same."""
+"""The private names of the SDK that this package rests on, each because no public one does the same.
+
+All were checked against mcp 2.3.0.
+"""
 
 from typing import Any
 
@@ -6,9 +9,6 @@ from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
-
-CHECKED_VERSION = "2.3.0"
-"""The version of mcp that these names were checked against."""
 
 
 def lowlevel_server(server: MCPServer[Any]) -> Server[Any]:

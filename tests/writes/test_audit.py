@@ -91,6 +91,19 @@ async def test_without_a_writable_log_no_write_is_sent(unwritable: str, tmp_path
     assert sandbox.writes == []
 
 
+@both_eras
+async def test_an_unwritable_log_stops_a_replacement_before_all_is_read_again(era: Era, tmp_path: Path) -> None:
+    """It costs Patchworks no more requests than a person's no."""
+    requests: list[int] = []
+    for answer in (no, yes):
+        sandbox = Sandbox()
+        async with connected(sandbox, person=Person(answer), era=era, audit_log=tmp_path) as client:
+            result = await client.call_tool("replace_deployment", {**IDS, "new_flow_version_id": "1000"})
+        requests.append(len(sandbox.requests))
+    assert "audit log cannot be written" in text(result)
+    assert requests[0] == requests[1]
+
+
 APPENDER = """
 import sys
 from pathlib import Path

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from mcp import Client
 from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, yes
 from support.faults import Gate, Upstream, listing, write
 
@@ -17,16 +18,21 @@ async def _called_off(  # noqa: PLR0913, PLR0917 - each is one thing that a test
     gate = Gate()
     slow = Upstream(sandbox).on(write, *(k - 1) * [None]).always(write, gate)
     async with connected(transport=slow, era=era, person=Person(yes), audit_log=log) as client:
-        async with anyio.create_task_group() as group:
-            group.start_soon(client.call_tool, tool, arguments)
-            await gate.arrived.wait()
-            group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                # Messages arrive in order: the first lets the cancellation leave, the second is answered after it.
-                await client.call_tool("get_deployment", IDS)
-                await client.call_tool("get_deployment", IDS)
-                gate.go_on.set()
-        await client.call_tool("get_deployment", IDS)
+        await _call_and_leave(client, gate, tool, arguments)
+
+
+async def _call_and_leave(client: Client, gate: Gate, tool: str, arguments: dict[str, Any]) -> None:
+    """Go away once a request of the call has come to the gate, and open that afterwards."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.call_tool, tool, arguments)
+        await gate.arrived.wait()
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            # Messages arrive in order: the first lets the cancellation leave, the second is answered after it.
+            await client.call_tool("get_deployment", IDS)
+            await client.call_tool("get_deployment", IDS)
+            gate.go_on.set()
+    await client.call_tool("get_deployment", IDS)
 
 
 @both_eras
@@ -72,15 +78,7 @@ async def test_an_overview_stops_reading(era: Era) -> None:
     sandbox, gate = Sandbox(2_000), Gate()
     slow = Upstream(sandbox).on(listing, *3 * [None]).always(listing, gate)
     async with connected(transport=slow, era=era) as client:
-        async with anyio.create_task_group() as group:
-            group.start_soon(client.call_tool, "deployment_overview", {})
-            await gate.arrived.wait()
-            group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await client.call_tool("get_deployment", IDS)
-                await client.call_tool("get_deployment", IDS)
-                gate.go_on.set()
-        await client.call_tool("get_deployment", IDS)
+        await _call_and_leave(client, gate, "deployment_overview", {})
     answered = [request for request in sandbox.requests if request.path.endswith("/flow-version-deployments")]
     assert len(answered) == 3
     assert len([request for request in slow.requests if listing(request)]) <= 3 + 8

@@ -193,9 +193,8 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     """Do what was agreed to, or say why not. All tools that write end here."""
     agreed, client = agreement(plan, consent), services(ctx).client
     asked_live = agreed == "human" and not is_stateless(ctx)
-    if not isinstance(agreed, NotDone):
-        services(ctx).audit.ensure_writable()
     if not isinstance(agreed, NotDone) and plan.must_be_compared(asked_live=asked_live):
+        services(ctx).audit.ensure_writable()  # before all is read once more in vain
         now = await plan.write.plan(client)
         agreed = agreed if now.fingerprint == plan.fingerprint else NotDone("refused", plan.outdated)
     if isinstance(agreed, NotDone):

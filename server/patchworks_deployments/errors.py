@@ -20,8 +20,10 @@
         └── Rejected              any other 4xx, above all 422 with its field errors
 
 `may_have_acted` tells whether a write that met this error can have been carried out all the same; a read's never has.
+`may_still_arrive` tells whether it can even be carried out later: nobody has said that it came to an end.
 """
 
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -29,6 +31,7 @@ class DeploymentsError(Exception):
     """A failure in words for a model and a person: `what` happened, and the `next_step`."""
 
     may_have_acted: bool = False
+    may_still_arrive: bool = False
     default_next_step: ClassVar[str] = ""
 
     def __init__(self, what: str, *, next_step: str = "") -> None:
@@ -80,6 +83,7 @@ class NoAnswer(UpstreamError):
     """The request left, and no whole answer came back."""
 
     may_have_acted = True
+    may_still_arrive = True
     default_next_step = "Try again later."
 
 
@@ -104,7 +108,8 @@ class Unavailable(UpstreamError):
 
     def __init__(self, what: str, *, status: int) -> None:
         super().__init__(what)
-        self.status = status
+        # 500 is Patchworks' own. The others are said by what stands before it, while Patchworks may still be at work.
+        self.may_still_arrive = status != HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class Unauthenticated(UpstreamError):

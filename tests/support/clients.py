@@ -46,7 +46,7 @@ def yes(question: ElicitRequestFormParams) -> ElicitResult:
     if "agree" in question.requested_schema["properties"]:
         return ElicitResult(action="accept", content={"agree": True})
     typed = question.message.rpartition("type its id: ")[2]
-    return ElicitResult(action="accept", content={"deployment_id": typed})
+    return ElicitResult(action="accept", content={"typed_id": typed})
 
 
 def no(_: ElicitRequestFormParams) -> ElicitResult:

@@ -133,7 +133,7 @@ async def test_a_create_answered_with_an_old_deployment_is_no_success(era: Era) 
     transport = Upstream(sandbox).always("POST", reply(200, {"data": {"id": 500}}))
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool("create_deployment", {"flow_version_id": "1001", "deploy_disabled": True})
-    assert data(result)["status"] == "failed"
+    assert data(result)["status"] == "unknown"
     assert "undo" not in data(result)
     assert "deployment 500, which was there before" in text(result)
 
@@ -157,7 +157,7 @@ async def test_somebody_else_s_404_proves_no_delete() -> None:
     async with connected(transport=gateway, person=Person(yes)) as client:
         result = await client.call_tool("delete_deployment", IDS)
     assert data(result)["status"] == "unknown"
-    assert "find out with get_deployment" in text(result)
+    assert "Look again with get_deployment" in text(result)
 
 
 @pytest.mark.parametrize(

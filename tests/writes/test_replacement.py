@@ -1,6 +1,7 @@
 """Putting another version of a flow into an environment."""
 
 import pytest
+from mcp_types import ElicitResult
 from support.cases import replaceable, versions_at
 from support.clients import Era, Person, both_eras, connected, data, in_turn, no, text, yes
 
@@ -21,6 +22,7 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
         result = data(await client.call_tool(TOOL, arguments))
         assert (result["status"], result["verified"]) == ("done", True)
         assert len(person.asked) == 1
+        assert ("To deploy it there all the same, type its id" in person.asked[0]) is not seen_elsewhere
         (new,) = versions_at(sandbox, old)
         assert str(new.flow_version_id) == arguments["new_flow_version_id"]
         assert (new.priority, new.enabled_at is not None) == (old.priority, True)
@@ -29,6 +31,59 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
     assert undone["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
     assert len(sandbox.account.deployments) == before
+
+
+@both_eras
+async def test_a_version_of_which_nobody_knows_the_flow_has_to_be_typed(era: Era) -> None:
+    """Patchworks tells a flow only where the version is deployed: the question says so, and a tick is not enough."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox, seen_elsewhere=False)
+    person = Person(lambda _: ElicitResult(action="accept", content={"typed_id": "1"}))
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "declined"
+    version = arguments["new_flow_version_id"]
+    assert f"Not known: whether version {version} is of the same flow" in person.asked[0]
+    assert sandbox.writes == []
+
+
+@both_eras
+async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_the_ways_back(era: Era) -> None:
+    """`repair` brings the old version back, `undo` removes the other one; both work."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+    account = sandbox.account
+    deployed = {d.flow_version_id for d in account.deployments.values()}
+    taken = {account.flow_of(d).id for d in account.deployments.values() if d.virtual_environment_id == 10}
+    other = next(v.id for v in account.flow_versions.values() if v.id not in deployed and v.flow_id not in taken)
+    before = {(d.flow_version_id, d.virtual_environment_id) for d in account.deployments.values()}
+    async with connected(sandbox, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, {**arguments, "new_flow_version_id": str(other)})
+        assert data(result)["status"] == "partial"
+        assert "The new version is of another flow" in text(result)
+        for word in ("repair", "undo"):
+            call = data(result)[word]
+            assert data(await client.call_tool(call["tool"], call["arguments"]))["status"] == "done"
+    assert {(d.flow_version_id, d.virtual_environment_id) for d in account.deployments.values()} == before
+    assert len(versions_at(sandbox, old)) == 1
+
+
+@both_eras
+async def test_without_environment_the_new_one_comes_before_the_old_one_goes(era: Era) -> None:
+    """Deploying may itself replace there, so nothing is deleted first; what is left of the old one is deleted after."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    old.virtual_environment_id = None
+    person = Person(yes)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = data(await client.call_tool(TOOL, arguments))
+        assert [sent.method for sent in sandbox.writes] == ["POST", "DELETE"]
+        undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
+    assert (result["status"], result["verified"]) == ("done", True)
+    assert "gap_milliseconds" not in result
+    assert "the new one is created, then the old one is deleted" in person.asked[0]
+    assert undone["status"] == "done"
+    assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
 async def test_the_question_shows_both_sides() -> None:
@@ -71,22 +126,19 @@ async def test_what_changed_meanwhile_is_not_replaced(era: Era) -> None:
     assert sandbox.writes == []
 
 
-@pytest.mark.parametrize(
-    "wrong", ["unknown version", "other flow", "other flow, unseen", "same version", "already there"]
-)
+@pytest.mark.parametrize("wrong", ["unknown version", "other flow", "same version", "already there"])
 async def test_nothing_is_deleted_when_the_new_version_does_not_fit(wrong: str) -> None:
     """The new version must exist, be of the same flow, be another version, and not be there already."""
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
     account = sandbox.account
-    others = [v for v in account.flow_versions.values() if v.flow_id != account.flow_of(old).id]
     deployed = {d.flow_version_id for d in account.deployments.values()}
     if wrong == "unknown version":
         arguments["new_flow_version_id"] = "99999"
     elif wrong == "other flow":
-        arguments["new_flow_version_id"] = str(next(v.id for v in others if v.id in deployed))
-    elif wrong == "other flow, unseen":
-        arguments["new_flow_version_id"] = str(next(v.id for v in others if v.id not in deployed))
+        flow = account.flow_of(old).id
+        others = [v.id for v in account.flow_versions.values() if v.flow_id != flow and v.id in deployed]
+        arguments["new_flow_version_id"] = str(others[0])
     elif wrong == "same version":
         arguments["new_flow_version_id"] = arguments["flow_version_id"]
     else:

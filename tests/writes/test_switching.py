@@ -1,5 +1,6 @@
 """Switching many deployments: one consent, one truthful report."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,18 +148,68 @@ async def test_a_failure_at_the_k_th_is_reported_and_the_same_call_finishes_the_
     sandbox = Sandbox()
     rows = [d for d in _in(sandbox, "UK Live") if d.enabled_at]
     assert len(rows) >= 7
-    transport = Upstream(sandbox).on(write, *(k - 1) * [None], reply(500, {"message": "Whoops"}))
+    transport = Upstream(sandbox).on(write, *(k - 1) * [None], reply(422, {"message": "Whoops"}))
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         arguments = {"enabled": False, "environment": "UK Live"}
         first = await client.call_tool(TOOL, arguments)
         second = await client.call_tool(TOOL, arguments)
     assert data(first)["status"] == "partial"
     (failed,) = data(first)["failed"]
-    assert "500" in failed["why"]
+    assert "422" in failed["why"]
     assert failed["deployment"] in text(first)
     assert len(data(first)["done"]) == len(rows) - 1
     assert data(second)["done"] == [failed["deployment"]]
     assert len(sandbox.writes) == len(rows)
+
+
+@both_eras
+async def test_every_fate_has_its_place(era: Era) -> None:
+    """Done, accepted but not read back, refused, unknown and not tried: each deployment stands in the right one."""
+    sandbox = Sandbox()
+    seen, blind, refused, lost_one, touched, *others = [d for d in _in(sandbox, "UK Live") if d.enabled_at]
+
+    def ends(row: Deployment, method: str) -> Callable[[httpx2.Request], bool]:
+        return lambda r: r.method == method and f"/{row.id}" in r.url.path and (method == "GET" or r.method == "POST")
+
+    def touch(_: httpx2.Request) -> None:
+        touched.updated_at = touched.updated_at.replace(year=2027)
+
+    transport = (
+        Upstream(sandbox)
+        .on(ends(blind, "GET"), None)
+        .always(ends(blind, "GET"), reply(500))
+        .always(ends(refused, "POST"), reply(422, {"message": "No."}))
+        .always(ends(lost_one, "POST"), httpx2.ReadTimeout)
+        .always(ends(touched, "GET"), touch)
+    )
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"})
+        outcome = data(result)
+        transport.heal()
+        undone = await client.call_tool(outcome["undo"]["tool"], outcome["undo"]["arguments"])
+    assert (outcome["status"], outcome["verified"]) == ("partial", False)
+    assert outcome["done"] == sorted(_name(d) for d in (seen, *others))
+    assert outcome["unverified"] == [_name(blind)]
+    assert [entry["deployment"] for entry in outcome["failed"]] == [_name(refused)]
+    assert [entry["deployment"] for entry in outcome["unknown"]] == [_name(lost_one)]
+    assert [entry["deployment"] for entry in outcome["not_tried"]] == [_name(touched)]
+    assert "1 disabled but not read back" in outcome["message"]
+    assert "Look at the unknown ones again" in outcome["message"]
+    assert "same call again" not in text(result)
+    assert data(undone)["done"] == sorted(_name(d) for d in (seen, blind, *others))
+
+
+@pytest.mark.parametrize("status", [500, 403])
+async def test_what_could_not_be_read_was_not_tried(status: int) -> None:
+    """A deployment whose turn begins with a read that fails is reported as not tried, since nothing was sent."""
+    sandbox = Sandbox()
+    target = next(d for d in _in(sandbox, "UK Live") if d.enabled_at)
+    transport = Upstream(sandbox).always(reading(target.id), reply(status, {"message": "No."}))
+    async with connected(transport=transport, person=Person(yes)) as client:
+        result = data(await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"}))
+    assert _name(target) in [entry["deployment"] for entry in result["not_tried"]]
+    assert "failed" not in result
+    assert target.enabled_at
 
 
 async def test_lost_rights_stop_the_rest() -> None:

@@ -71,7 +71,7 @@ async def human_sends_empty_form(world: World) -> None:
 
     def careless(question: ElicitRequestFormParams) -> ElicitResult:
         is_box = "agree" in question.requested_schema["properties"]
-        return ElicitResult(action="accept", content={"agree": False} if is_box else {"deployment_id": "1"})
+        return ElicitResult(action="accept", content={"agree": False} if is_box else {"typed_id": "1"})
 
     world.assert_nothing_sent(await world.call(Person(careless)), "declined")
 

@@ -6,11 +6,12 @@ Every failure leaves as one of `errors.UpstreamError`.
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+import anyio
 import httpx2
 import stamina
 from opentelemetry.trace import SpanKind, get_tracer
@@ -18,20 +19,27 @@ from opentelemetry.trace import SpanKind, get_tracer
 from patchworks_deployments.api.credentials import Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
 from patchworks_deployments.api.transport import open_http
-from patchworks_deployments.errors import Incomplete, Rejected, UnexpectedResponse
+from patchworks_deployments.errors import Incomplete, NotFound, Rejected, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
-from patchworks_deployments.model.reading import read_deployment, read_page
+from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
 
-MAX_VERSION_PAGES = 50
+MAX_PAGES = 50
 """Pages of one flow version's deployments: it has one per environment, and accounts have dozens of those."""
 
 ATTEMPTS = 3
 RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
 """Waits are in seconds, and longer where Patchworks asks for it."""
 
+RETRY_SECONDS = 25.0
+"""Seconds after which no attempt is made any more, so that a call ends before its client loses patience."""
+
+T = TypeVar("T")
+
 tracer = get_tracer("patchworks_deployments")
 """Spans for requests to Patchworks, inside the SDK's server spans; they cost nothing until a provider is set up."""
+
+_LISTING = "/api/v1/flow-version-deployments"
 
 NAMES = ("flowVersion", "virtualEnvironment", "package")
 """The relations that carry the names people know things by."""
@@ -93,35 +101,40 @@ class DeploymentsClient:
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
-        with reading():
-            answer = await self._request("GET", "/api/v1/flow-version-deployments", params=query.parameters())
-            return read_page(answer, page=query.page)
+        return await self._read(_LISTING, query.parameters(), functools.partial(read_page, page=query.page))
 
     async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
         """One page of a flow version's deployments; the API chooses the page's size."""
         paging = {"page": str(page)} if page > 1 else {}
-        with reading():
-            return read_page(await self._read_with_names(_deployments(flow_version_id), paging), page=page)
+        return await self._read_with_names(
+            _deployments(flow_version_id), paging, functools.partial(read_page, page=page)
+        )
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
-        found: list[Deployment] = []
-        for number in range(1, MAX_VERSION_PAGES + 1):
-            page = await self.list_for_flow_version(flow_version_id, page=number)
-            found += page.deployments
-            if page.unreadable:
-                raise Incomplete(f"{page.unreadable} deployments of this flow version cannot be read.")
-            if number >= (page.pages or 1):
-                return found
-        raise Incomplete(f"This flow version has more than {MAX_VERSION_PAGES} pages of deployments.")
+        return await _every(lambda page: self.list_for_flow_version(flow_version_id, page=page))
+
+    async def every_deployment_at(self, flow_id: str, environment_id: str | None) -> list[Deployment]:
+        """All deployments of a flow in one environment, or in none; also those that do not tell their place.
+
+        Raises `Incomplete` when some cannot be read.
+        """
+        query = DeploymentQuery(flow_id=flow_id, virtual_environment_id=environment_id, per_page=100)
+        found = await _every(lambda page: self.list_deployments(replace(query, page=page)))
+        return [
+            d
+            for d in found
+            if d.flow_id in {None, flow_id}
+            and (d.virtual_environment_id == environment_id or "virtual_environment_id" in (d.unreadable or ()))
+        ]
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.
 
         Raises `UnexpectedResponse` when the answer is about another one: what is shown must be what is changed.
         """
-        with reading():
-            answer = await self._read_with_names(_deployment(flow_version_id, deployment_id), {})
+
+        def read(answer: object) -> Deployment:
             found = read_deployment(answer, with_other=with_other)
             if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
                 raise UnexpectedResponse(
@@ -130,51 +143,106 @@ class DeploymentsClient:
                 )
             return found
 
+        return await self._read_with_names(_deployment(flow_version_id, deployment_id), {}, read)
+
+    async def find(self, flow_version_id: str, deployment_id: str) -> Deployment | None:
+        """One deployment, or None where two answers say that it is gone.
+
+        A 404 alone does not say so: a gateway has them too. The flow version's list, read after it, has to lack it.
+        """
+        try:
+            return await self.get(flow_version_id, deployment_id)
+        except NotFound:
+            present = await self.every_deployment_of(flow_version_id)
+        return next((d for d in present if d.id == deployment_id), None)
+
     async def create(self, flow_version_id: str, body: Mapping[str, Any]) -> Deployment:
-        """Deploy a flow version; `body` may hold virtual_environment_id, priority and deploy_disabled."""
+        """Deploy a flow version; `body` may hold virtual_environment_id, priority and deploy_disabled.
+
+        Raises `UnexpectedResponse` when the answer is about another version or environment.
+        """
         fields = {"flow_version_id": flow_version_id, **body}
-        return read_deployment(await self._request("POST", _deployments(flow_version_id), json_body=fields))
+        made = read_deployment(await self._write("POST", _deployments(flow_version_id), fields))
+        told = "virtual_environment_id" not in (made.unreadable or ())
+        if made.flow_version_id not in {None, flow_version_id} or (
+            told and made.virtual_environment_id != body.get("virtual_environment_id")
+        ):
+            raise UnexpectedResponse(
+                f"Patchworks answered with deployment {made.id} of flow version {made.flow_version_id} in environment "
+                f"{made.virtual_environment_id}, which is not what was to be created."
+            )
+        return made
 
     async def update(self, flow_version_id: str, deployment_id: str, body: Mapping[str, Any]) -> None:
         """Change just the fields in `body`; a null resets one."""
-        await self._request("PUT", _deployment(flow_version_id, deployment_id), json_body=body)
+        await self._change("PUT", flow_version_id, deployment_id, body=body)
 
     async def delete(self, flow_version_id: str, deployment_id: str) -> None:
         """Remove a deployment for good."""
-        await self._request("DELETE", _deployment(flow_version_id, deployment_id))
+        await self._change("DELETE", flow_version_id, deployment_id)
 
     async def enable(self, flow_version_id: str, deployment_id: str) -> None:
         """Let a deployment process runs."""
-        await self._request("POST", _deployment(flow_version_id, deployment_id) + "/enable")
+        await self._change("POST", flow_version_id, deployment_id, "/enable")
 
     async def disable(self, flow_version_id: str, deployment_id: str) -> None:
         """Keep a deployment from processing runs."""
-        await self._request("POST", _deployment(flow_version_id, deployment_id) + "/disable")
+        await self._change("POST", flow_version_id, deployment_id, "/disable")
 
-    async def _read_with_names(self, path: str, params: Mapping[str, str]) -> object:
+    async def _change(
+        self,
+        method: str,
+        flow_version_id: str,
+        deployment_id: str,
+        action: str = "",
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change one deployment. Raises `UnexpectedResponse` unless the answer is an object, or a 204.
+
+        The object may be a message, the deployment, or its version, as the contract has it; nothing else.
+        """
+        answer = await self._write(method, _deployment(flow_version_id, deployment_id) + action, body)
+        if answer is not None and not isinstance(answer, dict):
+            raise UnexpectedResponse("Patchworks answered with something that is no object.")
+        if (about := read_id(answer)) not in {None, deployment_id, flow_version_id}:
+            raise UnexpectedResponse(f"Patchworks answered about {about} instead of deployment {deployment_id}.")
+
+    async def _read_with_names(self, path: str, params: Mapping[str, str], into: Callable[[object], T]) -> T:
         """Read with the relations that carry names.
 
         The contract lists no `include` for these paths, the product's documentation has it everywhere; an API
         that refuses it is asked again without.
         """
         try:
-            return await self._request("GET", path, params={**params, "include": ",".join(NAMES)})
+            return await self._read(path, {**params, "include": ",".join(NAMES)}, into)
         except Rejected:
-            return await self._request("GET", path, params=params)
+            return await self._read(path, params, into)
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        json_body: Mapping[str, Any] | None = None,
-    ) -> object:
+    async def _read(self, path: str, params: Mapping[str, str], into: Callable[[object], T]) -> T:
+        """What `into` makes of the answer. What it cannot read is no answer, and asked for again."""
         # A whole address: merging two costs the HTTP client more than anything else about a request.
-        url = self._address + (f"{path}?{urlencode(params)}" if params else path)
-        request = self._http.build_request(method, url, json=json_body)
-        # Sends the request, and again where `retry_wait` says so.
-        return await RETRY(functools.partial(retry_wait, is_read=method == "GET"), self._send, request)
+        url = f"{self._address}{path}" + (f"?{urlencode(params)}" if params else "")
+        request = self._http.build_request("GET", url)
+
+        async def attempt() -> T:
+            return into(await self._send(request))
+
+        with reading():
+            return await self._retried(attempt, is_read=True)
+
+    async def _write(self, method: str, path: str, body: Mapping[str, Any] | None) -> object:
+        request = self._http.build_request(method, f"{self._address}{path}", json=body)
+        return await self._retried(lambda: self._send(request), is_read=False)
+
+    async def _retried(self, attempt: Callable[[], Awaitable[T]], *, is_read: bool) -> T:
+        """Make a request, and again where `retry_wait` says so and the pause ends within `RETRY_SECONDS`."""
+        ends = anyio.current_time() + RETRY_SECONDS
+
+        def wait(error: Exception) -> bool | float:
+            pause = retry_wait(error, is_read=is_read)
+            return pause if ends - anyio.current_time() > pause else False
+
+        return await RETRY(wait, attempt)
 
     async def _send(self, request: httpx2.Request) -> object:
         with (
@@ -185,6 +253,19 @@ class DeploymentsClient:
                 response = await self._http.send(request, auth=self._auth)
             span.set_attribute("http.response.status_code", response.status_code)
         return read_answer(response, self._auth.secrets())
+
+
+async def _every(read: Callable[[int], Awaitable[DeploymentPage]]) -> list[Deployment]:
+    """The deployments of every page that `read` reads by its number, from 1."""
+    found: list[Deployment] = []
+    for number in range(1, MAX_PAGES + 1):
+        page = await read(number)
+        found += page.deployments
+        if page.unreadable:
+            raise Incomplete(f"{page.unreadable} of these deployments cannot be read.")
+        if number >= (page.pages or 1):
+            return found
+    raise Incomplete(f"These are more than {MAX_PAGES} pages of deployments.")
 
 
 @contextlib.asynccontextmanager

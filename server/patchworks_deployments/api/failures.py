@@ -84,16 +84,18 @@ def reading() -> Iterator[None]:
     try:
         yield
     except UpstreamError as error:
-        error.may_have_acted = False
+        error.may_have_acted = error.may_still_arrive = False
         raise
 
 
 def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
-    """The answer's JSON, None for an empty one. Raises one of `UpstreamError`, in which no secret stands."""
+    """The answer's JSON, None for a 204. Raises one of `UpstreamError`, in which no secret stands."""
     if not response.is_success:
         raise error_for(response, _said(response, secrets))
-    if not response.content:
+    if response.status_code == httpx2.codes.NO_CONTENT:
         return None
+    if not response.content:
+        raise UnexpectedResponse(f"Patchworks answered with nothing (status {response.status_code}).")
     try:
         return from_json(response.content)
     except ValueError:
@@ -168,10 +170,9 @@ def retry_wait(error: Exception, *, is_read: bool) -> bool | float:
     """Whether to try again, or after how many seconds; a write only when it cannot have arrived."""
     if isinstance(error, Throttled):
         return throttle_wait(error, MAX_RETRY_AFTER_SECONDS)
-    if isinstance(error, Unreachable):
-        return True
-    is_passing = isinstance(error, Unavailable) and error.status in {502, 503, 504}
-    return is_read and (is_passing or isinstance(error, NoAnswer))
+    return isinstance(error, Unreachable) or (
+        is_read and isinstance(error, NoAnswer | Unavailable | UnexpectedResponse)
+    )
 
 
 def throttle_wait(error: Throttled, max_seconds: float) -> bool | float:

@@ -1,6 +1,8 @@
-"""Many requests at once, but not too many, and later where the API throttles."""
+"""Many requests at once, but not too many; again, where the API throttles or lags; and a sign of life meanwhile."""
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import anyio
@@ -8,7 +10,7 @@ import anyio.lowlevel
 import stamina
 
 from patchworks_deployments.api.failures import throttle_wait
-from patchworks_deployments.errors import Throttled
+from patchworks_deployments.errors import Throttled, Unreachable
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -19,8 +21,17 @@ MAX_CONCURRENT_REQUESTS = 8
 MAX_PAUSE_SECONDS = 65.0
 """Seconds: Laravel throttles by the minute. A longer `Retry-After` is reported instead of waited for."""
 
-RETRY_THROTTLED = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=2.0, wait_max=30.0)
-"""Tries a throttled request on top of the client's own attempts; waits are in seconds."""
+RETRY_UNSENT = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=2.0, wait_max=30.0)
+"""Tries what was not done on top of the client's own attempts; waits are in seconds."""
+
+LOOK = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=0.25, wait_max=2.0, wait_jitter=0.0)
+"""Looks for some five seconds in all (0.25 + 0.5 + 1 + 2 + 2): what the API shows may lag behind what it has done."""
+
+BEAT_SECONDS = 3.0
+"""Seconds between two signs of life of a call that waits."""
+
+Progress = Callable[[float, float | None], Awaitable[None]]
+"""Is told how many steps are done, and of how many, where that is known."""
 
 
 async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: Iterable[Argument]) -> list[Outcome]:
@@ -48,14 +59,73 @@ async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: It
     return [outcomes[index] for index in sorted(outcomes)]
 
 
-async def patiently(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def patiently(attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:
     """Again, later, while the API throttles: a 429 says that nothing was done. At most about six minutes in all.
 
-    Raises `Throttled` when that was not enough, or at once when the API wants a longer pause.
+    Where it cannot be reached it is tried again for `unreachable_seconds`. Raises `Throttled` or `Unreachable` when
+    that was not enough, or at once when the API wants a longer pause.
     """
-    return await RETRY_THROTTLED(_pause, attempt)
+    began = anyio.current_time()
+
+    def pause(error: Exception) -> bool | float:
+        if isinstance(error, Throttled):
+            return throttle_wait(error, MAX_PAUSE_SECONDS)
+        return isinstance(error, Unreachable) and anyio.current_time() - began < unreachable_seconds
+
+    return await RETRY_UNSENT(pause, attempt)
 
 
-def _pause(error: Exception) -> bool | float:
-    """Whether to wait, and for how many seconds where the API said it."""
-    return isinstance(error, Throttled) and throttle_wait(error, MAX_PAUSE_SECONDS)
+class Patience:
+    """`patiently`, for all the requests of a call, until once it was not enough: then each is made at once."""
+
+    def __init__(self) -> None:
+        self._is_left = True
+
+    async def __call__(self, attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:
+        """Make the attempt. Raises what `patiently` does."""
+        if not self._is_left:
+            return await attempt()
+        try:
+            return await patiently(attempt, unreachable_seconds=unreachable_seconds)
+        except (Throttled, Unreachable):
+            self._is_left = False
+            raise
+
+
+async def until(look: Callable[[], Awaitable[bool]]) -> None:
+    """Look again, after growing pauses, until it is enough; for some five seconds."""
+
+    async def attempt() -> None:
+        if not await look():
+            raise _NotYet
+
+    with contextlib.suppress(_NotYet):
+        await LOOK(_NotYet, attempt)
+
+
+class _NotYet(Exception):
+    pass
+
+
+@contextlib.asynccontextmanager
+async def beating(progress: Progress) -> AsyncIterator[Progress]:
+    """Give signs of life while the body runs, between the steps that it reports through what it is given."""
+    done, of = 0.0, None
+
+    async def report(steps: float, total: float | None) -> None:
+        nonlocal done, of
+        done, of = max(steps, done), total
+        await progress(done, of)
+
+    async def beat() -> None:
+        # Whoever has gone away needs no sign of life; the body goes on without.
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            while True:
+                await anyio.sleep(BEAT_SECONDS)
+                await report(done + 0.001, of)  # the protocol wants every number to be higher than the last
+
+    task = asyncio.create_task(beat())
+    try:
+        yield report
+    finally:
+        task.cancel()

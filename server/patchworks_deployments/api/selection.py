@@ -1,19 +1,15 @@
 """Reading all deployments that a person means, by ids or by parts of names: page by page, several pages at once."""
 
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from patchworks_deployments.api.client import DeploymentQuery, DeploymentsClient
-from patchworks_deployments.api.pacing import each, patiently
+from patchworks_deployments.api.pacing import Progress, each, patiently
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 
 LIST_PAGE_SIZE = 100
 MAX_LIST_PAGES = 500
-
-Progress = Callable[[int, int], Awaitable[None]]
-"""Is told how many pages have been read, and of how many."""
 
 
 def are_ids(text: str | None) -> bool:

@@ -5,18 +5,37 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from patchworks_deployments.errors import StateMoved
+from patchworks_deployments.errors import InvalidArgument, StateMoved
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.model.reading import is_identifier
 
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
 """The fields that a write can touch; names, people and the version's status follow from others."""
+
+EMPTY = "empty"
+"""What the state of a place without a deployment begins with."""
 
 
 def fingerprint(deployments: Sequence[Deployment]) -> str:
     """A short digest of the deployments' states, the same whenever and wherever they are read."""
     digested = [deployment.model_dump(exclude={"other", "unreadable"}) for deployment in deployments]
     return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def empty_place(flow_id: str | None) -> str:
+    """The state of a place where nothing of the flow is deployed, or, for None, nothing of the version in question."""
+    return f"{EMPTY}-{flow_id}" if flow_id else EMPTY
+
+
+def flow_of_empty_place(state: str) -> str | None:
+    """The flow that `empty_place` was made of. Raises `InvalidArgument` for any other text."""
+    empty, _, flow_id = state.strip().partition("-")
+    if empty != EMPTY or not (is_identifier(flow_id) or state.strip() == EMPTY):
+        raise InvalidArgument(
+            "This is not the state of an empty place.", next_step="Give if_state as the undo or the repair has it."
+        )
+    return flow_id or None
 
 
 def require(state: str | None, deployments: Sequence[Deployment]) -> None:
@@ -28,6 +47,12 @@ def require(state: str | None, deployments: Sequence[Deployment]) -> None:
 def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
     """Whether each wanted field of the deployment is known to have its wanted value."""
     return not untold(deployment, wanted) and all(getattr(deployment, name) == value for name, value in wanted.items())
+
+
+def contradicts(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
+    """Whether a wanted field of the deployment is known to have another value."""
+    unknown = untold(deployment, wanted)
+    return any(getattr(deployment, name) != value for name, value in wanted.items() if name not in unknown)
 
 
 def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:

@@ -48,6 +48,12 @@ def read_deployment(answer: object, *, with_other: bool = False) -> Deployment:
     return deployment
 
 
+def read_id(answer: object) -> str | None:
+    """The id of the record in an answer, None where it has none."""
+    record = answer.get("data", answer) if isinstance(answer, dict) else None
+    return _identifier(record.get("id")) if isinstance(record, dict) else None
+
+
 def read_page(answer: object, *, page: int) -> DeploymentPage:
     """The page in a list answer, `{"data": [...], "meta": {...}}`; `page` is what was asked for.
 

@@ -14,6 +14,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
+from patchworks_deployments.api.pacing import beating
 from patchworks_deployments.caller import WRITE_SCOPE, Who, caller, can_ask, is_stateless, may_write, who
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.model.text import clean_text
@@ -200,20 +201,21 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:
-        acting = Acting(
-            client=client,
-            audit=services(ctx).audit,
-            who=who(ctx),
-            tool=plan.write.name,
-            reason=reason,
-            agreed=agreed,
-            tell=partial(tell, ctx),
-            progress=ctx.report_progress,
-        )
-        try:
-            result = await plan.carry_out(acting)
-        except UpstreamError as error:
-            result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
+        async with beating(ctx.report_progress) as progress:
+            acting = Acting(
+                client=client,
+                audit=services(ctx).audit,
+                who=who(ctx),
+                tool=plan.write.name,
+                reason=reason,
+                agreed=agreed,
+                tell=partial(tell, ctx),
+                progress=progress,
+            )
+            try:
+                result = await plan.carry_out(acting)
+            except UpstreamError as error:
+                result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
     content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
     if linked := plan.link(result):
         content.append(deployment_link(*linked))

@@ -41,12 +41,14 @@ async def plan_create(
     virtual_environment_id: str | None,
     priority: int | None,
     deploy_disabled: bool | None,
+    if_state: str | None,
 ) -> Change:
     write = Create(
         flow_version_id=flow_version_id,
         virtual_environment_id=virtual_environment_id,
         priority=priority,
         deploy_disabled=deploy_disabled,
+        if_state=if_state,
     )
     return await write.plan(services(ctx).client)
 
@@ -62,6 +64,7 @@ async def create_deployment(
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
+    if_state: IfState = None,
 ) -> Result:
     return await act(ctx, change, consent, reason)
 

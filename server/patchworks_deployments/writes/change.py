@@ -1,14 +1,17 @@
 """A planned write to one deployment: what a person is asked, how it is sent, and how it is read back."""
 
 import abc
+import contextlib
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import anyio
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
+from patchworks_deployments.api.pacing import until
+from patchworks_deployments.errors import NoAnswer, NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
@@ -16,6 +19,9 @@ from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write,
 
 MAX_SHOWN = 10
 """Other deployments of a flow version that a question names."""
+
+LOOKING_SECONDS = 20.0
+"""Seconds after which reading back is given up where Patchworks does not answer, so that the call ends in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,68 +112,103 @@ class Change(Plan[WriteResult]):
         return [f"Lost for good: {', '.join(self.lost)}"]
 
     async def carry_out(self, acting: Acting) -> WriteResult:
-        """Send the write, once, find out what became of it, and tell subscribers of a change that was seen.
+        """Send the write, once, find out what became of it, and tell subscribers.
 
         Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` before anything is sent.
         """
         acting.audit.ensure_writable()
         # From here on a caller that goes away must not leave a write half known: its cancellation waits outside.
         with anyio.CancelScope(shield=True):
-            answered, trouble = None, None
-            try:
-                answered = await self.write.send(acting.client)
-                if answered and any(known.id == answered.id for known in self.basis):
-                    raise UnexpectedResponse(
-                        f"Patchworks answered with deployment {answered.id}, which was there before."
-                    )
-            except UpstreamError as error:
-                if not error.may_have_acted:
-                    raise
-                answered, trouble = None, error
-            found, unread = await self._read_back(acting.client, answered)
-        aim = None if self.after is None else self.wanted
-        result = self._result(acting, answered, Facts(self.before, aim, trouble, found, unread))
-        if result.status == "done" and result.verified:
-            await acting.tell(self.write.flow_version_id, result.before, result.after)
-        return result
+            facts = await self.attempt(acting)
+            result = await self.report(facts, acting)
+        return result  # noqa: RET504 - mypy takes a cancel scope for one that may swallow what is raised
 
-    async def _read_back(
-        self, client: DeploymentsClient, answered: Deployment | None
-    ) -> tuple[Deployment | None, UpstreamError | None]:
-        """The deployment after the write, None where there is none; and why that could not be learned, if so."""
-        target = self.before or answered
+    async def attempt(self, acting: Acting) -> Facts:
+        """Send the write, once, and look until it is seen or there is no hope left.
+
+        Raises `UpstreamError` when it certainly was not carried out.
+        """
+        answered, trouble = None, None
         try:
-            found = await (client.get(self.write.flow_version_id, target.id) if target else self._find_created(client))
-        except NotFound:
-            return None, None
+            answered = await self.write.send(acting.client)
+            if answered and any(known.id == answered.id for known in self.basis):
+                raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
+        except UpstreamError as error:
+            if not error.may_have_acted:
+                raise
+            answered, trouble = None, error
+        aim = None if self.after is None else self.wanted
+        facts = Facts(self.before, aim, trouble, answered, unread=NoAnswer("Reading back took too long."))
+
+        async def look() -> bool:
+            nonlocal facts
+            found, unread = await self._look(acting, answered, trouble)
+            # A look that shows nothing takes nothing back of what an earlier one has shown.
+            if unread is None or facts.unread:
+                facts = replace(facts, found=found or (answered if unread else None), unread=unread)
+            return facts.is_seen
+
+        with anyio.move_on_after(math.inf if acting.patience else LOOKING_SECONDS):
+            await until(look)
+        return facts
+
+    async def _look(
+        self, acting: Acting, answered: Deployment | None, trouble: UpstreamError | None
+    ) -> tuple[Deployment | None, UpstreamError | None]:
+        """The deployment as it is now, None where there is none; and why that is not known, if so."""
+
+        async def read() -> Deployment | None:
+            if self.before is None:
+                return await self._find_created(acting.client, answered)
+            if self.after is None and trouble is None:
+                # Patchworks has said already that it is gone, so a 404 is the second to say so.
+                with contextlib.suppress(NotFound):
+                    return await acting.client.get(self.write.flow_version_id, self.before.id)
+                return None
+            return await acting.client.find(self.write.flow_version_id, self.before.id)
+
+        try:
+            found = await (acting.patience(read) if acting.patience else read())
         except UpstreamError as error:
             return None, error
-        if found and (untold := comparing.untold(found, self.wanted)):
+        untold = comparing.untold(found, self.wanted) if found else []
+        if found and untold and not comparing.contradicts(found, self.wanted):
             return found, UnexpectedResponse(f"It does not tell {', '.join(untold)}.")
         return found, None
 
-    async def _find_created(self, client: DeploymentsClient) -> Deployment | None:
-        """The deployment that a create without a readable answer made: new since, in the wanted environment."""
-        known = {deployment.id for deployment in self.basis}
-        present = await client.every_deployment_of(self.write.flow_version_id)
-        wanted = self.wanted["virtual_environment_id"]
-        return next((d for d in present if d.id not in known and d.virtual_environment_id == wanted), None)
+    async def _find_created(self, client: DeploymentsClient, answered: Deployment | None) -> Deployment | None:
+        """The deployment that a create has made: the one that it was answered with, or one that is new in its place.
 
-    def _result(self, acting: Acting, answered: Deployment | None, facts: Facts) -> WriteResult:
+        Raises `UnexpectedResponse` where several are new.
+        """
+        if answered and (found := await client.find(self.write.flow_version_id, answered.id)):
+            return found
+        known = {deployment.id for deployment in self.basis}
+        place = self.wanted["virtual_environment_id"]
+        present = await client.every_deployment_of(self.write.flow_version_id)
+        new = [d for d in present if d.id not in known and d.virtual_environment_id == place]
+        if len(new) > 1:
+            ids = " and ".join(d.id for d in new)
+            raise UnexpectedResponse(f"Deployments {ids} are new there, and one of them may be somebody else's.")
+        return new[0] if new else None
+
+    async def report(self, facts: Facts, acting: Acting) -> WriteResult:
+        """The result, of which subscribers hear as much as the caller: also of what may have changed."""
         status, message = judge(facts, self.write.done, self.write.flow_version_id)
-        after, is_done = facts.found or answered, status == "done"
-        undo = self.write.undo(self.before, after or self.after) if is_done else None
+        is_done = status == "done"
+        undo = self.write.undo(self.before, facts.found or self.after) if is_done or facts.took_in_part else None
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
+        await acting.tell(self.write.flow_version_id, self.before, facts.found or self.after)
         return WriteResult(
             status=status,
             message=message,
             before=self.before,
-            after=after,
-            verified=is_done and not facts.unread,
+            after=facts.found,
+            verified=facts.is_seen,
             confirmed_by=acting.agreed,
-            also_changed=also_changed(self.before, after, self.wanted),
+            also_changed=also_changed(self.before, facts.found, self.wanted),
             lost=list(self.lost) if is_done and self.lost else None,
             undo=undo,
         )
@@ -194,7 +235,8 @@ class Change(Plan[WriteResult]):
         elif result.before and result.after:
             lines += comparing.differences(result.before, result.after)
         elif result.after or result.status != "done":
-            lines.append(f"state: {rendering.state(target)}; queue priority {rendering.priority(target)}")
+            when = "state before" if result.status == "unknown" and not result.after else "state"
+            lines.append(f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}")
         if result.also_changed:
             lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
         if result.undo:

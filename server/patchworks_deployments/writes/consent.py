@@ -73,15 +73,13 @@ class Agreement(Form):
 
 
 class TypedId(Form):
-    """The form for a delete: the deployment's id, typed."""
+    """The form for what a tick is too little for: the id that the question names, typed."""
 
-    deployment_id: str = Field(
-        title="Deployment id", description="Type the id of the deployment to delete it.", max_length=64
-    )
+    typed_id: str = Field(title="Id", description="Type the id that the question names.", max_length=64)
 
     def agrees_to(self, plan: AnyPlan) -> bool:
-        """Whether the id is that of the deployment in question."""
-        return self.deployment_id.strip() == plan.must_be_typed
+        """Whether the id is that of the deployment or the version in question."""
+        return self.typed_id.strip() == plan.must_be_typed
 
 
 class Decision(BaseModel):
@@ -185,7 +183,7 @@ def ask(plan: AnyPlan, protected: Sequence[str]) -> Elicit[Form]:
     lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
     lines += [plan.question(), f"As read: state {plan.fingerprint}"]
     if plan.must_be_typed:
-        lines.append(f"To delete it, type its id: {plan.must_be_typed}")
+        lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")
     return Elicit("\n".join(lines), TypedId if plan.must_be_typed else Agreement)
 
 

@@ -1,19 +1,27 @@
-"""The steps of a replacement: trial where it is needed, delete, create, and restore where creating failed."""
+"""The steps of a replacement in their order. Each is taken only from a state that is known, which a comment names."""
 
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from patchworks_deployments.api.client import DeploymentQuery
-from patchworks_deployments.api.pacing import patiently
+from patchworks_deployments.api.pacing import Patience, until
 from patchworks_deployments.errors import UpstreamError
-from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Create, Delete
-from patchworks_deployments.writes.outcome import ReplaceResult, WriteResult
+from patchworks_deployments.writes.outcome import ReplaceResult, Status, WriteResult
 from patchworks_deployments.writes.plan import Acting
 
-LEFT_ALONE = "The old deployment was left alone; read again and ask again."
+UNREACHABLE_SECONDS = 20.0
+"""Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
+
+_NEITHER = "the environment held neither version"
+
+ASK_AGAIN = "Read it again and ask again."
+
+Held = tuple[list[Deployment], UpstreamError | None]
+"""What the place holds of the flow, and why that is not known, if so."""
 
 
 @dataclass
@@ -21,16 +29,20 @@ class Exchange:
     """What goes and what comes, and how far that has got.
 
     `delete` removes the `old` deployment and `create` makes the new one; `lost` is what does not come back of the old
-    one, and `others` are the deployments that the new version had before.
+    one, and `others` are the deployments that the new version had before. `is_still_so` reads again whether all is as
+    it was agreed to, and `undo` is the call that leads back from the new deployment.
     """
 
     acting: Acting
+    patience: Patience
     old: Deployment
     delete: Delete
     create: Create
     lost: tuple[str, ...]
     others: tuple[Deployment, ...]
-    gap_began: float = 0.0
+    is_still_so: Callable[[], Awaitable[bool]]
+    undo: Callable[[Deployment], ToolCall]
+    deleting_since: float = 0.0
 
     @property
     def restore(self) -> Create:
@@ -38,152 +50,216 @@ class Exchange:
         return Create.like(self.delete.flow_version_id, self.old)
 
     async def run(self) -> ReplaceResult:
-        """Go through the steps. Nothing is deleted before the new version is known to be of the same flow."""
-        if not any(d.flow_id for d in self.others):
-            if problem := await self._try_out():
-                return problem
-            if not await self._is_unchanged():
-                what = "While the new version was tried out, the old deployment changed."
-                return ReplaceResult(status="refused", message=f"{what} {LEFT_ALONE}")
-        self.gap_began = time.monotonic()
-        removed = await self._delete(self.delete, self.old)
-        if removed.status == "done":
-            return await self._fill()
-        if removed.status == "unknown":
-            what = f"The new version was not deployed. {removed.message}"
-            return self._unknown(f"{what} If the old deployment is gone, use `repair`.")
-        return _failed(f"The old deployment was not deleted. {removed.message}")
+        """Go through the steps, in the order that the place of the old deployment asks for."""
+        if self.old.virtual_environment_id is None:
+            return await self._create_then_delete()
+        return await self._delete_then_create()
 
-    async def _delete(self, write: Delete, deployment: Deployment) -> WriteResult:
-        """Delete it, at once or not at all: by a later turn it may have changed."""
-        return await self.acting.step(write, partial(write.change(deployment).carry_out, self.acting))
-
-    async def _create(self, write: Create) -> WriteResult:
-        """Deploy it, patiently; `unchanged` when it is there already."""
-
-        async def attempt() -> WriteResult:
-            change = await write.plan(self.acting.client)
-            if not change.is_needed:
-                return WriteResult(status="unchanged", message="It is there already.", after=change.before)
-            return await change.carry_out(self.acting)
-
-        return await self.acting.step(write, partial(patiently, attempt))
-
-    async def _is_unchanged(self) -> bool:
-        try:
-            return await self.acting.client.get(self.delete.flow_version_id, self.old.id) == self.old
-        except UpstreamError:
-            return False
-
-    async def _try_out(self) -> ReplaceResult | None:
-        """Learn the new version's flow from a disabled deployment without environment; None if it is the right one.
-
-        Patchworks tells the flow of a version only where it is deployed. Only what this call has certainly made is
-        cleared away.
-        """
-        version = self.create.flow_version_id
-        write = Create(flow_version_id=version, deploy_disabled=True)
-
-        async def attempt() -> WriteResult:
-            try:
-                made = await write.send(self.acting.client)
-            except UpstreamError as error:
-                return WriteResult(status="unknown" if error.may_have_acted else "failed", message=error.what)
-            return WriteResult(status="done", message=f"Trial deployment {made.id}.", after=made)
-
-        tried = await self.acting.step(write, attempt, "trial")
-        trial = tried.after
-        if trial is None:
-            left = " A trial deployment may be left over: look with list_flow_version_deployments."
-            unsure = left if tried.status == "unknown" else ""
-            return _failed(f"The new version could not be tried out. {tried.message}{unsure}")
-        if any(known.id == trial.id for known in self.others):
-            return _failed(f"For the trial Patchworks answered with deployment {trial.id}, which was there before.")
-        flow = await self._flow_of(trial)
-        delete = Delete(flow_version_id=version, deployment_id=trial.id)
-        removed = await self._delete(delete, trial)
-        if removed.status != "done":
-            what = f"The trial deployment {trial.id} is left over: {removed.message}"
-            problem = _failed(f"{what} The call in `repair` deletes it.")
-            return problem.model_copy(update={"repair": delete.call()})
-        if flow != self.old.flow_id:
-            return _failed(f"Flow version {version} is not known to be of the same flow.")
-        return None
-
-    async def _flow_of(self, trial: Deployment) -> str | None:
-        try:
-            return trial.flow_id or (await self.acting.client.get(self.create.flow_version_id, trial.id)).flow_id
-        except UpstreamError:
-            return None
-
-    async def _fill(self) -> ReplaceResult:
-        """Deploy the new version where nothing is now, or bring the old one back."""
-        created = await self._create(self.create)
+    async def _delete_then_create(self) -> ReplaceResult:
+        """Replace in an environment, which holds one version of a flow."""
+        # Known: the old one is there, as agreed to.
+        removed = await self._delete(only_if_still_so=True)
+        if removed.status in {"refused", "failed"}:
+            return _nothing_done("The old deployment was not deleted.", removed)
+        if not removed.verified:
+            return await self._stopped(f"Nothing was put in place of the old deployment. {removed.message}")
+        # Known: the old one is gone, and nothing of this call is in its place.
+        created, may_still_come = await self._create(self.create, self.others, unreachable_seconds=UNREACHABLE_SECONDS)
         if created.status == "done":
-            return self._replaced(created)
+            return await self._replaced(created)
         gone = f"The old deployment {self.old.id} is deleted. {created.message}"
-        if created.status == "unknown":
-            return self._unknown(f"{gone} If it is not there, use `repair`.")
-        if there := created.after or await self._what_is_there():
-            # It is not what was wanted, or not from this call: restoring on top of it would do more harm.
-            now = f"{rendering.place(there)}, {rendering.state(there)}, queue priority {rendering.priority(there)}"
-            what = f"There now: deployment {there.id} of flow version {there.flow_version_id}, {now}."
-            message = f"{gone} {what} Nothing was restored."
-            return ReplaceResult(status="partial", message=message, after=there, lost=list(self.lost))
+        if may_still_come:
+            return await self._stopped(f"{gone} Nothing was restored, because the new one may still come.")
+        # Known: the new one is not there as wanted, and will not come. Somebody else may have taken its place.
+        held, unread = await self._look()
+        if held or unread:
+            status: Status = "unknown" if unread else "partial"
+            return self._ended(status, f"{gone} Nothing was restored.", held, unread)
+        # Known: nothing is there.
         return await self._restore(created)
 
-    async def _what_is_there(self) -> Deployment | None:
-        """What the environment holds of the flow now, as far as that can be learned."""
-        flow, place = self.old.flow_id, self.old.virtual_environment_id
-        if place is None:
-            return None
-        query = DeploymentQuery(flow_id=flow, virtual_environment_id=place)
-        try:
-            found = (await self.acting.client.list_deployments(query)).deployments
-        except UpstreamError:
-            return None
-        return next((d for d in found if (d.flow_id, d.virtual_environment_id) == (flow, place)), None)
+    async def _create_then_delete(self) -> ReplaceResult:
+        """Replace where the old deployment is in no environment.
+
+        An account without virtual environments has one version of a flow deployed, and deploying another replaces it.
+        In other accounts several can be deployed without environment, so that the old one has to be deleted.
+        """
+        # Known: the old one is there, as agreed to.
+        created, _ = await self._create(self.create, self.others)
+        if created.status == "failed":
+            return _nothing_done("The new version was not deployed.", created)
+        if created.status != "done" or not created.verified:
+            what = "The old deployment was not deleted, but deploying the new version may have replaced it."
+            held, unread = await self._look()
+            return self._ended("unknown", f"{created.message} {what}", held, unread)
+        # Known: the new one is there. The old one may have gone with that.
+        if await self._is_old_there():
+            removed = await self._delete(only_if_still_so=False)
+            if not removed.verified and await self._is_old_there():
+                what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
+                ended = self._ended("partial", f"{what} The call in `repair` deletes it.", *await self._look())
+                return ended.model_copy(update={"after": created.after, "repair": self.delete.call()})
+        # Known: the new one is there, and the old one is gone.
+        return await self._replaced(created)
+
+    async def _delete(self, *, only_if_still_so: bool) -> WriteResult:
+        """Delete the old one, waiting where Patchworks throttles; what had to wait is looked at again first."""
+        has_waited = False
+
+        async def attempt() -> WriteResult:
+            nonlocal has_waited
+            if only_if_still_so and has_waited and not await self.is_still_so():
+                message = f"While Patchworks throttled, something that was agreed to changed. {ASK_AGAIN}"
+                return WriteResult(status="refused", message=message)
+            has_waited, self.deleting_since = True, time.monotonic()
+            return await self.delete.change(self.old).carry_out(self.acting)
+
+        return await self.acting.step(self.delete, partial(self.patience, attempt))
+
+    async def _create(
+        self, write: Create, present: tuple[Deployment, ...] | None, *, unreachable_seconds: float = 0.0
+    ) -> tuple[WriteResult, bool]:
+        """Deploy it as soon as Patchworks allows; and whether it may still come, where it was not seen.
+
+        `present` are the deployments of its version, None where they have to be read.
+        """
+        may_still_come = False
+
+        async def attempt() -> WriteResult:
+            nonlocal may_still_come
+            change = await write.plan(self.acting.client) if present is None else write.change(present)
+            if not change.is_needed:
+                return WriteResult(status="unchanged", message="It is there already.", after=change.before)
+            facts = await change.attempt(self.acting)
+            # What was accepted comes, if late. What was answered otherwise has come to its end.
+            may_still_come = facts.found is None and (facts.trouble is None or facts.trouble.may_still_arrive)
+            return await change.report(facts, self.acting)
+
+        result = await self.acting.step(write, partial(self.patience, attempt, unreachable_seconds=unreachable_seconds))
+        return result, may_still_come
 
     async def _restore(self, created: WriteResult) -> ReplaceResult:
-        what = f"The new version was not deployed: {created.message}"
-        restored = await self._create(self.restore)
-        if restored.status == "done" and restored.after:
+        restored, _ = await self._create(self.restore, None)
+        back, what = restored.after, f"The new version was not deployed: {created.message}"
+        held, unread = await self._look(back)
+        if back and restored.status in {"done", "unchanged"}:
+            is_shown = not unread and self._is_exchanged(held, back)
             return ReplaceResult(
                 status="failed",
-                message=f"{what} The old version was restored, as deployment {restored.after.id}.",
-                restored=restored.after,
-                verified=restored.verified,
+                message=f"{what} The old version was restored, as deployment {back.id}. {_shown(held, unread)}",
+                restored=back,
+                verified=bool(restored.verified) and is_shown,
                 gap_milliseconds=self._gap(),
             )
-        is_unknown = restored.status == "unknown"
-        fate = "may or may not be restored" if is_unknown else "could NOT be restored"
-        return ReplaceResult(
-            status="unknown" if is_unknown else "failed",
-            message=f"{what} The old deployment {self.old.id} is deleted and {fate}: {restored.message} "
-            f"Missing: {rendering.place(self.old)}, {rendering.state(self.old)}. The call in `repair` restores it.",
-            repair=self.restore.call(),
-        )
+        fate = "may or may not be restored" if restored.status == "unknown" else "could NOT be restored"
+        what = f"{what} The old deployment {self.old.id} is deleted and {fate}: {restored.message}"
+        return self._ended("unknown" if restored.status == "unknown" else "partial", what, held, unread)
 
-    def _replaced(self, created: WriteResult) -> ReplaceResult:
-        gap = self._gap()
-        verified = f"Replaced, and verified by reading back; the environment held neither version for {gap} ms."
-        loses_inheritance = self.old.priority is None and self.create.priority is not None
+    async def _replaced(self, created: WriteResult) -> ReplaceResult:
+        """The new one is deployed, the old one gone: what is there now is read once more."""
+        gap, new = self._gap(), created.after
+        assert new is not None
+        held, unread = await self._look(new)
+        is_shown = not unread and self._is_exchanged(held, new)
+        status: Status = "done"
+        if new.flow_id not in {None, self.old.flow_id}:
+            status, message = "partial", f"The new version is of another flow: {rendering.flow_and_iteration(new)}."
+        elif unread or (is_shown and not created.verified):
+            message = f"Replaced. {created.message}{f' {unread.what}' if unread else ''}"
+        elif is_shown:
+            order = "the new version came before the old one went" if gap is None else f"{_NEITHER} for {gap} ms"
+            message = f"Replaced, and verified by reading back; {order}."
+        else:
+            status, message = "unknown", f"{created.message} Yet the two have not changed places."
+        is_other_flow = status == "partial"
+        undo = (
+            Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
+            if is_other_flow
+            else self.undo(new)
+        )
         return ReplaceResult(
-            status="done",
-            message=verified if created.verified else f"Replaced. {created.message}",
-            after=created.after,
-            verified=created.verified,
+            status=status,
+            message=message if status == "done" else f"{message} {_shown(held, unread)}",
+            after=new,
+            now=held if status != "done" else None,
+            verified=bool(created.verified) and is_shown,
             gap_milliseconds=gap,
-            lost=[*self.lost, *(["inherited queue priority"] if loses_inheritance else [])],
+            lost=self._lost(),
+            undo=undo.only_if(comparing.fingerprint([new])) if created.verified else undo,
+            repair=self._repair() if status == "partial" else None,
         )
 
-    def _gap(self) -> int:
-        """Milliseconds since the old deployment began to go."""
-        return round((time.monotonic() - self.gap_began) * 1000)
+    async def _is_old_there(self) -> bool:
+        """Whether the old one is not certainly gone."""
+        find = partial(self.acting.client.find, self.delete.flow_version_id, self.old.id)
+        try:
+            return await self.patience(find) is not None
+        except UpstreamError:
+            return True
 
-    def _unknown(self, message: str) -> ReplaceResult:
-        return ReplaceResult(status="unknown", message=message, repair=self.restore.call())
+    async def _look(self, new: Deployment | None = None) -> Held:
+        """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it."""
+        held, unread = list[Deployment](), None
+        read = partial(self.acting.client.every_deployment_at, self.old.flow_id or "", self.old.virtual_environment_id)
+
+        async def look() -> bool:
+            nonlocal held, unread
+            try:
+                held, unread = await self.patience(read), None
+            except UpstreamError as error:
+                held, unread = [], error
+            return new is None or self._is_exchanged(held, new)
+
+        await until(look)
+        return held, unread
+
+    def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:
+        ids = {deployment.id for deployment in held}
+        return new.id in ids and self.old.id not in ids
+
+    async def _stopped(self, message: str) -> ReplaceResult:
+        """Stop where the state is not known, with what can be seen of it."""
+        return self._ended("unknown", message, *await self._look())
+
+    def _ended(
+        self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None
+    ) -> ReplaceResult:
+        """The result where something else is there than was wanted; `repair` is for a place that is empty."""
+        advice = (
+            "" if held else " If it is still empty when you look again, the call in `repair` restores the old version."
+        )
+        return ReplaceResult(
+            status=status,
+            message=f"{message} {_shown(held, unread)}{advice}",
+            now=None if unread else list(held),
+            lost=list(self.lost) if status == "partial" else None,
+            repair=None if held else self._repair(),
+        )
+
+    def _repair(self) -> ToolCall:
+        """The call that brings the old version back, unless something of the flow is there by then."""
+        return self.restore.call().only_if(comparing.empty_place(self.old.flow_id))
+
+    def _lost(self) -> list[str]:
+        loses_inheritance = self.old.priority is None and self.create.priority is not None
+        return [*self.lost, *(["inherited queue priority"] if loses_inheritance else [])]
+
+    def _gap(self) -> int | None:
+        """Milliseconds since the old deployment began to go; None where it went last."""
+        is_gap = self.old.virtual_environment_id is not None
+        return round((time.monotonic() - self.deleting_since) * 1000) if is_gap else None
 
 
-def _failed(message: str) -> ReplaceResult:
-    return ReplaceResult(status="failed", message=f"{message} The old deployment was left as it was.")
+def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:
+    if unread:
+        return f"What is there now is not known: {unread.what}"
+    told = [
+        f"deployment {d.id} of flow version {d.flow_version_id}, {rendering.environment(d)}, {rendering.state(d)}, "
+        f"queue priority {rendering.priority(d)}"
+        for d in held
+    ]
+    return f"There now: {'; '.join(told) or 'nothing of the flow'}."
+
+
+def _nothing_done(what: str, step: WriteResult) -> ReplaceResult:
+    return ReplaceResult(status=step.status, message=f"{what} {step.message} Nothing was changed.")

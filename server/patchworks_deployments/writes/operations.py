@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.errors import InvalidArgument, StateMoved
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Clearable, Deployment, ToolCall
 from patchworks_deployments.model.reading import read_time
@@ -91,11 +91,11 @@ class Delete(WriteToExisting):
         await client.delete(self.flow_version_id, self.deployment_id)
 
     def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall | None:
-        """Create it again, unless it is not known where it was."""
+        """Create it again where it was, if that is known and nothing is there by then."""
         del after
         if before is None or "virtual_environment_id" in (before.unreadable or ()):
             return None
-        return Create.like(self.flow_version_id, before).call()
+        return Create.like(self.flow_version_id, before).call().only_if(comparing.empty_place(before.flow_id))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +193,8 @@ class Create(DeploymentWrite):
     virtual_environment_id: str | None = None
     priority: int | None = None
     deploy_disabled: bool | None = None
+    if_state: str | None = None
+    """`empty_place`: only where nothing is there. Without a flow's id, only this version is looked for."""
 
     @classmethod
     def like(cls, flow_version_id: str, deployment: Deployment) -> Self:
@@ -221,9 +223,18 @@ class Create(DeploymentWrite):
     async def plan(self, client: DeploymentsClient) -> Change:
         """Read what is deployed of the flow version.
 
-        Raises `InvalidArgument` when it is already deployed there in another state.
+        Raises `InvalidArgument` when it is already deployed there in another state, `StateMoved` when `if_state` says
+        that nothing is there, and something is.
         """
         present = tuple(await client.every_deployment_of(self.flow_version_id))
+        await self._require_state(client, present)
+        return self.change(present)
+
+    def change(self, present: tuple[Deployment, ...]) -> Change:
+        """The deployment beside those of the flow version that are present.
+
+        Raises `InvalidArgument` when it is already deployed there in another state.
+        """
         wanted: dict[str, Any] = {
             "virtual_environment_id": self.virtual_environment_id,
             "enabled": not self.deploy_disabled,
@@ -240,6 +251,17 @@ class Create(DeploymentWrite):
             )
         after = already or self._wished(wanted, present, there)
         return Change(write=self, basis=present, before=already, after=after, wanted=wanted)
+
+    async def _require_state(self, client: DeploymentsClient, present: Sequence[Deployment]) -> None:
+        if self.if_state is None:
+            return
+        flow = comparing.flow_of_empty_place(self.if_state)
+        there = [d for d in present if d.virtual_environment_id == self.virtual_environment_id]
+        if flow:
+            there += await client.every_deployment_at(flow, self.virtual_environment_id)
+        if there:
+            version = f"of flow version {there[0].flow_version_id}"
+            raise StateMoved(f"By now deployment {there[0].id} {version} is there: {rendering.place(there[0])}.")
 
     def _wished(
         self, wanted: Mapping[str, Any], present: Sequence[Deployment], there: Sequence[Deployment]

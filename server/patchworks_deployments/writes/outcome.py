@@ -61,10 +61,13 @@ class SwitchResult(Output):
 
     status: Status
     message: str
-    done: Maybe[list[str]] = None
+    done: Annotated[Maybe[list[str]], Field(description="Switched, and seen so.")] = None
+    unverified: Annotated[Maybe[list[str]], Field(description="Accepted, but not read back.")] = None
     unchanged: Maybe[list[str]] = None
-    failed: Maybe[list[NotSwitched]] = None
+    failed: Annotated[Maybe[list[NotSwitched]], Field(description="Refused.")] = None
+    unknown: Annotated[Maybe[list[NotSwitched]], Field(description="Sent; what became of it is not known.")] = None
     not_tried: Maybe[list[NotSwitched]] = None
+    verified: Maybe[bool] = None
     confirmed_by: Maybe[ConfirmedBy] = None
     undo: Maybe[ToolCall] = None
     confirmation_code: Maybe[str] = None
@@ -78,7 +81,10 @@ class ReplaceResult(Output):
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
     restored: Maybe[Deployment] = None
-    verified: Maybe[bool] = None
+    now: Annotated[
+        Maybe[list[Deployment]], Field(description="What of the flow is deployed there now, unless as wanted.")
+    ] = None
+    verified: Annotated[Maybe[bool], Field(description="Every step was read back and found as wanted.")] = None
     gap_milliseconds: Annotated[Maybe[int], Field(description="How long the environment held neither version.")] = None
     confirmed_by: Maybe[ConfirmedBy] = None
     lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
@@ -87,15 +93,12 @@ class ReplaceResult(Output):
     confirmation_code: Maybe[str] = None
 
 
-_A_LATE_ARRIVAL = "Read it again before you repeat this: a late arrival cannot be ruled out."
-
-
 @dataclass(frozen=True)
 class Facts:
-    """What is known after a write was sent.
+    """What is known after a write was sent, and looked for as long as there was hope to see it.
 
-    `before` is None for a create, `wanted` (fields and their values) for a delete. `trouble` is what failed about the
-    write's request, `unread` what failed about reading back; `found` is the deployment that was read back.
+    `before` is None for a create, `wanted` (fields and their values) for a delete. `trouble` is what kept the write
+    from being answered as accepted. `found` is the deployment as it was last seen, `unread` why that tells nothing.
     """
 
     before: Deployment | None
@@ -105,33 +108,57 @@ class Facts:
     unread: UpstreamError | None
 
     @property
-    def is_achieved(self) -> bool:
+    def is_seen(self) -> bool:
         """Whether what was found is what was wanted."""
+        if self.unread:
+            return False
         if self.wanted is None:
             return self.found is None
         return self.found is not None and comparing.matches(self.found, self.wanted)
 
+    @property
+    def took_in_part(self) -> bool:
+        """Whether some of the wanted fields have come to their wanted values, and others have not.
+
+        Of what an accepted create has made, it is enough that it is there.
+        """
+        if self.is_seen or self.unread or self.wanted is None or self.found is None:
+            return False
+        if self.before is None:
+            return self.trouble is None
+        changed = {name for name in self.wanted if getattr(self.before, name) != getattr(self.found, name)}
+        return any(getattr(self.found, name) == self.wanted[name] for name in changed)
+
 
 def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
-    """The status, and what happened in words; `done` is the word for what was wanted, such as `Deleted`."""
-    if facts.unread and facts.trouble:
-        return "unknown", f"{facts.trouble.what} {facts.unread.what} {_how_to_find_out(facts, flow_version_id)}"
-    if facts.unread:
+    """The status, and what happened in words; `done` is the word for what was wanted, such as `Deleted`.
+
+    A write that was sent and not refused has not `failed`: what nobody has seen so far may still come.
+    """
+    trouble = f"{facts.trouble.what} " if facts.trouble else ""
+    if facts.is_seen:
+        return "done", f"{trouble}{done}, and verified by reading back."
+    if facts.unread and not trouble:
         return "done", f"{done}: Patchworks accepted it. Reading back could not verify it: {facts.unread.what}"
-    what_happened = f"{facts.trouble.what} " if facts.trouble else ""
-    if facts.is_achieved:
-        return "done", f"{what_happened}{done}, and verified by reading back."
-    accepted = what_happened or "Patchworks accepted the call without an error. "
-    return "failed", f"{accepted}{_what_is_there(facts)} {_A_LATE_ARRIVAL}"
+    find_out = _how_to_find_out(facts, flow_version_id)
+    if facts.unread:
+        return "unknown", f"{trouble}{facts.unread.what} Whether it was done is not known. {find_out}"
+    shown = _what_is_shown(facts)
+    if trouble:
+        return "unknown", f"{trouble}Reading back shows {shown}, but the change may still come. {find_out}"
+    return "unknown", f"Patchworks accepted it, and still shows {shown}. {find_out}"
 
 
-def _what_is_there(facts: Facts) -> str:
+def _what_is_shown(facts: Facts) -> str:
     if facts.found is None:
-        return "Reading back finds no such deployment."
-    if facts.before and not comparing.differences(facts.before, facts.found):
-        return "Reading back shows that nothing was changed."
-    now = f"{rendering.state(facts.found)}, queue priority {rendering.priority(facts.found)}"
-    return f"Reading back shows: {now}."
+        return "no such deployment"
+    if facts.before is None:
+        priority = rendering.priority(facts.found)
+        return f"deployment {facts.found.id}, {rendering.state(facts.found)}, queue priority {priority}"
+    changed = comparing.differences(facts.before, facts.found)
+    if facts.took_in_part:
+        return f"only a part of it ({'; '.join(changed)})"
+    return f"something else ({'; '.join(changed)})" if changed else f"the old state ({rendering.state(facts.found)})"
 
 
 def _how_to_find_out(facts: Facts, flow_version_id: str) -> str:
@@ -140,7 +167,7 @@ def _how_to_find_out(facts: Facts, flow_version_id: str) -> str:
         if facts.before
         else f"list_flow_version_deployments(flow_version_id={flow_version_id})"
     )
-    return f"Whether it was done is unknown. Do not repeat it; find out with {call}."
+    return f"Look again with {call} before anything is repeated."
 
 
 def also_changed(before: Deployment | None, after: Deployment | None, wanted: Mapping[str, Any]) -> list[str] | None:

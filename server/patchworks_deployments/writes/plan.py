@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.selection import Progress
+from patchworks_deployments.api.pacing import Patience, Progress
 from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model import comparing
@@ -66,6 +66,9 @@ class Plan(abc.ABC, Generic[Result]):
         "Nothing was changed by this call. Read it again and ask again."
     )
     """What a result says of a plan that is no longer true."""
+
+    typed_to: ClassVar[str] = "To delete it"
+    """What a person agrees to by typing `must_be_typed`."""
 
     write: Write
     basis: tuple[Deployment, ...]
@@ -159,7 +162,10 @@ class Tell(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Acting:
-    """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell."""
+    """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell.
+
+    With `patience` also reading back waits where Patchworks throttles, because what comes next rests on it.
+    """
 
     client: DeploymentsClient
     audit: AuditLog
@@ -169,6 +175,7 @@ class Acting:
     agreed: ConfirmedBy
     tell: Tell
     progress: Progress
+    patience: Patience | None = None
 
     async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]], called: str = "") -> WriteResult:
         """Make one of the several writes of a call, and record it as soon as it is over.

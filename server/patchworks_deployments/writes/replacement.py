@@ -1,20 +1,22 @@
 """Putting another version of a flow where one is: delete and create under one consent, with a way back.
 
-An environment holds one version of a flow, so the old deployment has to go before the new one can come. Nothing
-is deleted before the new version is known to exist, to be of the same flow, and not to be there already.
+Nothing is sent before the new version is known to exist, not to be there already, and to be of the same flow.
+Patchworks tells the flow only of a version that is deployed somewhere; for any other its id has to be typed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio
 
 from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.exchange import LEFT_ALONE, Exchange
+from patchworks_deployments.writes.exchange import ASK_AGAIN, Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
@@ -62,10 +64,8 @@ class Replace(Write):
             write=self, basis=(old, *present), delete=delete, create=create, lost=delete.change(old).lost
         )
 
-    def undo(self, before: Deployment, after: Deployment | None) -> ToolCall | None:
+    def undo(self, before: Deployment, after: Deployment) -> ToolCall:
         """Put the old version back where the new one is now, as the old one was."""
-        if after is None:
-            return None
         back = Replace(
             flow_version_id=self.new_flow_version_id,
             deployment_id=after.id,
@@ -93,7 +93,8 @@ class Replacement(Plan[ReplaceResult]):
     The basis is the old deployment, followed by the other deployments of the new version.
     """
 
-    outdated = f"Something that was agreed to changed meanwhile. {LEFT_ALONE}"
+    typed_to = "To deploy it there all the same"
+    outdated = f"Something that was agreed to changed meanwhile. Nothing was changed. {ASK_AGAIN}"
 
     write: Replace
     delete: Delete
@@ -120,6 +121,11 @@ class Replacement(Plan[ReplaceResult]):
         """A deployment that tells the new version's flow; Patchworks tells it only where the version is deployed."""
         return next((d for d in self.basis[1:] if d.flow_id), None)
 
+    @property
+    def must_be_typed(self) -> str | None:
+        """The new version's id, where nobody can say that it is of the same flow."""
+        return None if self.known_of_new_flow else self.write.new_flow_version_id
+
     def only_if(self, state: str | None) -> "Replacement":
         """This replacement, if `state` is None or still the old deployment's fingerprint. Raises `StateMoved`."""
         comparing.require(state, [self.old])
@@ -134,8 +140,13 @@ class Replacement(Plan[ReplaceResult]):
         goes = (
             f"deployment {self.old.id}, {rendering.flow_and_iteration(self.old)} (version {self.old.flow_version_id})"
         )
+        order = (
+            "the old one is deleted, then the new one is created"
+            if self.old.virtual_environment_id
+            else "the new one is created, then the old one is deleted unless it went with that"
+        )
         lines = [
-            "Replace a deployment: the old one is deleted, then the new one is created.",
+            f"Replace a deployment: {order}.",
             "",
             f"Where: {rendering.environment(self.old)}",
             f"Goes: {goes}, {rendering.state(self.old)}, queue priority {rendering.priority(self.old)}",
@@ -145,7 +156,7 @@ class Replacement(Plan[ReplaceResult]):
         if self.old.updated_at:
             lines.append(f"Last changed: {rendering.moment(self.old.updated_at)}")
         if not known:
-            lines.append("Checked first: a trial deployment, disabled and without environment, must show the same flow")
+            lines.append(f"Not known: whether version {version} is of the same flow; it is deployed nowhere")
         return "\n".join(lines)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
@@ -156,14 +167,25 @@ class Replacement(Plan[ReplaceResult]):
     async def carry_out(self, acting: Acting) -> ReplaceResult:
         """Check, delete, create; if the create fails, restore the old one and say so."""
         acting.audit.ensure_writable()
-        steps = Exchange(acting, self.old, self.delete, self.create, self.lost, self.basis[1:])
+        patience = Patience()
+        steps = Exchange(
+            acting=replace(acting, patience=patience),
+            patience=patience,
+            old=self.old,
+            delete=self.delete,
+            create=self.create,
+            lost=self.lost,
+            others=self.basis[1:],
+            is_still_so=partial(self._is_still_so, acting.client),
+            undo=partial(self.write.undo, self.old),
+        )
         # Between delete and create nobody may interrupt: a cancellation of the call waits outside.
         with anyio.CancelScope(shield=True):
             result = await steps.run()
-        undo = self.write.undo(self.old, result.after) if result.status == "done" else None
-        if undo and result.after and result.verified:
-            undo = undo.only_if(comparing.fingerprint([result.after]))
-        return result.model_copy(update={"before": self.old, "confirmed_by": acting.agreed, "undo": undo})
+        return result.model_copy(update={"before": self.old, "confirmed_by": acting.agreed})
+
+    async def _is_still_so(self, client: DeploymentsClient) -> bool:
+        return (await self.write.plan(client)).fingerprint == self.fingerprint
 
     def not_done(self, reason: NotDone) -> ReplaceResult:
         """The result of a replacement that does not go ahead."""

@@ -4,13 +4,13 @@ Each deployment is switched by the same change, write and verification as a sing
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import each, patiently
+from patchworks_deployments.api.pacing import Patience, each
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
     AuditLogUnwritable,
@@ -24,7 +24,7 @@ from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Disable, Enable
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, NotSwitched, Status, SwitchResult, WriteResult
-from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
+from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Tell, Write, environments_of
 
 MAX_SWITCHED = 200
 """Deployments that one call switches at most."""
@@ -187,11 +187,14 @@ class SwitchPlan(Plan[SwitchResult]):
         lines = [result.message]
         if result.status in {*PREVIEWS, "refused"}:
             lines.append(self.question())
+        lines += [f"not read back: {name}" for name in result.unverified or []]
         lines += [f"failed {missed.deployment}: {missed.why}" for missed in result.failed or []]
+        lines += [f"unknown {missed.deployment}: {missed.why}" for missed in result.unknown or []]
         if result.status not in PREVIEWS:
             lines += [f"not tried {missed.deployment}: {missed.why}" for missed in result.not_tried or []]
         if result.undo:
-            lines.append(f"Undo: the call in `undo`, for the {len(result.done or [])} that changed")
+            count = len(result.done or []) + len(result.unverified or [])
+            lines.append(f"Undo: the call in `undo`, for the {count} that changed")
         if result.confirmation_code:
             lines.append(f"confirmation_code: {result.confirmation_code}")
         return "\n".join(lines)
@@ -203,74 +206,93 @@ class _Run:
 
     plan: SwitchPlan
     acting: Acting
-    done: dict[str, Deployment] = field(default_factory=dict)
-    unchanged: list[str] = field(default_factory=list)
-    failed: list[NotSwitched] = field(default_factory=list)
-    not_tried: list[NotSwitched] = field(default_factory=list)
+    fates: dict[str, WriteResult] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)
     stopped_by: str | None = None
-    finished: int = 0
 
     async def switch_one(self, target: Deployment) -> None:
         name = _name(target)
         if self.stopped_by:
-            self.not_tried.append(NotSwitched(deployment=name, why=self.stopped_by))
+            self.fates[name] = WriteResult(status="refused", message=self.stopped_by)
         else:
             of = {"flow_version_id": target.flow_version_id or "", "deployment_id": target.id}
             write = Enable(**of) if self.plan.write.enabled else Disable(**of)
-            self._file(name, await self.acting.step(write, partial(self._attempt, target, write)))
-        self.finished += 1
-        await self.acting.progress(self.finished, len(self.plan.pending))
+            self.fates[name] = await self.acting.step(write, partial(self._attempt, target, write))
+        await self.acting.progress(len(self.fates), len(self.plan.pending))
 
     async def _attempt(self, target: Deployment, write: Enable | Disable) -> WriteResult:
+        is_sent = False
+
+        async def switch() -> WriteResult:
+            nonlocal is_sent
+            is_sent = False
+            change = await write.plan(self.acting.client)
+            if not change.is_needed:
+                return WriteResult(status="unchanged", message="Somebody else has done it.")
+            if change.before is None or not comparing.is_same(target, change.before):
+                return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
+            is_sent = True
+            return await change.carry_out(replace(self.acting, tell=self._telling(target), patience=self.patience))
+
         try:
-            return await patiently(lambda: self._switch(target, write))
+            return await self.patience(switch)
         except (UpstreamError, AuditLogUnwritable) as error:
             if isinstance(error, (Unauthenticated, Forbidden, Throttled, AuditLogUnwritable)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
-            return WriteResult(status="failed", message=str(error))
+            is_refused = is_sent and isinstance(error, UpstreamError)
+            return WriteResult(status="failed" if is_refused else "refused", message=str(error))
 
-    async def _switch(self, target: Deployment, write: Enable | Disable) -> WriteResult:
-        change = await write.plan(self.acting.client)
-        if not change.is_needed:
-            return WriteResult(status="unchanged", message="Somebody else has done it.")
-        if change.before is None or not comparing.is_same(target, change.before):
-            return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
-
-        def tell(flow_version_id: str, *states: Deployment | None) -> Awaitable[None]:
-            # A listing may tell more than a single record: those who watch by what it told hear of it too.
-            return self.acting.tell(flow_version_id, target, *states)
-
-        return await change.carry_out(replace(self.acting, tell=tell))
-
-    def _file(self, name: str, result: WriteResult) -> None:
-        if result.status == "done" and result.verified and result.after:
-            self.done[name] = result.after
-        elif result.status == "unchanged":
-            self.unchanged.append(name)
-        else:
-            into = self.not_tried if result.status == "refused" else self.failed
-            into.append(NotSwitched(deployment=name, why=result.message))
+    def _telling(self, target: Deployment) -> Tell:
+        """A listing may tell more than a single record: those who watch by what it told hear of it too."""
+        return lambda flow_version_id, *states: self.acting.tell(flow_version_id, target, *states)
 
     def result(self) -> SwitchResult:
-        enabled = self.plan.write.enabled
-        unchanged = [_name(d) for d in self.plan.basis if d.enabled is enabled] + self.unchanged
-        is_incomplete = bool(self.failed or self.not_tried)
-        status: Status = "done" if not is_incomplete else "partial" if self.done else "failed"
-        message = (
-            f"{len(self.done)} {'enabled' if enabled else 'disabled'} and verified, {len(unchanged)} were so already, "
-            f"{len(self.failed)} failed, {len(self.not_tried)} not tried."
-        )
+        """Each deployment at its place, by what became of it."""
+        verified = {name: fate.after for name, fate in self.fates.items() if fate.verified and fate.after}
+        done = [name for name, fate in self.fates.items() if fate.status == "done"]
+        unverified = [name for name in done if name not in verified]
+        already = [_name(d) for d in self.plan.basis if d.enabled is self.plan.write.enabled]
+        unchanged = already + [name for name, fate in self.fates.items() if fate.status == "unchanged"]
+        failed, unknown, not_tried = self._missed("failed"), self._missed("unknown"), self._missed("refused")
+        status: Status = "done"
+        if failed or unknown or not_tried:
+            status = "partial" if done else "unknown" if unknown else "failed"
+        verb = "enabled" if self.plan.write.enabled else "disabled"
+        counts = {
+            f"{verb} and verified": len(verified),
+            f"{verb} but not read back": len(unverified),
+            "were so already": len(unchanged),
+            "failed": len(failed),
+            "unknown": len(unknown),
+            "not tried": len(not_tried),
+        }
+        always = {f"{verb} and verified", "were so already"}
+        said = ", ".join(f"{n} {what}" for what, n in counts.items() if n or what in always)
         return SwitchResult(
             status=status,
-            message=message + (" The same call again finishes the rest." if is_incomplete else ""),
-            done=sorted(self.done) or None,
+            message=f"{said}.{_what_next(failed + not_tried, unknown)}",
+            done=sorted(verified) or None,
+            unverified=sorted(unverified) or None,
             unchanged=sorted(unchanged) or None,
-            failed=self.failed or None,
-            not_tried=self.not_tried or None,
+            failed=failed or None,
+            unknown=unknown or None,
+            not_tried=not_tried or None,
+            verified=not unverified if done else None,
             confirmed_by=self.acting.agreed,
-            undo=self._undo() if self.done else None,
+            undo=self._undo(verified, unverified) if done else None,
         )
 
-    def _undo(self) -> ToolCall:
-        back = Switch(enabled=not self.plan.write.enabled, selection=Selection(), deployments=tuple(self.done))
-        return back.call().only_if(comparing.fingerprint(_in_order(self.done.values())))
+    def _missed(self, status: Status) -> list[NotSwitched]:
+        return [NotSwitched(deployment=n, why=fate.message) for n, fate in self.fates.items() if fate.status == status]
+
+    def _undo(self, verified: Mapping[str, Deployment], unverified: Sequence[str]) -> ToolCall:
+        """Back with all that was done. The state of what was not read back is not known, so none is named then."""
+        names = (*verified, *unverified)
+        back = Switch(enabled=not self.plan.write.enabled, selection=Selection(), deployments=names).call()
+        return back if unverified else back.only_if(comparing.fingerprint(_in_order(verified.values())))
+
+
+def _what_next(left: Sequence[NotSwitched], unknown: Sequence[NotSwitched]) -> str:
+    if unknown:
+        return " Look at the unknown ones again before anything else is done."
+    return " The same call again finishes the rest." if left else ""

@@ -109,6 +109,11 @@ class Account:
         """The package that the deployment belongs to, if any."""
         return self.packages.get(deployment.package_id or 0)
 
+    def remove(self, deployment: Deployment) -> None:
+        """Take the deployment out of the account, and keep its id from being given again."""
+        self._last_deployment = max(self._last_deployment, deployment.id)
+        del self.deployments[deployment.id]
+
     def next_deployment_id(self) -> int:
         """An id that no deployment has had before: a deleted one's is never given again."""
         self._last_deployment = max((self._last_deployment, *self.deployments)) + 1

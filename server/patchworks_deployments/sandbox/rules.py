@@ -104,7 +104,7 @@ class Rules:
     def delete(self, deployment: Deployment) -> None:
         """Remove the deployment for good; a version without deployments is inactive."""
         version = self.account.version_of(deployment)
-        del self.account.deployments[deployment.id]
+        self.account.remove(deployment)
         if not self.deployments_of(version):
             version.status = "Inactive"
             version.deployed_at, version.deployed_by = None, None

@@ -53,7 +53,8 @@ class _Parser(argparse.ArgumentParser):
 _SETTINGS = {"--" + name.replace("_", "-"): field for name, field in Settings.model_fields.items() if field.description}
 """A flag for each setting that has a description; secrets have none, as flags show in process lists."""
 
-_FLAGS = {*_SETTINGS, "-h", "--help", "--version", "--directory", "--port", "--deployments", "--write"}
+_FLAGS = {*_SETTINGS, "-h", "--help", "--version", "--directory", "--write"}
+_FLAGS |= {"--port", "--deployments", "--no-virtual-environments"}
 
 
 def _refuse_unknown_flags(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
@@ -92,6 +93,12 @@ def _parser() -> _Parser:
     sandbox.set_defaults(run=_sandbox)
     sandbox.add_argument("--port", type=_port, default=8080, help="default: %(default)s; 0 takes a free one")
     sandbox.add_argument("--deployments", type=_count, default=60, help="how many to make up; default: %(default)s")
+    sandbox.add_argument(
+        "--no-virtual-environments",
+        dest="virtual_environments",
+        action="store_false",
+        help="play an account that lacks them: a flow is deployed once",
+    )
     token = commands.add_parser("token", help="make a bearer token and its line for PATCHWORKS_TOKENS_FILE")
     token.set_defaults(run=_token)
     token.add_argument("name", type=_word, help="whose it is, one word without #")
@@ -186,8 +193,10 @@ async def tool_definitions() -> dict[str, dict[str, Any]]:
 
 
 def _sandbox(options: dict[str, Any]) -> None:
-    from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - not for who serves MCP
+    from patchworks_deployments.sandbox import Sandbox  # noqa: PLC0415 - not for who serves MCP
+    from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - the same
 
     collect_rarely()
     with listen("127.0.0.1", options["port"]) as listener:
-        serve(listener, options["deployments"], announce=partial(print, flush=True))
+        sandbox = Sandbox(options["deployments"], virtual_environments=options["virtual_environments"])
+        serve(listener, sandbox, announce=partial(print, flush=True))

@@ -64,11 +64,13 @@ async def test_draft_makes_the_next_draft(api: httpx2.AsyncClient, sandbox: Sand
 
 
 async def test_ids_are_never_reused(api: httpx2.AsyncClient, sandbox: Sandbox, inactive: FlowVersion) -> None:
-    """A new deployment never gets the id of a deleted one."""
-    first = (await create(api, inactive)).json()["data"]["id"]
-    await api.delete(path_of(sandbox.account.deployments[first]))
+    """A new deployment never gets the id of a deleted one, be that one of the first or made since."""
+    newest = max(sandbox.account.deployments)
+    await api.delete(path_of(sandbox.account.deployments[newest]))
+    made = (await create(api, inactive)).json()["data"]["id"]
+    await api.delete(path_of(sandbox.account.deployments[made]))
 
-    assert (await create(api, inactive)).json()["data"]["id"] == first + 1
+    assert (await create(api, inactive)).json()["data"]["id"] == made + 1 == newest + 2
 
 
 @pytest.mark.parametrize(

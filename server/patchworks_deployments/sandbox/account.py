@@ -79,7 +79,10 @@ class Deployment:
 
 @dataclass(slots=True)
 class Account:
-    """All data of the account by id. Plain and mutable: a test changes it to play somebody else."""
+    """All data of the account by id. Plain and mutable: a test changes it to play somebody else.
+
+    Virtual environments are an optional feature of an account.
+    """
 
     flows: dict[int, Flow] = field(default_factory=dict)
     flow_versions: dict[int, FlowVersion] = field(default_factory=dict)
@@ -87,6 +90,7 @@ class Account:
     packages: dict[int, Package] = field(default_factory=dict)
     users: dict[int, User] = field(default_factory=dict)
     deployments: dict[int, Deployment] = field(default_factory=dict)
+    has_virtual_environments: bool = True
     _last_deployment: int = FIRST_DEPLOYMENT - 1
 
     def version_of(self, deployment: Deployment) -> FlowVersion:
@@ -104,6 +108,11 @@ class Account:
     def package_of(self, deployment: Deployment) -> Package | None:
         """The package that the deployment belongs to, if any."""
         return self.packages.get(deployment.package_id or 0)
+
+    def remove(self, deployment: Deployment) -> None:
+        """Take the deployment out of the account, and keep its id from being given again."""
+        self._last_deployment = max(self._last_deployment, deployment.id)
+        del self.deployments[deployment.id]
 
     def next_deployment_id(self) -> int:
         """An id that no deployment has had before: a deleted one's is never given again."""

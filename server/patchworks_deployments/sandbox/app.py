@@ -53,6 +53,7 @@ class RecordedRequest:
 class Sandbox:
     """A Patchworks account with that many deployments, served by `app` and open for inspection.
 
+    Without `virtual_environments`, each flow is deployed once, and deploying another of its versions replaces that.
     `shape` is how records are written, flat or JSON:API. `requests_per_minute` None never throttles.
     `clock` is what the sandbox takes for the current time; its times must carry an offset.
     """
@@ -61,11 +62,12 @@ class Sandbox:
         self,
         deployments: int = 60,
         *,
+        virtual_environments: bool = True,
         shape: Shape = "flat",
         requests_per_minute: int | None = None,
         clock: Clock = _utc_now,
     ) -> None:
-        self.account = sample_account(deployments)
+        self.account = sample_account(deployments, virtual_environments=virtual_environments)
         self.requests: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED_REQUESTS)
         self._access = Access(clock)
         throttle = None if requests_per_minute is None else Throttle(requests_per_minute, clock)

@@ -1,7 +1,7 @@
 """What may be done to deployments, and what changes with it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -45,13 +45,18 @@ class Rules:
         return sorted(found, key=lambda row: row.id)
 
     def create(self, version: FlowVersion, fields: Fields) -> Deployment:
-        """Deploy the version, enabled unless asked otherwise."""
+        """Deploy the version, enabled unless asked otherwise.
+
+        In an account without virtual environments it takes the place of the flow's version that is deployed now.
+        """
         reader = _Reader(self.account, fields)
         reader.require_version(version)
         environment = reader.environment()
         priority = reader.integer("priority")
         disabled = reader.boolean("deploy_disabled")
         reader.refuse_second_version(version.flow_id, environment, None)
+        replaced = self._replaced_by(version)
+        reader.refuse_same_version(version, replaced)
         reader.finish()
         deployment = Deployment(
             id=self.account.next_deployment_id(),
@@ -67,6 +72,8 @@ class Rules:
         )
         self.account.deployments[deployment.id] = deployment
         self._mark_deployed(version)
+        for old in replaced:
+            self.delete(old)
         return deployment
 
     def update(self, deployment: Deployment, fields: Fields) -> None:
@@ -97,10 +104,16 @@ class Rules:
     def delete(self, deployment: Deployment) -> None:
         """Remove the deployment for good; a version without deployments is inactive."""
         version = self.account.version_of(deployment)
-        del self.account.deployments[deployment.id]
+        self.account.remove(deployment)
         if not self.deployments_of(version):
             version.status = "Inactive"
             version.deployed_at, version.deployed_by = None, None
+
+    def _replaced_by(self, version: FlowVersion) -> list[Deployment]:
+        """The flow's deployments, where the account has no virtual environments."""
+        if self.account.has_virtual_environments:
+            return []
+        return [row for row in self.account.deployments.values() if self.account.flow_of(row).id == version.flow_id]
 
     def _set_enabled_at(self, deployment: Deployment, enabled_at: datetime | None) -> None:
         if enabled_at is None:
@@ -149,6 +162,7 @@ class _Reader:
     def environment(self) -> int | None:
         value = self._value("virtual_environment_id")
         id_ = _parse_id(value)
+        # Where the account has none, no id is valid: the vendor does not document a refusal for that case alone.
         if value is not None and id_ not in self._account.virtual_environments:
             self._add("virtual_environment_id", "The selected virtual environment id is invalid.")
         return id_
@@ -184,6 +198,15 @@ class _Reader:
         ):
             text = "A version of this flow is already deployed to this virtual environment."
             self._add("virtual_environment_id", text)
+
+    def refuse_same_version(self, version: FlowVersion, replaced: Iterable[Deployment]) -> None:
+        """A version does not replace itself.
+
+        The vendor does not document what happens then. It says that draft and inactive versions can be deployed, which
+        this one is not; and an environment refuses the version that it has, too.
+        """
+        if any(old.flow_version_id == version.id for old in replaced):
+            self._add("flow_version_id", "This flow version is already deployed.")
 
     def _value(self, name: str) -> object:
         """The field's value; Laravel reads an empty string as null."""

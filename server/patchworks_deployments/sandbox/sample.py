@@ -74,11 +74,15 @@ _COUNTRIES = (
 )  # fmt: skip
 
 
-def sample_account(deployments: int) -> Account:
-    """An account with that many deployments, and flows and environments in proportion."""
-    environments = max(2, round(6 * (deployments / 60) ** 0.37))
-    flows = max(4, round(15 * (deployments / 60) ** 0.604))
+def sample_account(deployments: int, *, virtual_environments: bool = True) -> Account:
+    """An account with that many deployments, and flows and environments in proportion.
+
+    Without virtual environments each deployment has a flow of its own, and a few flows have none.
+    """
+    environments = max(2, round(6 * (deployments / 60) ** 0.37)) if virtual_environments else 0
+    flows = max(4, round(15 * (deployments / 60) ** 0.604)) if virtual_environments else deployments + 4
     account = Account(
+        has_virtual_environments=virtual_environments,
         virtual_environments={
             id_: VirtualEnvironment(id_, name)
             for id_, name in enumerate(islice(_environment_names(), environments), FIRST_ENVIRONMENT)
@@ -119,7 +123,7 @@ def _add_deployments(account: Account, released: Sequence[Sequence[int]], deploy
     `released` has the version ids of each flow. Stepping through the pairs with a stride that shares no factor
     with their number visits each once.
     """
-    environments = list(account.virtual_environments)
+    environments: list[int | None] = [*account.virtual_environments] or [None]
     pairs = len(released) * len(environments)
     stride = next(step for step in count(round(pairs * 0.618)) if gcd(step, pairs) == 1)
     for number in range(deployments):

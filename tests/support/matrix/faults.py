@@ -45,6 +45,8 @@ class Stage:
     upstream: Upstream
     front: Front
     meddlings: list[Meddling] = field(default_factory=list)
+    known: frozenset[int] = frozenset()
+    """The deployments that were there at first."""
 
     @property
     def number(self) -> int:
@@ -66,14 +68,10 @@ class Stage:
 
     @property
     def target(self) -> Deployment | None:
-        """The deployment that the write is about, or has made."""
+        """The deployment that the write is about, or the newest that it has made."""
         rows = self.sandbox.account.deployments
-        first = next((rows[id_] for id_ in self.scene.targets if id_ in rows), None)
-        return first or max((row for row in rows.values() if row.priority == PRIORITY), default=None, key=_id)
-
-
-def _id(row: Deployment) -> int:
-    return row.id
+        made = sorted(rows.keys() - self.known - {STRANGERS_ID}, reverse=True)
+        return next((rows[id_] for id_ in (*self.scene.targets, *made) if id_ in rows), None)
 
 
 @dataclass(frozen=True)

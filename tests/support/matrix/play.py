@@ -206,7 +206,7 @@ async def _play(case: Case, log: Path, *, meddled: bool) -> Record:
             heard.append(str(message.params.uri))
 
     async with served(upstream) as front:
-        stage = Stage(scene, sandbox, upstream, front)
+        stage = Stage(scene, sandbox, upstream, front, known=frozenset(sandbox.account.deployments))
         for k, fault in case.faults:
             fault.strike(stage, k)
         server = create_server(

@@ -188,9 +188,16 @@ def undo_leads_back(record: Record) -> Verdict:
 
 
 def undo_is_guarded(record: Record) -> Verdict:
-    """Where somebody has changed things since, the undo and the repair change nothing."""
+    """Where somebody has changed things since, the undo and the repair change nothing.
+
+    An undo of what could not be read back has nothing to be compared with, but for one that creates: its place is
+    empty or not.
+    """
     follow = record.follow_up
     if follow is None or follow.meddling is None or not any(p.changed for p in follow.writes):
+        return None
+    is_blind = record.told.data.get("verified") is False and follow.kind == "undo"
+    if is_blind and follow.told.tool != "create_deployment":
         return None
     return f"{follow.kind} changes what somebody has changed since ({follow.told.status})"
 

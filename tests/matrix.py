@@ -14,14 +14,15 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from support.clients import Era
 from support.matrix.cases import clean_cases, pairs, single_faults
 from support.matrix.faults import FAULTS
-from support.matrix.play import Case, Record, play
+from support.matrix.play import Case, Consent, Record, play
 from support.matrix.rules import judge
 from support.matrix.writes import WRITES
 
 Verdicts = dict[str, str]
-Key = tuple[str, str, str, tuple[tuple[int, str], ...]]
+Key = tuple[str, Era, Consent, tuple[tuple[int, str], ...]]
 """A case in plain words: its faults are made of functions, which do not travel between processes."""
 
 
@@ -29,59 +30,60 @@ def key_of(case: Case) -> Key:
     return case.write.name, case.era, case.consent, tuple((k, fault.name) for k, fault in case.faults)
 
 
-def judged(key: Key) -> tuple[Key, str, Verdicts]:
-    """The case's name, its status and the rules that it breaks."""
+def case_of(key: Key) -> Case:
     name, era, consent, faults = key
     write = next(write for write in WRITES if write.name == name)
-    case = Case(write, era, consent, tuple((k, FAULTS[fault]) for k, fault in faults))  # type: ignore[arg-type]
-    record = play(case)
+    return Case(write, era, consent, tuple((k, FAULTS[fault]) for k, fault in faults))
+
+
+def judged(key: Key) -> tuple[Key, str, Verdicts]:
+    """The case again, its status and the rules that it breaks."""
+    record = play(case_of(key))
     return key, record.told.status, judge(record)
 
 
 def tell(record: Record, verdicts: Verdicts) -> str:
     """The case line by line, for somebody who looks for the fault."""
+    began = record.passages[0].came if record.passages else 0.0
     lines = [f"== {record.case}", *(f"   BREAKS {rule}: {how}" for rule, how in verdicts.items())]
     for p in record.passages:
-        answer = f"{p.answer.status_code} at {p.carried_out - record.passages[0].came:.1f}" if p.answer else "not carried out"
-        heard = p.told.status_code if p.told else "nothing"
-        came, changed = p.came - record.passages[0].came, f", changed {sorted(p.changed)}" if p.changed else ""
-        stale = ", stale" if p.is_stale else ""
-        lines.append(f"   {came:6.1f} s {p.request.method} {p.request.url.path}: {answer}, heard {heard}{stale}{changed}")
-    lines += [f"   somebody else at {m.when - record.passages[0].came:.1f}" for m in record.meddlings]
-    lines += [f"   | {line}" for line in record.told.text.splitlines()]
-    follow = record.follow_up
-    if follow:
-        lines.append(f"   then {follow.kind} ({follow.told.tool}, meddled: {bool(follow.meddling)}): {follow.told.text}")
+        fate = f"{p.answer.status_code} at {p.carried_out - began:.1f}" if p.answer else "not carried out"
+        heard = f"heard {p.told.status_code if p.told else 'nothing'}{', stale' if p.is_stale else ''}"
+        changed = f", changed {sorted(p.changed)}" if p.changed else ""
+        lines.append(f"   {p.came - began:6.1f} s {p.request.method} {p.request.url.path}: {fate}, {heard}{changed}")
+    lines += [f"   {m.when - began:6.1f} s somebody else" for m in record.meddlings]
+    lines += [f"   {record.ended - began:6.1f} s told: {line}" for line in record.told.text.splitlines()]
+    if follow := record.follow_up:
+        lines.append(
+            f"   then {follow.kind} ({follow.told.tool}, meddled: {bool(follow.meddling)}): {follow.told.text}"
+        )
     return "\n".join(lines)
 
 
-def report(results: Iterable[tuple[Key, str, Verdicts]], seconds: float) -> bool:
-    """Print the tables; whether all rules were kept."""
+def report(results: Iterable[tuple[Key, str, Verdicts]], seconds: float) -> str:
+    """The tables: cases by write, rules that are broken, what was told; and of each break one example."""
     cases, broken, statuses = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
     by_rule: dict[str, Counter[str]] = defaultdict(Counter)
     examples: dict[tuple[str, str], str] = {}
-    for (name, era, consent, faults), status, verdicts in results:
+    for key, status, verdicts in results:
+        name = key[0]
         cases[name] += 1
         broken[name] += bool(verdicts)
         statuses[name, status] += 1
         for rule, how in verdicts.items():
             by_rule[rule][name] += 1
-            struck = "; ".join(f"{k}: {fault}" for k, fault in faults)
-            examples.setdefault((rule, name), f"{name} | {era} | {consent} | {struck or 'no fault'}: {how}")
+            examples.setdefault((rule, name), f"{case_of(key)}: {how}")
     total = sum(cases.values())
-    print(f"{total} cases in {seconds:.0f} s ({total / seconds:.0f} a second), {sum(broken.values())} break a rule\n")
-    print(f"{'':44}" + "".join(f"{name:>16}" for name in cases))
-    for label, row in (("cases", cases), ("cases that break a rule", broken), *sorted(by_rule.items())):
-        print(f"{label:44}" + "".join(f"{row[name] or '':>16}" for name in cases))
-    print()
-    for status in sorted({status for _, status in statuses}):
-        print(f"told {status:39}" + "".join(f"{statuses[name, status] or '':>16}" for name in cases))
-    print()
+    lines = [f"{total} cases in {seconds:.0f} s ({total / seconds:.0f} a second), {broken.total()} break a rule", ""]
+    told = {f"told {status}": Counter[str]() for status in sorted({status for _, status in statuses})}
+    for (name, status), number in statuses.items():
+        told[f"told {status}"][name] = number
+    rows = {"cases": cases, "cases that break a rule": broken, **dict(sorted(by_rule.items())), **told}
+    lines.append(f"{'':44}" + "".join(f"{name:>16}" for name in cases))
+    lines += [f"{label:44}" + "".join(f"{row[name] or '':>16}" for name in cases) for label, row in rows.items()]
     for rule, row in sorted(by_rule.items(), key=lambda entry: -entry[1].total()):
-        print(f"{rule}: {row.total()}")
-        for name in row:
-            print(f"    {examples[rule, name]}")
-    return not broken.total()
+        lines += ["", f"{rule}: {row.total()}", *(f"    {examples[rule, name]}" for name in row)]
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -98,12 +100,11 @@ def main() -> int:
     began = time.monotonic()
     with multiprocessing.Pool(chosen.workers, initializer=warnings.simplefilter, initargs=("ignore",)) as pool:
         results = pool.map(judged, keys, chunksize=20)
-    if chosen.show:
-        for case in every:
-            if any(key == key_of(case) and verdicts for key, _, verdicts in results):
-                record = play(case)
-                print(tell(record, judge(record)))
-    return 0 if report(results, time.monotonic() - began) else 1
+    seconds = time.monotonic() - began
+    broken = [play(case_of(key)) for key, _, verdicts in results if verdicts] if chosen.show else []
+    shown = [tell(record, judge(record)) for record in broken]
+    print("\n".join([*shown, report(results, seconds)]))  # noqa: T201 - the script's answer
+    return 1 if any(verdicts for _, _, verdicts in results) else 0
 
 
 if __name__ == "__main__":

@@ -278,7 +278,7 @@ class Upstream(httpx2.AsyncBaseTransport):
         request, sandbox = passage.request, self.behind if isinstance(self.behind, Sandbox) else None
         if sandbox and write(request):
             passage.before = rows_of(sandbox)
-        inner = httpx2.ASGITransport(app=sandbox.app) if sandbox else self.behind
+        inner = httpx2.ASGITransport(app=self.behind.app) if isinstance(self.behind, Sandbox) else self.behind
         answer = await inner.handle_async_request(request)
         passage.answer, passage.carried_out = answer, asyncio.get_running_loop().time()
         if sandbox and write(request):

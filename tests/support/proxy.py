@@ -125,20 +125,21 @@ class Front:
 
 async def _next_request(wire: h11.Connection, reader: asyncio.StreamReader, url: str) -> httpx2.Request | None:
     """The next request on the connection, None when the client has left."""
-    head, body = None, b""
+    head: h11.Request | None = None
+    body = b""
     while True:
-        match wire.next_event():
-            case h11.NEED_DATA:
-                wire.receive_data(await reader.read(READ_BYTES))
-            case h11.Request() as head:
-                pass
-            case h11.Data(data=data):
-                body += bytes(data)
-            case h11.EndOfMessage() if head:
-                target = url + head.target.decode()
-                return httpx2.Request(head.method.decode(), target, headers=list(head.headers), content=body)
-            case _:
-                return None
+        event = wire.next_event()
+        if event is h11.NEED_DATA:
+            wire.receive_data(await reader.read(READ_BYTES))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage) and head:
+            target = url + head.target.decode()
+            return httpx2.Request(head.method.decode(), target, headers=list(head.headers), content=body)
+        else:
+            return None
 
 
 async def _send(answer: httpx2.Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

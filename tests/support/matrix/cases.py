@@ -49,7 +49,7 @@ def _strikes(clean: Case) -> list[tuple[MatrixFault, int]]:
         (fault, k)
         for k, method in enumerate(methods, 1)
         for fault in (*ONCE, *AT_WRITES, *FOR_EVER)
-        if (method != "GET" or not fault.acts) and fault.only in {"", clean.write.tool}
+        if (method != "GET" or not fault.acts) and (clean.write.tool == "update_deployment" or not fault.is_of_update)
     ]
 
 

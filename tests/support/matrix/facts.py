@@ -41,7 +41,9 @@ def is_gateways(answer: httpx2.Response) -> bool:
 
 def is_honest(passage: Passage) -> bool:
     """Whether the caller heard what the sandbox held then, however slowly."""
-    is_real = passage.told is passage.answer or (passage.told is not None and "transfer-encoding" in passage.told.headers)
+    is_real = passage.told is passage.answer or (
+        passage.told is not None and "transfer-encoding" in passage.told.headers
+    )
     return passage.answer is not None and passage.is_told and is_real and not passage.is_stale
 
 
@@ -100,12 +102,7 @@ def essence(rows: Rows) -> Counter[tuple[object, ...]]:
 
 def others(record: Record) -> set[int]:
     """The deployments that somebody else has changed."""
-    return {
-        id_
-        for m in record.meddlings
-        for id_ in {*m.before, *m.after}
-        if m.before.get(id_) != m.after.get(id_)
-    }
+    return {id_ for m in record.meddlings for id_ in {*m.before, *m.after} if m.before.get(id_) != m.after.get(id_)}
 
 
 def occupants(record: Record, rows: Rows) -> list[Deployment]:

@@ -79,7 +79,7 @@ class MatrixFault:
     """One column of the matrix.
 
     `acts` is one that makes a difference only at a write. After one that `passes`, an honest answer can be had within
-    some five seconds. `is_login` needs a server that logs in.
+    some five seconds. `is_login` needs a server that logs in, `is_of_update` an update.
     """
 
     name: str
@@ -88,13 +88,18 @@ class MatrixFault:
     passes: bool = True
     is_login: bool = False
     throttles: bool = False
-    only: str = ""
-    """The tool that it is for, if it is not for all."""
+    is_of_update: bool = False
 
 
-def _once(name: str, step: Step | Callable[[Stage], Step], *, staged: bool = False, **more: bool) -> MatrixFault:
+def _once(name: str, step: Step, **more: bool) -> MatrixFault:
+    return _staged(name, lambda _: step, **more)
+
+
+def _staged(name: str, step: Callable[[Stage], Step], **more: bool) -> MatrixFault:
+    """One whose step depends on what is played."""
+
     def strike(stage: Stage, k: int) -> None:
-        stage.upstream.on(stage.is_nth(k), step(stage) if staged else step)  # type: ignore[arg-type, call-arg, misc, operator]
+        stage.upstream.on(stage.is_nth(k), step(stage))
 
     return MatrixFault(name, strike, **more)
 
@@ -264,8 +269,8 @@ def _meddled(name: str, do: Callable[[Stage], None]) -> tuple[MatrixFault, Matri
         return lambda _: stage.meddle(do)
 
     return (
-        _once(f"somebody {name} before", meddling, staged=True),
-        _once(f"somebody {name} after", lambda stage: Acted(meddling(stage)), staged=True),
+        _staged(f"somebody {name} before", meddling),
+        _staged(f"somebody {name} after", lambda stage: Acted(meddling(stage))),
     )
 
 
@@ -313,8 +318,8 @@ ONCE: tuple[MatrixFault, ...] = (
     _once("null", NULL),
     _once("empty", EMPTY),
     _once("accepted", ACCEPTED),
-    _once("another", FOREIGN, staged=True),
-    _once("neighbour", NEIGHBOUR, staged=True),
+    _staged("another", FOREIGN),
+    _staged("neighbour", NEIGHBOUR),
     *(_once(str(status), reply(status, REFUSALS[status]), passes=False) for status in (401, 403)),
     _once("gateway 404", NO_ROUTE),
     _once("HTML 404", NO_PAGE),
@@ -323,7 +328,7 @@ ONCE: tuple[MatrixFault, ...] = (
     _once("drips 3 s", dripping(3)),
     _once("never ends", dripping(math.inf)),
     _once("bomb", Answered(_bomb)),
-    _once("token revoked", lambda s: lambda _: s.sandbox.revoke_tokens(), staged=True, is_login=True),
+    _staged("token revoked", lambda s: lambda _: s.sandbox.revoke_tokens(), is_login=True),
     *(fault for name, do in MEDDLINGS.items() for fault in _meddled(name, do)),
 )
 
@@ -339,15 +344,15 @@ AT_WRITES: tuple[MatrixFault, ...] = (
     _once("HTML after acting", Acted(HTML), acts=True),
     _once("null after acting", Acted(NULL), acts=True),
     _once("empty after acting", Acted(EMPTY), acts=True),
-    _once("another after acting", _acted(FOREIGN), staged=True, acts=True),
-    _once("neighbour after acting", _acted(NEIGHBOUR), staged=True, acts=True),
+    _staged("another after acting", _acted(FOREIGN), acts=True),
+    _staged("neighbour after acting", _acted(NEIGHBOUR), acts=True),
     _once("gateway 404 after acting", Acted(NO_ROUTE), acts=True),
     _once("HTML 404 after acting", Acted(NO_PAGE), acts=True),
     *(_once(str(status), reply(status, REFUSALS[status]), acts=True) for status in (409, 422)),
     *(_stale(f"stale {reads} reads", reads=reads) for reads in (1, 2, 3)),
     _stale("stale 4 s", seconds=4),
     _stale("stale 30 s", seconds=30, passes=False),
-    dataclasses.replace(_once("half", _half, staged=True, acts=True), only="update_deployment"),
+    _staged("half", _half, acts=True, is_of_update=True),
 )
 
 FOR_EVER: tuple[MatrixFault, ...] = (

@@ -15,7 +15,6 @@ from unittest import mock
 
 import httpx2
 import stamina
-from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp_types import ResourceUpdatedNotification
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -94,9 +93,9 @@ class Record:
     then: Rows
     later: Rows
     ended: float
-    audit: list[dict[str, Any]]
     heard: list[str]
-    tracebacks: list[str]
+    audit: list[dict[str, Any]]
+    tracebacks: list[str] = field(default_factory=list)
     follow_up: FollowUp | None = None
 
     @cached_property
@@ -214,7 +213,7 @@ async def _play(case: Case, log: Path, *, meddled: bool) -> Record:
             fault.strike(stage, k)
         settings = load_settings({}, base_url=front.url, audit_log=log, **_credentials(case, front.url))
         # The transport that the server would open, but for the certificates, which take longer than the case.
-        server = create_server(settings, httpx2.AsyncHTTPTransport(verify=False))  # noqa: S501 - it is plain HTTP
+        server = create_server(settings, httpx2.AsyncHTTPTransport(verify=False))
         person = Person(yes) if case.consent == "form" else None
         async with (
             Client(server, mode=case.era, elicitation_callback=person, message_handler=hear) as client,
@@ -234,14 +233,17 @@ async def _play(case: Case, log: Path, *, meddled: bool) -> Record:
                 then=then,
                 later=rows_of(sandbox),
                 ended=ended,
-                audit=audit_lines(log) if log.exists() else [],
                 heard=heard[:],
-                tracebacks=[],
+                audit=_recorded(log),
             )
             upstream.heal()
             await front.open()
             record.follow_up = await _follow_up(record, client, stage, meddled=meddled)
             return record
+
+
+def _recorded(log: Path) -> list[dict[str, Any]]:
+    return audit_lines(log) if log.exists() else []
 
 
 def _credentials(case: Case, url: str) -> dict[str, str]:
@@ -261,7 +263,7 @@ def play(case: Case) -> Record:
         # The SDK's client checks the schemas of results anew for each connection; other tests do that once.
         with (
             tempfile.TemporaryDirectory() as folder,
-            mock.patch.object(Draft202012Validator, "check_schema"),
+            mock.patch("jsonschema.Draft202012Validator.check_schema"),
         ):
             record = run(_play(case, Path(folder) / "audit.jsonl", meddled=chance.random() < 1 / 3))
     finally:

@@ -1,15 +1,18 @@
 """What can go wrong between the server and Patchworks: one transport, told line by line."""
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import repeat
 from typing import Any, Self, TypeAlias
 
 import anyio
 import httpx2
 
-from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox import API_KEY, Sandbox
+from patchworks_deployments.sandbox.account import Account, Deployment
 
 Answer: TypeAlias = httpx2.Response | None
 Which: TypeAlias = str | Callable[[httpx2.Request], bool]
@@ -41,8 +44,23 @@ class Acted:
     fault: "Fault"
 
 
+@dataclass(frozen=True)
+class Answered:
+    """The request is carried out, and its answer is what `change` makes of the real one."""
+
+    change: Callable[[httpx2.Response], httpx2.Response]
+
+
+@dataclass(frozen=True)
+class Late:
+    """A fault that strikes at once, while the request is carried out only so many seconds after it has come."""
+
+    seconds: float
+    fault: "Fault"
+
+
 Fault: TypeAlias = type[httpx2.RequestError] | Callable[[httpx2.Request], Answer | Awaitable[Answer]]
-Step: TypeAlias = Fault | Acted | None
+Step: TypeAlias = Fault | Acted | Answered | Late | None
 """What a request meets: an exception, a function that does or answers something, or None, which lets it pass."""
 
 lost = Acted(httpx2.ReadTimeout)
@@ -72,14 +90,66 @@ class Gate:
         await self.go_on.wait()
 
 
+Rows: TypeAlias = Mapping[int, Deployment]
+
+
+def rows_of(sandbox: Sandbox) -> Rows:
+    """The deployments as they are now."""
+    return {id_: replace(row) for id_, row in sandbox.account.deployments.items()}
+
+
+def frozen(sandbox: Sandbox) -> Sandbox:
+    """A sandbox in which time has stopped."""
+    past = Sandbox(0)
+    for part in fields(Account):
+        value = getattr(sandbox.account, part.name)
+        copy = {id_: replace(row) for id_, row in value.items()} if isinstance(value, dict) else value
+        setattr(past.account, part.name, copy)
+    return past
+
+
+@dataclass
+class Passage:
+    """What became of a request, and what the sandbox held `before` and `after` a write.
+
+    `answer` is that of the sandbox, `told` what the caller heard: None where it heard nothing, and `is_told` is whether
+    it heard all of it. `ended` is when the caller had the answer or had given up. Times are the loop's.
+    """
+
+    request: httpx2.Request
+    came: float
+    step: Step = None
+    is_stale: bool = False
+    is_under_way: bool = False
+    answer: httpx2.Response | None = None
+    told: httpx2.Response | None = None
+    is_told: bool = True
+    ended: float = math.inf
+    carried_out: float = math.inf
+    before: Rows = field(default_factory=dict)
+    after: Rows = field(default_factory=dict)
+
+    @property
+    def changed(self) -> set[int]:
+        """The deployments that it has changed."""
+        return {id_ for id_ in {*self.before, *self.after} if self.before.get(id_) != self.after.get(id_)}
+
+
 @dataclass
 class Upstream(httpx2.AsyncBaseTransport):
     """Patchworks as the sandbox plays it, and what goes wrong on the way; of several rules the first counts."""
 
     behind: Sandbox | httpx2.AsyncBaseTransport = field(default_factory=Sandbox)
-    requests: list[httpx2.Request] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
     _rules: list[tuple[Which, Iterator[Step]]] = field(default_factory=list)
+    _befores: list[tuple[Which, Callable[[httpx2.Request], object]]] = field(default_factory=list)
     _afters: list[tuple[Which, Callable[[httpx2.Request, httpx2.Response], Answer]]] = field(default_factory=list)
+    _late: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    @property
+    def requests(self) -> list[httpx2.Request]:
+        """All that have come."""
+        return [passage.request for passage in self.passages]
 
     @property
     def writes(self) -> list[httpx2.Request]:
@@ -104,6 +174,11 @@ class Upstream(httpx2.AsyncBaseTransport):
 
         return self.always(is_reading_back, step)
 
+    def before(self, which: Which, do: Callable[[httpx2.Request], object]) -> Self:
+        """Something happens when such a request comes, before it meets its step."""
+        self._befores.append((which, do))
+        return self
+
     def after(self, which: Which, do: Callable[[httpx2.Request, httpx2.Response], Answer]) -> Self:
         """Something happens once such a request was carried out; what it returns, if anything, is the answer."""
         self._afters.append((which, do))
@@ -117,26 +192,97 @@ class Upstream(httpx2.AsyncBaseTransport):
 
         return self.after(every, altered)
 
+    def lag(self, which: Which, *, reads: float = math.inf, seconds: float = math.inf) -> Self:
+        """After such a write so many reads, and those of so many seconds, show what was before it."""
+        past: list[httpx2.ASGITransport] = []
+        since, left = 0.0, reads
+
+        def remember(_: httpx2.Request) -> None:
+            nonlocal since
+            if not past:
+                assert isinstance(self.behind, Sandbox)
+                past.append(httpx2.ASGITransport(app=frozen(self.behind).app))
+                since = asyncio.get_running_loop().time()
+
+        def is_stale(request: httpx2.Request) -> bool:
+            if write(request) or not past:
+                return False
+            return left > 0 and asyncio.get_running_loop().time() < since + seconds
+
+        async def from_the_past(request: httpx2.Request) -> httpx2.Response:
+            nonlocal left
+            left -= 1
+            self.passages[-1].is_stale = True
+            key = {"Authorization": API_KEY}
+            asked = httpx2.Request(request.method, request.url, headers={**request.headers, **key})
+            return await past[0].handle_async_request(asked)
+
+        return self.before(which, remember).always(is_stale, from_the_past)
+
     def heal(self) -> None:
         """From now on nothing goes wrong."""
         self._rules.clear()
+        self._befores.clear()
         self._afters.clear()
 
+    async def settle(self) -> None:
+        """Forget what is still under way."""
+        for late in self._late:
+            late.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests.append(request)
-        step, answer = self._next_step(request), None
-        if isinstance(step, Acted):
-            answer, step = await self._carry_out(request), step.fault
-        return await _met(step, request) or answer or await self._carry_out(request)
+        loop = asyncio.get_running_loop()
+        passage = Passage(request, loop.time())
+        self.passages.append(passage)
+        for which, do in self._befores:
+            if _applies(which, request):
+                do(request)
+        passage.step = self._next_step(request)
+        try:
+            passage.told = await self._meet(passage)
+        finally:
+            passage.ended = loop.time()
+        return passage.told
+
+    async def _meet(self, passage: Passage) -> httpx2.Response:
+        match passage.step:
+            case Acted(fault):
+                answer = await self._carry_out(passage)
+                return await _met(fault, passage.request) or answer
+            case Answered(change):
+                answer = await self._carry_out(passage)
+                await answer.aread()
+                return change(answer)
+            case Late(seconds, fault):
+                late = asyncio.create_task(self._carry_out_later(passage, seconds))
+                self._late.add(late)
+                answered = await _met(fault, passage.request)
+                assert answered, "what is late is not answered by itself"
+                return answered
+            case fault:
+                return await _met(fault, passage.request) or await self._carry_out(passage)
+
+    async def _carry_out_later(self, passage: Passage, seconds: float) -> None:
+        passage.is_under_way = True
+        await anyio.sleep(seconds)
+        await self._carry_out(passage)
+        passage.is_under_way = False
 
     def _next_step(self, request: httpx2.Request) -> Step:
         """That of the first rule for such requests that has one left."""
         steps = (step for which, left in self._rules if _applies(which, request) for step in left)
         return next(steps, None)
 
-    async def _carry_out(self, request: httpx2.Request) -> httpx2.Response:
+    async def _carry_out(self, passage: Passage) -> httpx2.Response:
+        request, sandbox = passage.request, self.behind if isinstance(self.behind, Sandbox) else None
+        if sandbox and write(request):
+            passage.before = rows_of(sandbox)
         inner = httpx2.ASGITransport(app=self.behind.app) if isinstance(self.behind, Sandbox) else self.behind
         answer = await inner.handle_async_request(request)
+        passage.answer, passage.carried_out = answer, asyncio.get_running_loop().time()
+        if sandbox and write(request):
+            passage.after = rows_of(sandbox)
         for which, do in self._afters:
             if _applies(which, request):
                 await answer.aread()

@@ -1,0 +1,139 @@
+"""What the rules rest on: which writes were accepted, refused or lost, and what could have been known of them."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+from patchworks_deployments.sandbox.account import Deployment
+from support.faults import Passage, Rows
+from support.matrix.play import Record
+
+READING_SECONDS = 3.5
+"""Seconds after the end of a write within which it must have taken place for a reader of five seconds to see it."""
+
+GATEWAYS_MESSAGE = b"no Route matched"
+
+SWITCH, REPLACE = "set_deployments_enabled", "replace_deployment"
+
+NOTHING = {"unchanged", "refused", "declined", "preview", "confirmation_required", "error"}
+"""Statuses that claim that nothing was done; `error` is a result that holds words alone."""
+
+
+def was_accepted(passage: Passage) -> bool:
+    """Whether the caller heard a 2xx, from whomever."""
+    return passage.told is not None and passage.told.is_success
+
+
+def was_refused(passage: Passage) -> bool:
+    """Whether the caller heard that it was not carried out, from somebody who knows."""
+    return passage.told is not None and passage.told.is_client_error and not is_gateways(passage.told)
+
+
+def is_gateways(answer: httpx2.Response) -> bool:
+    """Whether it is a 404 of somebody who is not Patchworks."""
+    return answer.status_code == httpx2.codes.NOT_FOUND and (
+        not answer.content.startswith(b"{") or GATEWAYS_MESSAGE in answer.content
+    )
+
+
+def is_honest(passage: Passage) -> bool:
+    """Whether the caller heard what the sandbox held then, however slowly."""
+    is_real = passage.told is passage.answer or (
+        passage.told is not None and "transfer-encoding" in passage.told.headers
+    )
+    return passage.answer is not None and passage.is_told and is_real and not passage.is_stale
+
+
+def is_about(write: Passage, read: Passage) -> bool:
+    """Whether the read tells honestly what became of the write."""
+    version = write.request.url.path.partition("/deployments")[0]
+    path = read.request.url.path
+    return read.request.method == "GET" and is_honest(read) and path.startswith((version, "/api/v1/flow-version-dep"))
+
+
+def signature(passage: Passage) -> tuple[str, str, bytes]:
+    """What makes two writes the same."""
+    return passage.request.method, passage.request.url.path, passage.request.content
+
+
+def fate_is_readable(record: Record, write: Passage) -> bool:
+    """Whether what the write has done was to be read within some five seconds after its end.
+
+    So it is where it took place by then, where no fault lasts, and where nobody else changed anything.
+    """
+    is_in_time = write.carried_out <= write.ended + READING_SECONDS
+    return is_in_time and all(fault.passes for _, fault in record.case.faults) and not record.meddlings
+
+
+def is_wanted(record: Record, now: Rows) -> bool:
+    """Whether all that was asked for is so."""
+    return record.case.write.is_achieved(record.scene, record.before, now)
+
+
+def shown(row: Deployment) -> dict[str, Any]:
+    """The sandbox's deployment as a result shows it."""
+    return {
+        "id": str(row.id),
+        "flow_version_id": str(row.flow_version_id),
+        "virtual_environment_id": None if row.virtual_environment_id is None else str(row.virtual_environment_id),
+        "priority": row.priority,
+        "enabled": row.enabled_at is not None,
+    }
+
+
+def is_as_shown(deployment: Mapping[str, Any] | None, rows: Rows) -> bool:
+    """Whether the deployment in a result is the one of the sandbox."""
+    if deployment is None:
+        return False
+    row = rows.get(int(deployment["id"])) if str(deployment["id"]).isdigit() else None
+    return row is not None and {name: deployment.get(name) for name in shown(row)} == shown(row)
+
+
+def essence(rows: Rows) -> Counter[tuple[object, ...]]:
+    """What runs where, ids and times aside."""
+    return Counter(
+        (row.flow_version_id, row.virtual_environment_id, row.priority, row.enabled_at is not None)
+        for row in rows.values()
+    )
+
+
+def others(record: Record) -> set[int]:
+    """The deployments that somebody else has changed."""
+    return {id_ for m in record.meddlings for id_ in {*m.before, *m.after} if m.before.get(id_) != m.after.get(id_)}
+
+
+def occupants(record: Record, rows: Rows) -> list[Deployment]:
+    """What is deployed of the flow in the place that a replacement is about."""
+    old = record.before[record.scene.targets[0]]
+    flow = record.scene.flow_of(old)
+    return [
+        row
+        for row in rows.values()
+        if row.virtual_environment_id == old.virtual_environment_id and record.scene.flow_of(row) == flow
+    ]
+
+
+def words(record: Record) -> str:
+    """All that the caller can read, in one line."""
+    return re.sub(r"\s+", " ", f"{record.told.data.get('message', '')} {record.told.text}")
+
+
+FATES = ("done", "unverified", "unchanged", "failed", "unknown", "not_tried")
+
+
+def fates(record: Record) -> dict[int, list[tuple[str, str]]]:
+    """Where each deployment of a switch stands, and why it does, as far as that is said."""
+    found: dict[int, list[tuple[str, str]]] = {id_: [] for id_ in record.scene.targets}
+    for fate in FATES:
+        for entry in record.told.data.get(fate) or []:
+            name, why = (entry["deployment"], entry["why"]) if isinstance(entry, dict) else (entry, "")
+            found.setdefault(int(name.rpartition("/")[2]), []).append((fate, why))
+    return found
+
+
+def writes_to(record: Record, deployment_id: int) -> list[Passage]:
+    """The call's writes to this deployment."""
+    return [p for p in record.writes if f"/deployments/{deployment_id}" in p.request.url.path]

@@ -1,0 +1,368 @@
+"""The rules that a result must keep, one function each: what is wrong with the record, None where nothing is."""
+
+import math
+import re
+from collections.abc import Callable
+
+from support.matrix import facts
+from support.matrix.facts import NOTHING, REPLACE, SWITCH, fate_is_readable, is_wanted, was_accepted, was_refused
+from support.matrix.play import Record
+
+Verdict = str | None
+Rule = Callable[[Record], Verdict]
+
+MAX_SECONDS = 45.0
+
+
+def _is_single(record: Record) -> bool:
+    return record.told.tool not in {SWITCH, REPLACE}
+
+
+# Of every write -----------------------------------------------------------------------------------
+
+
+def it_does_not_crash(record: Record) -> Verdict:
+    """No call ends with an error of the protocol or never, and nothing is logged with a traceback."""
+    return record.told.crash or "; ".join(record.tracebacks) or None
+
+
+def it_is_in_time(record: Record) -> Verdict:
+    """No call takes over 45 seconds, but for those that wait patiently where Patchworks throttles."""
+    is_patient = not _is_single(record) and any(fault.throttles for _, fault in record.case.faults)
+    return f"{record.told.seconds:.0f} s" if record.told.seconds > MAX_SECONDS and not is_patient else None
+
+
+def errors_are_errors(record: Record) -> Verdict:
+    """A result is an error exactly if it is refused, partial, failed or unknown."""
+    wanted = record.told.status in {"refused", "partial", "failed", "unknown", "error"}
+    is_right = record.told.crash or record.told.is_error is wanted
+    return None if is_right else f"is_error is {record.told.is_error} of {record.told.status}"
+
+
+def nothing_is_sent_twice(record: Record) -> Verdict:
+    """A write that may have arrived is never sent again."""
+    for number, passage in enumerate(record.writes):
+        again = [p for p in record.writes[number + 1 :] if facts.signature(p) == facts.signature(passage)]
+        if again and not was_refused(passage):
+            return f"{passage.request.method} {passage.request.url.path} again, {len(again)} times"
+    return None
+
+
+def nothing_means_nothing(record: Record) -> Verdict:
+    """Where a result claims that nothing was done, nothing was, and nothing can arrive."""
+    changed = record.changed_by()
+    if record.told.status in NOTHING and changed:
+        return f"{record.told.status}, but {sorted(changed)} changed"
+    is_of_one = record.told.tool == SWITCH  # whose lines speak of one deployment each
+    if not is_of_one and "Nothing was changed" in facts.words(record) and changed:
+        return f"says that nothing was changed, but {sorted(changed)} changed"
+    return None
+
+
+def changed_meanwhile_is_true(record: Record) -> Verdict:
+    """Nobody is said to have changed something who has not."""
+    said = re.search(r"changed (meanwhile|while|since it was)|(while|since)[^.]*\bchanged\b", facts.words(record))
+    is_refusal_of_code = "That code is not good" in facts.words(record)
+    return said.group() if said and not is_refusal_of_code and not record.meddlings else None
+
+
+def the_log_agrees(record: Record) -> Verdict:
+    """The call's own line in the audit log has the result's outcome."""
+    lines = [line for line in record.audit if line["tool"] == record.told.tool]
+    outcome = lines[-1]["outcome"] if lines else "no line"
+    allowed = {"failed", "refused"} if record.told.status == "error" else {record.told.status}
+    return None if record.told.crash or outcome in allowed else f"{outcome} in the log, {record.told.status} told"
+
+
+def subscribers_hear(record: Record) -> Verdict:
+    """Who watches hears of what changed or may have changed, and of nothing else."""
+    watched = set(record.scene.targets)
+    changed = record.changed_by(record.ended)
+    is_change = bool(changed & watched if watched else changed)
+    may_be_change = record.told.status == "unknown" and bool(record.writes) and _is_single(record)
+    if (is_change or may_be_change) and not record.heard:
+        return f"silence about a change ({record.told.status})"
+    return "heard of nothing" if record.heard and not record.writes else None
+
+
+# Of a write to one deployment ---------------------------------------------------------------------
+
+
+def done_and_verified_is_so(record: Record) -> Verdict:
+    """What is done and verified is so, as it is shown, and stays so."""
+    told = record.told
+    if told.tool == SWITCH or told.status != "done" or not told.data.get("verified"):
+        return None
+    if not any(is_wanted(record, rows) for rows in record.states):
+        return "it is not so"
+    after = told.data.get("after")
+    if after and not any(facts.is_as_shown(after, rows) for rows in record.states):
+        return "`after` is not what is there"
+    if "create" in told.tool and (after is None or int(after["id"]) in record.before):
+        return "`after` is not new"
+    before = told.data.get("before")
+    if before and not record.meddlings and not facts.is_as_shown(before, record.before):
+        return "`before` is not what was there"
+    return None if record.meddlings or is_wanted(record, record.later) else "it is taken back later"
+
+
+def done_unverified_was_accepted(record: Record) -> Verdict:
+    """What is done and not verified was accepted, and could not be read back."""
+    told = record.told
+    if told.tool == SWITCH or told.status != "done" or told.data.get("verified"):
+        return None
+    last = record.writes[-1] if record.writes else None
+    if last is None or not was_accepted(last):
+        return "nobody accepted it"
+    was_read = any(facts.is_about(last, read) for read in record.reads_after) and not record.meddlings
+    return "it could be read back" if was_read or fate_is_readable(record, last) else None
+
+
+def verified_was_read(record: Record) -> Verdict:
+    """After each write of what is verified there was an honest answer about it."""
+    if record.told.tool == SWITCH or record.told.status != "done" or not record.told.data.get("verified"):
+        return None
+    for write in record.writes:
+        later = record.passages[record.passages.index(write) + 1 :]
+        if not any(facts.is_about(write, read) for read in later):
+            return f"no honest answer after {write.request.method}"
+    return None
+
+
+def failed_means_refused(record: Record) -> Verdict:
+    """What failed was refused or never left: it has changed nothing and never will."""
+    told = record.told
+    if told.status != "failed" or not _is_single(record):
+        return None
+    if changed := record.changed_by():
+        late = "" if record.changed_by(record.ended) else " later"
+        return f"{sorted(changed)} changed{late}"
+    unsure = [p for p in record.writes if not (p.told and p.told.is_client_error)]
+    return "it was not refused, and may arrive" if unsure else None
+
+
+def unknown_is_no_hedge(record: Record) -> Verdict:
+    """Unknown is only what could not be read within five seconds, or was not refused."""
+    if record.told.status != "unknown" or not _is_single(record):
+        return None
+    if all(was_refused(p) for p in record.writes):
+        return "all was refused or never left"
+    is_readable = fate_is_readable(record, record.writes[-1])
+    return "it was there to be read" if is_readable and is_wanted(record, record.then) else None
+
+
+def what_changed_can_be_undone(record: Record) -> Verdict:
+    """Where a change was read back, all of it or a part, there is an undo."""
+    told, changed = record.told, record.changed_by(record.ended)
+    if not changed or record.meddlings or not _is_single(record):
+        return None
+    is_seen = told.data.get("verified") or told.status == "partial"
+    return "no undo" if is_seen and not told.data.get("undo") else None
+
+
+def a_part_is_not_hidden(record: Record) -> Verdict:
+    """Of an update of which only a part took, that part is told."""
+    took = any(fault.name == "half" for _, fault in record.case.faults) and record.changed_by(record.ended)
+    if not took or not all(fault.passes for _, fault in record.case.faults) or record.meddlings:
+        return None
+    after, undo = record.told.data.get("after"), record.told.data.get("undo")
+    if not facts.is_as_shown(after, record.then):
+        return f"{record.told.status} does not show what took"
+    return None if undo else f"{record.told.status} without undo"
+
+
+# Of undo and repair -------------------------------------------------------------------------------
+
+
+def undo_leads_back(record: Record) -> Verdict:
+    """Made at once, the undo leads back to what was before, ids and times aside."""
+    follow = record.follow_up
+    if follow is None or follow.kind != "undo" or record.meddlings or follow.meddling:
+        return None
+    if follow.told.crash:
+        return follow.told.crash
+    is_back = facts.essence(follow.after) == facts.essence(record.before)
+    moved_since = record.then != record.later
+    is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
+    return None if is_back or (moved_since and is_refusal) else f"{follow.told.status}: not as before"
+
+
+def undo_is_guarded(record: Record) -> Verdict:
+    """Where somebody has changed things since, the undo and the repair change nothing.
+
+    An undo of what could not be read back has nothing to be compared with, but for one that creates: its place is
+    empty or not.
+    """
+    follow = record.follow_up
+    if follow is None or follow.meddling is None or not any(p.changed for p in follow.writes):
+        return None
+    is_blind = record.told.data.get("verified") is False and follow.kind == "undo"
+    if is_blind and follow.told.tool != "create_deployment":
+        return None
+    return f"{follow.kind} changes what somebody has changed since ({follow.told.status})"
+
+
+def repair_fills(record: Record) -> Verdict:
+    """The repair of a replacement fills the place that is empty, and doubles nothing where it is not."""
+    follow = record.follow_up
+    if follow is None or follow.kind != "repair" or record.told.tool != REPLACE or follow.meddling:
+        return None
+    there, filled = facts.occupants(record, follow.before), facts.occupants(record, follow.after)
+    if not there and len(filled) != 1:
+        return f"{len(filled)} there after the repair of an empty place ({follow.told.status})"
+    is_leftover = follow.told.tool == "delete_deployment"
+    return "doubled by the repair" if len(filled) > max(len(there), 1) and not is_leftover else None
+
+
+# Of many at once ----------------------------------------------------------------------------------
+
+
+def each_has_one_fate(record: Record) -> Verdict:
+    """Each deployment stands in exactly one list, and the status fits the lists."""
+    if record.told.tool != SWITCH or record.told.status in NOTHING | {"crash"}:
+        return None
+    where = facts.fates(record)
+    for id_, stands in where.items():
+        if len(stands) != 1:
+            return f"{id_} stands in {[fate for fate, _ in stands]}"
+    has = {stands[0][0] for stands in where.values()}
+    status = record.told.status
+    if status == "done" and has & {"failed", "unknown", "not_tried"}:
+        return f"done, with {sorted(has)}"
+    return f"failed, with {sorted(has)}" if status == "failed" and has & {"done", "unverified", "unknown"} else None
+
+
+def each_fate_is_true(record: Record) -> Verdict:
+    """What is said of each deployment is so."""
+    if record.told.tool != SWITCH:
+        return None
+    verdicts = (_of_one(record, id_, fate, why) for id_, told in facts.fates(record).items() for fate, why in told)
+    return next((verdict for verdict in verdicts if verdict), None)
+
+
+def _of_one(record: Record, id_: int, fate: str, why: str) -> Verdict:
+    writes = facts.writes_to(record, id_)
+    is_so = any(id_ in rows and rows[id_].enabled_at is None for rows in record.states)
+    changed = [p for p in writes if id_ in p.changed]
+    is_readable = bool(writes) and fate_is_readable(record, writes[-1])
+    wrong = {
+        "done": not is_so and "done, but it is not so",
+        "unverified": (not any(map(was_accepted, writes)) and "unverified, but nobody accepted it")
+        or (is_readable and "unverified, but it could be read back"),
+        "unchanged": changed and "unchanged, but changed by us",
+        "failed": (changed and "failed, but changed")
+        or (any(not (p.told and p.told.is_client_error) for p in writes) and "failed, but not refused"),
+        "unknown": (all(map(was_refused, writes)) and "unknown, but refused or never sent")
+        or (is_readable and is_so and "unknown, but there to be read"),
+        "not_tried": changed and "not tried, but changed",
+    }[fate]
+    wrong = wrong or ("Nothing was changed" in why and changed and "says that nothing was changed, but it was")
+    return f"{wrong}" if wrong else None
+
+
+def no_contrary_advice(record: Record) -> Verdict:
+    """Nobody is told not to repeat it and to make the same call again."""
+    said = facts.words(record)
+    is_contrary = "Do not repeat" in said and re.search(r"[Tt]he same call again", said)
+    return "both are said" if is_contrary else None
+
+
+# Of a replacement ---------------------------------------------------------------------------------
+
+
+def _is_replacing(record: Record) -> bool:
+    return record.told.tool == REPLACE and record.told.status != "crash"
+
+
+def failed_replacement_leaves_all_as_it_was(record: Record) -> Verdict:
+    """Where a replacement failed, what ran before runs again and nothing else does."""
+    if not _is_replacing(record) or record.told.status != "failed" or record.meddlings:
+        return None
+    if facts.essence(record.later) != facts.essence(record.before):
+        return "what runs is not what ran before"
+    is_new = record.scene.targets[0] not in record.later
+    return "restored, without saying so" if is_new and "restored" not in facts.words(record) else None
+
+
+def left_as_it_was_is_so(record: Record) -> Verdict:
+    """The old deployment is not said to be left as it was when it is gone or going."""
+    if not _is_replacing(record):
+        return None
+    said = re.search(r"left (as it was|alone)|was not deleted", facts.words(record))
+    is_gone = any(record.scene.targets[0] not in p.after for p in record.writes if record.scene.targets[0] in p.changed)
+    return f"“{said.group()}”, but it is gone" if said and is_gone else None
+
+
+def no_empty_place_in_silence(record: Record) -> Verdict:
+    """Where the place is empty by our doing, the result says so and has a repair."""
+    if not _is_replacing(record) or record.meddlings:
+        return None
+    if facts.occupants(record, record.then) and facts.occupants(record, record.later):
+        return None
+    if not record.told.data.get("repair"):
+        return f"empty, and no repair ({record.told.status})"
+    is_said = re.search(r"\b(deleted|gone|empty|missing)\b", facts.words(record), re.IGNORECASE)
+    return None if is_said else f"empty, and not said ({record.told.status})"
+
+
+def never_two_versions(record: Record) -> Verdict:
+    """No place holds two versions of the flow by our doing."""
+    if not _is_replacing(record) or record.meddlings:
+        return None
+    return "two versions" if len(facts.occupants(record, record.later)) > 1 else None
+
+
+def nothing_is_left_over_in_silence(record: Record) -> Verdict:
+    """What the call has made and is still there is named."""
+    made = {id_ for id_ in record.changed_by(record.ended) if id_ not in record.before and id_ in record.then}
+    unnamed = [id_ for id_ in sorted(made) if str(id_) not in f"{record.told.data} {record.told.text}"]
+    is_readable = all(fault.passes for _, fault in record.case.faults) and not record.meddlings
+    return f"{unnamed} is not named ({record.told.status})" if unnamed and is_readable else None
+
+
+def unknown_replacement_is_no_hedge(record: Record) -> Verdict:
+    """A replacement that could be read to its end is not unknown."""
+    if not _is_replacing(record) or record.told.status != "unknown":
+        return None
+    if all(was_refused(p) for p in record.writes):
+        return "all was refused or never left"
+    last_is_late = any(p.carried_out == math.inf and not was_refused(p) for p in record.writes)
+    is_readable = all(fate_is_readable(record, p) for p in record.writes)
+    return "all of it was there to be read" if is_readable and not last_is_late else None
+
+
+RULES: tuple[Rule, ...] = (
+    it_does_not_crash,
+    it_is_in_time,
+    errors_are_errors,
+    nothing_is_sent_twice,
+    nothing_means_nothing,
+    changed_meanwhile_is_true,
+    the_log_agrees,
+    subscribers_hear,
+    done_and_verified_is_so,
+    done_unverified_was_accepted,
+    verified_was_read,
+    failed_means_refused,
+    unknown_is_no_hedge,
+    what_changed_can_be_undone,
+    a_part_is_not_hidden,
+    undo_leads_back,
+    undo_is_guarded,
+    repair_fills,
+    each_has_one_fate,
+    each_fate_is_true,
+    no_contrary_advice,
+    failed_replacement_leaves_all_as_it_was,
+    left_as_it_was_is_so,
+    no_empty_place_in_silence,
+    never_two_versions,
+    nothing_is_left_over_in_silence,
+    unknown_replacement_is_no_hedge,
+)
+
+
+def judge(record: Record) -> dict[str, str]:
+    """The rules that the record breaks, by name, and how."""
+    verdicts = ((rule.__name__, rule(record)) for rule in RULES)
+    return {name: verdict for name, verdict in verdicts if verdict}

@@ -1,8 +1,8 @@
 """The writes of the matrix: what each is asked for, and what the sandbox holds once it is done."""
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from patchworks_deployments.sandbox import Sandbox
@@ -15,8 +15,6 @@ PRIORITY = 42
 
 MANY = 3
 """Deployments that are switched at once."""
-
-HAS_ACCOUNTS_WITHOUT_ENVIRONMENTS = "virtual_environments" in inspect.signature(Sandbox).parameters
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,7 @@ class MatrixWrite:
     prepare: Callable[[Sandbox], Scene]
     is_achieved: Callable[[Scene, Rows, Rows], bool]
     asks: bool = True
-    settings: Mapping[str, Any] | None = None
-
-    def sandbox(self) -> Sandbox:
-        return Sandbox(**(self.settings or {}))
+    sandbox: Callable[[], Sandbox] = Sandbox
 
 
 def _on_one(sandbox: Sandbox, *, enabled: bool = True, **more: Any) -> Scene:
@@ -161,17 +156,11 @@ WRITES = (
     MatrixWrite("switch", "set_deployments_enabled", _to_switch, _are_disabled),
     MatrixWrite("replace", "replace_deployment", lambda s: _to_replace(s, seen_elsewhere=True), _is_replaced),
     MatrixWrite("replace unseen", "replace_deployment", lambda s: _to_replace(s, seen_elsewhere=False), _is_replaced),
-    *(
-        [
-            MatrixWrite(
-                "replace alone",
-                "replace_deployment",
-                _to_replace_without_environments,
-                _is_replaced,
-                settings={"virtual_environments": False},
-            )
-        ]
-        if HAS_ACCOUNTS_WITHOUT_ENVIRONMENTS
-        else []
+    MatrixWrite(
+        "replace alone",
+        "replace_deployment",
+        _to_replace_without_environments,
+        _is_replaced,
+        sandbox=partial(Sandbox, virtual_environments=False),
     ),
 )

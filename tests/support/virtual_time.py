@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import selectors
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
+
+import stamina
 
 Outcome = TypeVar("Outcome")
 
@@ -59,3 +62,14 @@ def run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
         assert isinstance(loop, VirtualLoop)
         with _told_by(loop):
             return runner.run(main)
+
+
+def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Make a test of it whose pauses are as long as in production, and cost no time."""
+
+    @functools.wraps(test)
+    def timed() -> None:
+        stamina.set_testing(False)
+        run(test())
+
+    return timed

@@ -23,11 +23,13 @@ async def test_nothing_is_created_unless_the_old_one_is_certainly_gone(era: Era,
     old, arguments = replaceable(sandbox)
     async with connected(transport=Upstream(sandbox).on(write, fault), person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, arguments)
-    assert data(result)["status"] == status
-    assert ("Nothing was changed." in text(result)) is (status == "failed")
-    if status == "unknown":
-        assert [held["id"] for held in data(result)["now"]] == [str(old.id)]
-        assert "repair" not in data(result)
+        assert data(result)["status"] == status
+        assert ("Nothing was changed." in text(result)) is (status == "failed")
+        if status == "unknown":
+            assert [held["id"] for held in data(result)["now"]] == [str(old.id)]
+            repair = data(result)["repair"]
+            refused = await client.call_tool(repair["tool"], repair["arguments"])
+            assert f"By now deployment {old.id}" in text(refused)
     assert versions_at(sandbox, old) == [old]
 
 

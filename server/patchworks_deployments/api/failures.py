@@ -94,7 +94,7 @@ def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
         raise error_for(response, _said(response, secrets))
     if response.status_code == httpx2.codes.NO_CONTENT:
         return None
-    if not response.content:
+    if not response.content or response.content.strip() == b"null":
         raise UnexpectedResponse(f"Patchworks answered with nothing (status {response.status_code}).")
     try:
         return from_json(response.content)

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import stamina
 
 from patchworks_deployments.api.failures import throttle_wait
-from patchworks_deployments.errors import Throttled, Unreachable
+from patchworks_deployments.errors import NoAnswer, Throttled, Unreachable
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -26,6 +26,9 @@ RETRY_UNSENT = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initia
 
 LOOK = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=0.25, wait_max=2.0, wait_jitter=0.0)
 """Looks for some five seconds in all (0.25 + 0.5 + 1 + 2 + 2): what the API shows may lag behind what it has done."""
+
+MAX_LOOK_SECONDS = 8.0
+"""Seconds for one look, and after which no further one is begun: where Patchworks does not answer, the call ends."""
 
 BEAT_SECONDS = 3.0
 """Seconds between two signs of life of a call that waits."""
@@ -94,13 +97,21 @@ class Patience:
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
     """Look again, after growing pauses, until it is enough; for some five seconds."""
+    ends = anyio.current_time() + MAX_LOOK_SECONDS
 
     async def attempt() -> None:
-        if not await look():
+        if not await look() and anyio.current_time() <= ends:
             raise _NotYet
 
     with contextlib.suppress(_NotYet):
         await LOOK(_NotYet, attempt)
+
+
+async def at_a_glance(read: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """One look. Raises `NoAnswer` where it takes longer than `MAX_LOOK_SECONDS`."""
+    with anyio.move_on_after(MAX_LOOK_SECONDS):
+        return await read()
+    raise NoAnswer("Reading back took too long.")
 
 
 class _NotYet(Exception):

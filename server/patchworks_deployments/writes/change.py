@@ -2,16 +2,16 @@
 
 import abc
 import contextlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import anyio
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import until
-from patchworks_deployments.errors import NoAnswer, NotFound, UnexpectedResponse, UpstreamError
+from patchworks_deployments.api.pacing import at_a_glance, until
+from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
@@ -19,9 +19,6 @@ from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write,
 
 MAX_SHOWN = 10
 """Other deployments of a flow version that a question names."""
-
-LOOKING_SECONDS = 20.0
-"""Seconds after which reading back is given up where Patchworks does not answer, so that the call ends in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,29 +135,26 @@ class Change(Plan[WriteResult]):
                 raise
             answered, trouble = None, error
         aim = None if self.after is None else self.wanted
-        facts = Facts(self.before, aim, trouble, answered, unread=NoAnswer("Reading back took too long."))
+        facts = Facts(self.before, aim, trouble, answered)
 
         async def look() -> bool:
             nonlocal facts
-            found, unread = await self._look(acting, answered, trouble)
+            found, unread = await self._look(acting, facts)
             # A look that shows nothing takes nothing back of what an earlier one has shown.
             if unread is None or facts.unread:
-                facts = replace(facts, found=found or (answered if unread else None), unread=unread)
+                facts = replace(facts, found=found, unread=unread)
             return facts.is_seen
 
-        with anyio.move_on_after(math.inf if acting.patience else LOOKING_SECONDS):
-            await until(look)
+        await until(look)
         return facts
 
-    async def _look(
-        self, acting: Acting, answered: Deployment | None, trouble: UpstreamError | None
-    ) -> tuple[Deployment | None, UpstreamError | None]:
+    async def _look(self, acting: Acting, facts: Facts) -> tuple[Deployment | None, UpstreamError | None]:
         """The deployment as it is now, None where there is none; and why that is not known, if so."""
 
         async def read() -> Deployment | None:
             if self.before is None:
-                return await self._find_created(acting.client, answered)
-            if self.after is None and trouble is None:
+                return await self._find_created(acting.client, facts.answered)
+            if self.after is None and facts.trouble is None:
                 # Patchworks has said already that it is gone, so a 404 is the second to say so.
                 with contextlib.suppress(NotFound):
                     return await acting.client.get(self.write.flow_version_id, self.before.id)
@@ -168,7 +162,8 @@ class Change(Plan[WriteResult]):
             return await acting.client.find(self.write.flow_version_id, self.before.id)
 
         try:
-            found = await (acting.patience(read) if acting.patience else read())
+            look = partial(at_a_glance, read)
+            found = await (acting.patience(look) if acting.patience else look())
         except UpstreamError as error:
             return None, error
         untold = comparing.untold(found, self.wanted) if found else []
@@ -196,19 +191,20 @@ class Change(Plan[WriteResult]):
         """The result, of which subscribers hear as much as the caller: also of what may have changed."""
         status, message = judge(facts, self.write.done, self.write.flow_version_id)
         is_done = status == "done"
-        undo = self.write.undo(self.before, facts.found or self.after) if is_done or facts.took_in_part else None
+        after = facts.found or facts.answered
+        undo = self.write.undo(self.before, after or self.after) if is_done or facts.took_in_part else None
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
-        await acting.tell(self.write.flow_version_id, self.before, facts.found or self.after)
+        await acting.tell(self.write.flow_version_id, self.before, after or self.after)
         return WriteResult(
             status=status,
             message=message,
             before=self.before,
-            after=facts.found,
+            after=after,
             verified=facts.is_seen,
             confirmed_by=acting.agreed,
-            also_changed=also_changed(self.before, facts.found, self.wanted),
+            also_changed=also_changed(self.before, after, self.wanted),
             lost=list(self.lost) if is_done and self.lost else None,
             undo=undo,
         )

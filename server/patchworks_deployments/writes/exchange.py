@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from patchworks_deployments.api.pacing import Patience, until
+from patchworks_deployments.api.pacing import Patience, at_a_glance, until
 from patchworks_deployments.errors import UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -88,10 +88,9 @@ class Exchange:
         created, _ = await self._create(self.create, self.others)
         if created.status == "failed":
             return _nothing_done("The new version was not deployed.", created)
+        await self.acting.tell(self.delete.flow_version_id, self.old)
         if created.status != "done" or not created.verified:
-            what = "The old deployment was not deleted, but deploying the new version may have replaced it."
-            held, unread = await self._look()
-            return self._ended("unknown", f"{created.message} {what}", held, unread)
+            return await self._stopped(f"{created.message} Deploying it may have replaced the old deployment.")
         # Known: the new one is there. The old one may have gone with that.
         if await self._is_old_there():
             removed = await self._delete(only_if_still_so=False)
@@ -160,17 +159,16 @@ class Exchange:
         gap, new = self._gap(), created.after
         assert new is not None
         held, unread = await self._look(new)
-        is_shown = not unread and self._is_exchanged(held, new)
         status: Status = "done"
         if new.flow_id not in {None, self.old.flow_id}:
             status, message = "partial", f"The new version is of another flow: {rendering.flow_and_iteration(new)}."
-        elif unread or (is_shown and not created.verified):
-            message = f"Replaced. {created.message}{f' {unread.what}' if unread else ''}"
-        elif is_shown:
+        elif not unread and not self._is_exchanged(held, new):
+            status, message = "unknown", f"{created.message} Yet the two have not changed places."
+        elif created.verified:
             order = "the new version came before the old one went" if gap is None else f"{_NEITHER} for {gap} ms"
             message = f"Replaced, and verified by reading back; {order}."
         else:
-            status, message = "unknown", f"{created.message} Yet the two have not changed places."
+            message = f"Replaced. {created.message}"
         is_other_flow = status == "partial"
         undo = (
             Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
@@ -179,10 +177,10 @@ class Exchange:
         )
         return ReplaceResult(
             status=status,
-            message=message if status == "done" else f"{message} {_shown(held, unread)}",
+            message=message if status == "done" and not unread else f"{message} {_shown(held, unread)}",
             after=new,
-            now=held if status != "done" else None,
-            verified=bool(created.verified) and is_shown,
+            now=None if status == "done" or unread else held,
+            verified=bool(created.verified) and status == "done",
             gap_milliseconds=gap,
             lost=self._lost(),
             undo=undo.only_if(comparing.fingerprint([new])) if created.verified else undo,
@@ -193,7 +191,7 @@ class Exchange:
         """Whether the old one is not certainly gone."""
         find = partial(self.acting.client.find, self.delete.flow_version_id, self.old.id)
         try:
-            return await self.patience(find) is not None
+            return await self.patience(partial(at_a_glance, find)) is not None
         except UpstreamError:
             return True
 
@@ -205,7 +203,7 @@ class Exchange:
         async def look() -> bool:
             nonlocal held, unread
             try:
-                held, unread = await self.patience(read), None
+                held, unread = await self.patience(partial(at_a_glance, read)), None
             except UpstreamError as error:
                 held, unread = [], error
             return new is None or self._is_exchanged(held, new)
@@ -224,16 +222,15 @@ class Exchange:
     def _ended(
         self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None
     ) -> ReplaceResult:
-        """The result where something else is there than was wanted; `repair` is for a place that is empty."""
-        advice = (
-            "" if held else " If it is still empty when you look again, the call in `repair` restores the old version."
-        )
+        """The result where something else is there than was wanted; `repair` is for a place that may be empty."""
+        is_taken = status == "partial" and held
+        advice = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
         return ReplaceResult(
             status=status,
-            message=f"{message} {_shown(held, unread)}{advice}",
+            message=f"{message} {_shown(held, unread)}{'' if is_taken else advice}",
             now=None if unread else list(held),
             lost=list(self.lost) if status == "partial" else None,
-            repair=None if held else self._repair(),
+            repair=None if is_taken else self._repair(),
         )
 
     def _repair(self) -> ToolCall:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from patchworks_deployments.errors import UpstreamError
+from patchworks_deployments.errors import NoAnswer, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
 
@@ -98,14 +98,16 @@ class Facts:
     """What is known after a write was sent, and looked for as long as there was hope to see it.
 
     `before` is None for a create, `wanted` (fields and their values) for a delete. `trouble` is what kept the write
-    from being answered as accepted. `found` is the deployment as it was last seen, `unread` why that tells nothing.
+    from being answered as accepted; a create is `answered` with what it has made. `found` is the deployment as it was
+    last seen, None where it was seen to be missing, and `unread` why it was not seen.
     """
 
     before: Deployment | None
     wanted: Mapping[str, Any] | None
     trouble: UpstreamError | None
-    found: Deployment | None
-    unread: UpstreamError | None
+    answered: Deployment | None
+    found: Deployment | None = None
+    unread: UpstreamError | None = NoAnswer("Nothing was read back.")  # noqa: RUF009 - never changed
 
     @property
     def is_seen(self) -> bool:

@@ -281,6 +281,8 @@ class Upstream(httpx2.AsyncBaseTransport):
         inner = httpx2.ASGITransport(app=self.behind.app) if isinstance(self.behind, Sandbox) else self.behind
         answer = await inner.handle_async_request(request)
         passage.answer, passage.carried_out = answer, asyncio.get_running_loop().time()
+        if sandbox:
+            await answer.aread()
         if sandbox and write(request):
             passage.after = rows_of(sandbox)
         for which, do in self._afters:

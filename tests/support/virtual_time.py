@@ -1,20 +1,20 @@
 """An event loop whose clock jumps to the next timer when nothing else is left to do."""
 
 import asyncio
-import contextlib
 import functools
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+from unittest import mock
 
 import stamina
 
 Outcome = TypeVar("Outcome")
 
 GRACE_SECONDS = 0.001
-"""Real seconds without an event after which nothing is under way any more: what is on its way over loopback to a
-socket of the same process is there at once, and only a thread may take longer."""
+"""Real seconds without an event after which nothing is under way any more: what one socket of a process sends to
+another over loopback is there at once, and there are no threads."""
 
 real_monotonic = time.monotonic
 
@@ -45,14 +45,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return real_monotonic() + self._jumping.skipped
 
 
-@contextlib.contextmanager
-def _told_by(loop: VirtualLoop) -> Iterator[None]:
-    """`time.monotonic` is the loop's time, for those who measure by that."""
-    time.monotonic = loop.time
-    try:
-        yield
-    finally:
-        time.monotonic = real_monotonic
+async def _at_once(function: Callable[..., Outcome], *arguments: Any, **_: object) -> Outcome:
+    """What would run in a thread: a loop that jumps does not know of it."""
+    return function(*arguments)
 
 
 def run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
@@ -60,7 +55,7 @@ def run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
-        with _told_by(loop):
+        with mock.patch("time.monotonic", loop.time), mock.patch("anyio.to_thread.run_sync", _at_once):
             return runner.run(main)
 
 

@@ -69,8 +69,9 @@ def fate_is_readable(record: Record, write: Passage) -> bool:
 
 
 def is_wanted(record: Record, now: Rows) -> bool:
-    """Whether all that was asked for is so."""
-    return record.case.write.is_achieved(record.scene, record.before, now)
+    """Whether all that was asked for is so, compared with what was there at first or right before the first write."""
+    bases = [record.before, *(write.before for write in record.writes if write.changed)]
+    return any(record.case.write.is_achieved(record.scene, base, now) for base in bases[:2])
 
 
 def shown(row: Deployment) -> dict[str, Any]:

@@ -27,8 +27,11 @@ RETRY_UNSENT = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initia
 LOOK = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=0.25, wait_max=2.0, wait_jitter=0.0)
 """Looks for some five seconds in all (0.25 + 0.5 + 1 + 2 + 2): what the API shows may lag behind what it has done."""
 
-MAX_LOOK_SECONDS = 8.0
-"""Seconds for one look, and after which no further one is begun: where Patchworks does not answer, the call ends."""
+MAX_LOOK_SECONDS = 6.0
+"""Seconds for one look: where an answer hangs there is time for another."""
+
+MAX_LOOKING_SECONDS = 10.0
+"""Seconds after which no further look is begun, so that the call ends where Patchworks does not answer."""
 
 BEAT_SECONDS = 3.0
 """Seconds between two signs of life of a call that waits."""
@@ -97,7 +100,7 @@ class Patience:
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
     """Look again, after growing pauses, until it is enough; for some five seconds."""
-    ends = anyio.current_time() + MAX_LOOK_SECONDS
+    ends = anyio.current_time() + MAX_LOOKING_SECONDS
 
     async def attempt() -> None:
         if not await look() and anyio.current_time() <= ends:

@@ -131,7 +131,8 @@ class Change(Plan[WriteResult]):
             if answered and any(known.id == answered.id for known in self.basis):
                 raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
         except UpstreamError as error:
-            if not error.may_have_acted:
+            # A 404 may be a gateway's, which has none of the API's knowledge: reading has to say so, too.
+            if not error.may_have_acted and not isinstance(error, NotFound):
                 raise
             answered, trouble = None, error
         aim = None if self.after is None else self.wanted
@@ -143,9 +144,11 @@ class Change(Plan[WriteResult]):
             # A look that shows nothing takes nothing back of what an earlier one has shown.
             if unread is None or facts.unread:
                 facts = replace(facts, found=found, unread=unread)
-            return facts.is_seen
+            return facts.is_seen or facts.is_refused
 
         await until(look)
+        if facts.trouble and facts.is_refused:
+            raise facts.trouble
         return facts
 
     async def _look(self, acting: Acting, facts: Facts) -> tuple[Deployment | None, UpstreamError | None]:

@@ -94,7 +94,7 @@ class Exchange:
         # Known: the new one is there. The old one may have gone with that.
         if await self._is_old_there():
             removed = await self._delete(only_if_still_so=False)
-            if not removed.verified and await self._is_old_there():
+            if not removed.verified:
                 what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
                 ended = self._ended("partial", f"{what} The call in `repair` deletes it.", *await self._look())
                 return ended.model_copy(update={"after": created.after, "repair": self.delete.call()})

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from patchworks_deployments.errors import NoAnswer, UpstreamError
+from patchworks_deployments.errors import NoAnswer, NotFound, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
 
@@ -117,6 +117,12 @@ class Facts:
         if self.wanted is None:
             return self.found is None
         return self.found is not None and comparing.matches(self.found, self.wanted)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the write met a 404, and reading says as well that what it was to change is not there."""
+        is_there = self.before is None or self.found is not None or self.unread is not None
+        return isinstance(self.trouble, NotFound) and not is_there and not self.is_seen
 
     @property
     def took_in_part(self) -> bool:

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import sys
 import time
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
@@ -94,11 +93,10 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="tell in full each case that breaks a rule")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     chosen = parser.parse_args()
-    warnings.simplefilter("ignore")
     every = [*clean_cases(), *single_faults(), *pairs(chosen.pairs, chosen.seed)]
     keys = [key_of(case) for case in every if chosen.only in str(case)]
     began = time.monotonic()
-    with multiprocessing.Pool(chosen.workers, initializer=warnings.simplefilter, initargs=("ignore",)) as pool:
+    with multiprocessing.Pool(chosen.workers) as pool:
         results = pool.map(judged, keys, chunksize=20)
     seconds = time.monotonic() - began
     broken = [play(case_of(key)) for key, _, verdicts in results if verdicts] if chosen.show else []

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import socket
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ from support.faults import Passage, Upstream
 READ_BYTES = 65_536
 
 HOST = "127.0.0.1"
+
+RESET = struct.pack("ii", 1, 0)
+"""Waiting for no seconds for what is still to be sent: closing such a socket resets its connection."""
 
 
 @dataclass
@@ -52,8 +56,8 @@ class Front:
         self._server = None
         self._reserve()
         for writer, is_busy in self._busy.items():
-            if not is_busy:
-                writer.close()
+            if not is_busy:  # at once, so that nobody can still send a request that would be lost
+                writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         if seconds < math.inf:
             loop = asyncio.get_running_loop()
             loop.call_later(seconds, lambda: loop.create_task(self._listen()))
@@ -111,6 +115,7 @@ class Front:
             self._passage(request).ended = asyncio.get_running_loop().time()
             return False
         except httpx2.RequestError:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
             return False
         passage = self._passage(request)

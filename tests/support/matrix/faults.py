@@ -138,7 +138,7 @@ def _cut(answer: httpx2.Response) -> httpx2.Response:
     return httpx2.Response(answer.status_code, content=answer.content[: len(answer.content) // 2])
 
 
-def _broken_off(answer: httpx2.Response) -> httpx2.Response:
+def broken_off(answer: httpx2.Response) -> httpx2.Response:
     """Shorter than it says."""
     length = {"content-length": str(len(answer.content))}
     return httpx2.Response(answer.status_code, content=answer.content[: len(answer.content) // 2], headers=length)
@@ -166,7 +166,7 @@ def dripping(seconds: float) -> Step:
     )
 
 
-def _bomb(answer: httpx2.Response) -> httpx2.Response:
+def bomb(answer: httpx2.Response) -> httpx2.Response:
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
     return httpx2.Response(answer.status_code, headers=headers, stream=httpx2.ByteStream(BOMB))
 
@@ -324,10 +324,10 @@ ONCE: tuple[MatrixFault, ...] = (
     _once("gateway 404", NO_ROUTE),
     _once("HTML 404", NO_PAGE),
     _once("cut", Answered(_cut)),
-    _once("broken off", Answered(_broken_off)),
+    _once("broken off", Answered(broken_off)),
     _once("drips 3 s", dripping(3)),
     _once("never ends", dripping(math.inf)),
-    _once("bomb", Answered(_bomb)),
+    _once("bomb", Answered(bomb)),
     _staged("token revoked", lambda s: lambda _: s.sandbox.revoke_tokens(), is_login=True),
     *(fault for name, do in MEDDLINGS.items() for fault in _meddled(name, do)),
 )

@@ -5,6 +5,7 @@ import logging
 import math
 import random
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from unittest import mock
 import httpx2
 import stamina
 from mcp import Client
+from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import ResourceUpdatedNotification
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -252,10 +254,14 @@ def _credentials(case: Case, url: str) -> dict[str, str]:
     return {"api_key": API_KEY}
 
 
-def play(case: Case) -> Record:
-    """Play the case, with real waits in virtual time; whether somebody meddles before its undo, chance decides."""
-    chance = random.Random(str(case))  # noqa: S311 - not for secrets
+def play(case: Case, *, meddled: bool | None = None) -> Record:
+    """Play the case, with real waits in virtual time.
+
+    Whether somebody meddles before its undo is made, chance decides where it is not given: in a third of the cases.
+    """
     random.seed(str(case))
+    if meddled is None:
+        meddled = random.random() < 1 / 3  # noqa: S311 - not for secrets
     tracebacks, is_testing = _Tracebacks(), stamina.is_testing()
     logging.getLogger().addHandler(tracebacks)
     stamina.set_testing(False)
@@ -264,8 +270,9 @@ def play(case: Case) -> Record:
         with (
             tempfile.TemporaryDirectory() as folder,
             mock.patch("jsonschema.Draft202012Validator.check_schema"),
+            warnings.catch_warnings(action="ignore", category=MCPDeprecationWarning),
         ):
-            record = run(_play(case, Path(folder) / "audit.jsonl", meddled=chance.random() < 1 / 3))
+            record = run(_play(case, Path(folder) / "audit.jsonl", meddled=meddled))
     finally:
         stamina.set_testing(is_testing)
         logging.getLogger().removeHandler(tracebacks)

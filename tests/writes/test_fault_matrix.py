@@ -1,0 +1,49 @@
+"""A sample of the fault matrix: `python tests/matrix.py` plays all of it."""
+
+import pytest
+from support.matrix.cases import clean_cases, pairs, sample
+from support.matrix.faults import FAULTS
+from support.matrix.play import Case, play
+from support.matrix.rules import judge
+from support.matrix.writes import WRITES
+
+SAMPLE, PARTS, SEED = 800, 8, 20
+"""Cases, the tests that they are shared among, and which cases."""
+
+
+def broken(cases: list[Case]) -> dict[str, dict[str, str]]:
+    """The cases that break a rule, and how."""
+    verdicts = {str(case): judge(play(case)) for case in cases}
+    return {name: verdict for name, verdict in verdicts.items() if verdict}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_result_claims_what_is_not_so(part: int) -> None:
+    """Writes whose requests, answers and reads go wrong keep all rules, in both eras and with either consent."""
+    assert broken(sample(SAMPLE, SEED)[part::PARTS]) == {}
+
+
+STRUCK = {"create": 2, "update": 3, "delete": 3, "disable": 3}
+"""Writes, and which of their requests it is that writes."""
+
+
+@pytest.mark.parametrize("name", STRUCK)
+@pytest.mark.parametrize("fault", ["lost", "swallowed", "stale 2 reads", "1 s late", "gateway 404 after acting"])
+def test_the_fate_of_a_write_is_told(name: str, fault: str) -> None:
+    """The commonest faults, each at the write itself."""
+    write = next(write for write in WRITES if write.name == name)
+    assert broken([Case(write, "auto", "form", ((STRUCK[name], FAULTS[fault]),))]) == {}
+
+
+def test_without_a_fault_every_write_is_done() -> None:
+    """In both eras and with either consent, and as it was before once it is undone."""
+    records = [play(case, meddled=False) for case in clean_cases()]
+    assert {record.told.status for record in records} == {"done"}
+    assert [judge(record) for record in records] == [{}] * len(records)
+
+
+def test_the_same_seed_draws_the_same_cases() -> None:
+    """What fails in one run fails in the next."""
+    assert [str(case) for case in pairs(20, SEED)] == [str(case) for case in pairs(20, SEED)]

@@ -1,9 +1,11 @@
 """Putting another version of a flow into an environment."""
 
+import httpx2
 import pytest
 from mcp_types import ElicitResult
-from support.cases import replaceable, versions_at
+from support.cases import ids_of, replaceable, versions_at
 from support.clients import Era, Person, both_eras, connected, data, in_turn, no, text, yes
+from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -82,6 +84,59 @@ async def test_without_environment_the_new_one_comes_before_the_old_one_goes(era
     assert (result["status"], result["verified"]) == ("done", True)
     assert "gap_milliseconds" not in result
     assert "the new one is created, then the old one is deleted" in person.asked[0]
+    assert undone["status"] == "done"
+    assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
+
+
+@both_eras
+async def test_nothing_is_deleted_while_too_few_requests_are_left_for_the_rest(era: Era) -> None:
+    """What Patchworks says about its limit is heeded before the delete: a throttle after it would leave a gap."""
+    sandbox = Sandbox(requests_per_minute=9 if era == "legacy" else 11)  # five of them are left for the delete
+    old, arguments = replaceable(sandbox)
+    async with connected(sandbox, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "failed"
+    assert "too few to replace a deployment" in text(result)
+    assert "Nothing was changed." in text(result)
+    assert (versions_at(sandbox, old), sandbox.writes) == ([old], [])
+
+
+@both_eras
+@pytest.mark.parametrize("meddled", [True, False])
+async def test_throttling_before_the_delete_is_waited_out_and_then_looked_at_again(era: Era, meddled: bool) -> None:  # noqa: FBT001
+    """A delete that was throttled is sent later, if all is still as it was agreed to."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+
+    def throttle(_: httpx2.Request) -> httpx2.Response:
+        old.priority = 77 if meddled else old.priority
+        return httpx2.Response(429, headers={"Retry-After": "30"}, json={"message": "Too Many Attempts."})
+
+    transport = Upstream(sandbox).on("DELETE", throttle)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    if meddled:
+        assert data(result)["status"] == "refused"
+        assert "While Patchworks throttled, something that was agreed to changed" in text(result)
+        assert sandbox.writes == []
+    else:
+        assert data(result)["status"] == "done"
+
+
+@both_eras
+async def test_in_an_account_without_environments_deploying_is_all_it_takes(era: Era) -> None:
+    """There the create replaces, so nothing is deleted; undo puts the old version back in the same way."""
+    sandbox = Sandbox(virtual_environments=False)
+    account = sandbox.account
+    old = next(d for d in account.deployments.values() if d.enabled_at)
+    flow = account.flow_of(old).id
+    new = next(v for v in account.flow_versions.values() if v.flow_id == flow and v.id != old.flow_version_id)
+    async with connected(sandbox, person=Person(yes), era=era) as client:
+        result = data(await client.call_tool(TOOL, {**ids_of(old), "new_flow_version_id": str(new.id)}))
+        assert (result["status"], result["verified"]) == ("done", True)
+        assert [sent.method for sent in sandbox.writes] == ["POST"]
+        assert old.id not in account.deployments
+        undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
     assert undone["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 

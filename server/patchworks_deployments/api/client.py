@@ -98,6 +98,8 @@ class DeploymentsClient:
         self._address = str(http.base_url).rstrip("/")
         self._auth = auth
         self._timeout = timeout
+        self.requests_left: int | None = None
+        """Requests that Patchworks allows until its minute is over, as the last answer said; None if it did not."""
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
@@ -252,6 +254,8 @@ class DeploymentsClient:
             async with asyncio.timeout(self._timeout):
                 response = await self._http.send(request, auth=self._auth)
             span.set_attribute("http.response.status_code", response.status_code)
+        left = response.headers.get("X-RateLimit-Remaining", "")
+        self.requests_left = int(left) if left.isascii() and left.isdigit() and len(left) < 8 else None  # noqa: PLR2004 - enough for a minute
         return read_answer(response, self._auth.secrets())
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from patchworks_deployments.api.pacing import Patience, at_a_glance, until
-from patchworks_deployments.errors import UpstreamError
+from patchworks_deployments.errors import Throttled, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import ReplaceResult, Status, WriteResult
 from patchworks_deployments.writes.plan import Acting
+
+REQUESTS_FROM_DELETE_TO_LOOK = 6
+"""Delete, read back, create, read back, and look at the place: with fewer left, a throttle would keep it empty."""
 
 UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
@@ -110,7 +113,12 @@ class Exchange:
             if only_if_still_so and has_waited and not await self.is_still_so():
                 message = f"While Patchworks throttled, something that was agreed to changed. {ASK_AGAIN}"
                 return WriteResult(status="refused", message=message)
-            has_waited, self.deleting_since = True, time.monotonic()
+            has_waited, left = True, self.acting.client.requests_left
+            if only_if_still_so and left is not None and left < REQUESTS_FROM_DELETE_TO_LOOK:
+                raise Throttled(
+                    f"Patchworks allows only {left} more requests for now, too few to replace a deployment."
+                )
+            self.deleting_since = time.monotonic()
             return await self.delete.change(self.old).carry_out(self.acting)
 
         return await self.acting.step(self.delete, partial(self.patience, attempt))

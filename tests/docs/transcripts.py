@@ -123,7 +123,7 @@ class _Player:
         assert does, f"the page does not say what the person does after {self.turn.said}"
         if does[1] == "declines":
             return ElicitResult(action="decline")
-        return ElicitResult(action="accept", content={"deployment_id": does[2]} if does[2] else {"agree": True})
+        return ElicitResult(action="accept", content={"typed_id": does[2]} if does[2] else {"agree": True})
 
     async def take(self) -> list[str]:
         """The lines that follow the turn's first."""

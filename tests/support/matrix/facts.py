@@ -9,6 +9,7 @@ import httpx2
 
 from patchworks_deployments.sandbox.account import Deployment
 from support.faults import Passage, Rows
+from support.faults import write as is_write
 from support.matrix.play import Record
 
 READING_SECONDS = 3.5
@@ -62,10 +63,14 @@ def signature(passage: Passage) -> tuple[str, str, bytes]:
 def fate_is_readable(record: Record, write: Passage) -> bool:
     """Whether what the write has done was to be read within some five seconds after its end.
 
-    So it is where it took place by then, where no fault lasts, and where nobody else changed anything.
+    So it is where it took place by then, where no fault lasts, where nobody else changed anything, and where no look
+    took all that time and told nothing.
     """
     is_in_time = write.carried_out <= write.ended + READING_SECONDS
-    return is_in_time and all(fault.passes for _, fault in record.case.faults) and not record.meddlings
+    later = record.passages[record.passages.index(write) + 1 :]
+    is_used_up = any(not is_honest(p) and p.ended - p.came >= READING_SECONDS for p in later if not is_write(p.request))
+    is_passing = all(fault.passes for _, fault in record.case.faults)
+    return is_in_time and is_passing and not is_used_up and not record.meddlings
 
 
 def is_wanted(record: Record, now: Rows) -> bool:

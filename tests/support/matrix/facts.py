@@ -28,6 +28,11 @@ def was_accepted(passage: Passage) -> bool:
     return passage.told is not None and passage.told.is_success
 
 
+def is_missing(passage: Passage) -> bool:
+    """Whether the caller heard a 404, from whomever."""
+    return passage.told is not None and passage.told.status_code == httpx2.codes.NOT_FOUND
+
+
 def was_refused(passage: Passage) -> bool:
     """Whether the caller heard that it was not carried out, from somebody who knows."""
     return passage.told is not None and passage.told.is_client_error and not is_gateways(passage.told)
@@ -53,6 +58,12 @@ def is_about(write: Passage, read: Passage) -> bool:
     version = write.request.url.path.partition("/deployments")[0]
     path = read.request.url.path
     return read.request.method == "GET" and is_honest(read) and path.startswith((version, "/api/v1/flow-version-dep"))
+
+
+def is_second_witness(write: Passage, read: Passage) -> bool:
+    """Whether the read is a 404, of whomever, for what an accepted delete was about."""
+    is_same = write.request.method == "DELETE" and read.request.url.path == write.request.url.path
+    return is_same and is_missing(read) and was_accepted(write)
 
 
 def signature(passage: Passage) -> tuple[str, str, bytes]:
@@ -104,6 +115,14 @@ def essence(rows: Rows) -> Counter[tuple[object, ...]]:
         (row.flow_version_id, row.virtual_environment_id, row.priority, row.enabled_at is not None)
         for row in rows.values()
     )
+
+
+def undone(record: Record, rows: Rows) -> Rows:
+    """Those of the deployments that the undo speaks of; one of several names them, any other speaks of all."""
+    named = record.told.data.get("undo", {}).get("arguments", {}).get("deployments")
+    if named is None:
+        return rows
+    return {id_: row for id_, row in rows.items() if f"{row.flow_version_id}/{id_}" in named}
 
 
 def others(record: Record) -> set[int]:

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -187,6 +187,9 @@ async def _follow_up(record: Record, client: Client, stage: Stage, *, meddled: b
         return None
     before, made = rows_of(stage.sandbox), len(stage.meddlings)
     if meddled:
+        # Of several, the undo names those that it is about.
+        named = [int(name.rpartition("/")[2]) for name in call["arguments"].get("deployments", [])]
+        stage.scene = replace(stage.scene, targets=tuple(named) or stage.scene.targets)
         stage.meddle(_in_the_way(stage))
     told = await _call(client, call["tool"], call["arguments"], record.case.consent)
     writes = [p for p in stage.upstream.passages[len(record.passages) :] if write(p.request)]

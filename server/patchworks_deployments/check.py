@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from patchworks_deployments.api.client import DeploymentQuery, DeploymentsClient, open_client
+from patchworks_deployments.api.client import DeploymentsClient, open_client
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.settings import Settings

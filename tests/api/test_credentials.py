@@ -8,8 +8,9 @@ import httpx2
 import pytest
 from support.faults import Step, reply, scripted
 
-from patchworks_deployments.api.client import DeploymentQuery, open_client
+from patchworks_deployments.api.client import open_client
 from patchworks_deployments.api.credentials import caller_key
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import Unauthenticated, Unreachable, UpstreamError
 from patchworks_deployments.settings import Settings, load_settings
 

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from patchworks_deployments.api.client import DeploymentQuery, DeploymentsClient, open_client
+from patchworks_deployments.api.client import DeploymentsClient, open_client
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.settings import load_settings
 from support.faults import Upstream
 

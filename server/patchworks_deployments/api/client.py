@@ -6,8 +6,8 @@ Every failure leaves as one of `errors.UpstreamError`.
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -18,8 +18,9 @@ from opentelemetry.trace import SpanKind, get_tracer
 
 from patchworks_deployments.api.credentials import Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
+from patchworks_deployments.api.query import NAMES, DeploymentQuery
 from patchworks_deployments.api.transport import open_http
-from patchworks_deployments.errors import Incomplete, NotFound, Rejected, UnexpectedResponse
+from patchworks_deployments.errors import Incomplete, NotFound, Rejected, Throttled, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
@@ -31,6 +32,9 @@ ATTEMPTS = 3
 RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
 """Waits are in seconds, and longer where Patchworks asks for it."""
 
+GLANCE_SECONDS = 6.0
+"""Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
+
 RETRY_SECONDS = 25.0
 """Seconds after which no attempt is made any more, so that a call ends before its client loses patience."""
 
@@ -41,65 +45,24 @@ tracer = get_tracer("patchworks_deployments")
 
 _LISTING = "/api/v1/flow-version-deployments"
 
-NAMES = ("flowVersion", "virtualEnvironment", "package")
-"""The relations that carry the names people know things by."""
-
-_FIELDS_OF: Mapping[str, Sequence[str]] = {
-    "flowVersion": ("flow_version_status", "deployed_at"),
-    "enabledBy": ("enabled_by",),
-    "user": ("deployed_by",),
-    "created_at": ("created_at",),
-}
-"""The fields of `Deployment` that an include or a sort asks to see, beyond those of every listing."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentQuery:
-    """The parameters of the list: ids and texts may hold several values, comma-separated, meaning OR."""
-
-    package_id: str | None = None
-    virtual_environment_id: str | None = None
-    flow_id: str | None = None
-    name: str | None = None
-    search: str | None = None
-    like: str | None = None
-    include: Sequence[str] = ()
-    sort: str | None = None
-    page: int = 1
-    per_page: int = 25
-
-    def parameters(self) -> dict[str, str]:
-        """The query string's parameters, in the API's own words."""
-        values = {
-            "filter[package_id]": self.package_id,
-            "filter[virtual_environment_id]": self.virtual_environment_id,
-            "filter[flowVersion.flow]": self.flow_id,
-            "filter[name]": self.name,
-            "filter[global]": self.search,
-            "filter[LIKE]": self.like,
-            "include": ",".join(dict.fromkeys((*NAMES, *self.include))),
-            "sort": self.sort,
-            "page": str(self.page),
-            "per_page": str(self.per_page),
-        }
-        return {name: value for name, value in values.items() if value is not None}
-
-    def extra_fields(self) -> list[str]:
-        """The fields of `Deployment` that the includes and the sort ask to see, beyond those of every listing."""
-        asked = [*self.include, (self.sort or "").lstrip("-")]
-        return [field for word in asked for field in _FIELDS_OF.get(word, ())]
-
 
 class DeploymentsClient:
     """Patchworks' flow version deployments. Reads are retried; writes only where they cannot have arrived."""
 
-    def __init__(self, http: httpx2.AsyncClient, auth: Credentials, timeout: float) -> None:
+    def __init__(
+        self, http: httpx2.AsyncClient, auth: Credentials, timeout: float, *, is_glancing: bool = False
+    ) -> None:
         self._http = http
         self._address = str(http.base_url).rstrip("/")
         self._auth = auth
         self._timeout = timeout
         self.requests_left: int | None = None
         """Requests that Patchworks allows until its minute is over, as the last answer said; None if it did not."""
+        self._is_glancing = is_glancing
+
+    def glancing(self) -> "DeploymentsClient":
+        """This client for one who looks again and again: each look is one attempt, and a short one."""
+        return DeploymentsClient(self._http, self._auth, min(self._timeout, GLANCE_SECONDS), is_glancing=True)
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
@@ -242,6 +205,8 @@ class DeploymentsClient:
 
         def wait(error: Exception) -> bool | float:
             pause = retry_wait(error, is_read=is_read)
+            if self._is_glancing and not isinstance(error, Throttled):
+                return False
             return pause if ends - anyio.current_time() > pause else False
 
         return await RETRY(wait, attempt)

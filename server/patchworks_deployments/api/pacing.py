@@ -10,7 +10,7 @@ import anyio.lowlevel
 import stamina
 
 from patchworks_deployments.api.failures import throttle_wait
-from patchworks_deployments.errors import NoAnswer, Throttled, Unreachable
+from patchworks_deployments.errors import Throttled, Unreachable
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -26,9 +26,6 @@ RETRY_UNSENT = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initia
 
 LOOK = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=0.25, wait_max=2.0, wait_jitter=0.0)
 """Looks for some five seconds in all (0.25 + 0.5 + 1 + 2 + 2): what the API shows may lag behind what it has done."""
-
-MAX_LOOK_SECONDS = 6.0
-"""Seconds for one look: where an answer hangs there is time for another."""
 
 MAX_LOOKING_SECONDS = 10.0
 """Seconds after which no further look is begun, so that the call ends where Patchworks does not answer."""
@@ -108,13 +105,6 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
 
     with contextlib.suppress(_NotYet):
         await LOOK(_NotYet, attempt)
-
-
-async def at_a_glance(read: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """One look. Raises `NoAnswer` where it takes longer than `MAX_LOOK_SECONDS`."""
-    with anyio.move_on_after(MAX_LOOK_SECONDS):
-        return await read()
-    raise NoAnswer("Reading back took too long.")
 
 
 class _NotYet(Exception):

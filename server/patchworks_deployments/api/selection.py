@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from patchworks_deployments.api.client import DeploymentQuery, DeploymentsClient
+from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import Progress, each, patiently
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 

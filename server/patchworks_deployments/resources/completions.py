@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from mcp.server.mcpserver import MCPServer
 from mcp_types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from patchworks_deployments.api.client import DeploymentQuery
 from patchworks_deployments.api.credentials import caller_tag
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import Selection, are_ids
 from patchworks_deployments.caller import caller
 from patchworks_deployments.errors import DeploymentsError

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from mcp_types import ResourceLink
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
-from patchworks_deployments.api.client import DeploymentQuery
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import are_ids
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, Include

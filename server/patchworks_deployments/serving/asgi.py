@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from uvicorn.supervisors import Multiprocess
 
-from patchworks_deployments.api.client import DeploymentQuery
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.serving.draining import draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, PromptBody

@@ -9,7 +9,7 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
-from patchworks_deployments.api.client import DeploymentQuery
+from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Maybe
 from patchworks_deployments.model.values import (

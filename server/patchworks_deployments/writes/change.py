@@ -4,13 +4,12 @@ import abc
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, ClassVar
 
 import anyio
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import at_a_glance, until
+from patchworks_deployments.api.pacing import until
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -153,20 +152,20 @@ class Change(Plan[WriteResult]):
 
     async def _look(self, acting: Acting, facts: Facts) -> tuple[Deployment | None, UpstreamError | None]:
         """The deployment as it is now, None where there is none; and why that is not known, if so."""
+        client = acting.client.glancing()
 
         async def read() -> Deployment | None:
             if self.before is None:
-                return await self._find_created(acting.client, facts.answered)
+                return await self._find_created(client, facts.answered)
             if self.after is None and facts.trouble is None:
                 # Patchworks has said already that it is gone, so a 404 is the second to say so.
                 with contextlib.suppress(NotFound):
-                    return await acting.client.get(self.write.flow_version_id, self.before.id)
+                    return await client.get(self.write.flow_version_id, self.before.id)
                 return None
-            return await acting.client.find(self.write.flow_version_id, self.before.id)
+            return await client.find(self.write.flow_version_id, self.before.id)
 
         try:
-            look = partial(at_a_glance, read)
-            found = await (acting.patience(look) if acting.patience else look())
+            found = await (acting.patience(read) if acting.patience else read())
         except UpstreamError as error:
             return None, error
         untold = comparing.untold(found, self.wanted) if found else []

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from patchworks_deployments.api.pacing import Patience, at_a_glance, until
+from patchworks_deployments.api.pacing import Patience, until
 from patchworks_deployments.errors import Throttled, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -20,6 +20,7 @@ UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
 
 _NEITHER = "the environment held neither version"
+_RESTORES = "If nothing of the flow is there when you look again, the call in `repair` restores the old version."
 
 ASK_AGAIN = "Read it again and ask again."
 
@@ -76,8 +77,9 @@ class Exchange:
         # Known: the new one is not there as wanted, and will not come. Somebody else may have taken its place.
         held, unread = await self._look()
         if held or unread:
-            status: Status = "unknown" if unread else "partial"
-            return self._ended(status, f"{gone} Nothing was restored.", held, unread)
+            what = f"{gone} Nothing was restored. {_shown(held, unread)}"
+            is_taken = self._ended("partial", what, held)
+            return is_taken if held else self._ended("unknown", f"{what} {_RESTORES}", held, self._repair())
         # Known: nothing is there.
         return await self._restore(created)
 
@@ -98,9 +100,10 @@ class Exchange:
         if await self._is_old_there():
             removed = await self._delete(only_if_still_so=False)
             if not removed.verified:
+                held, unread = await self._look()
                 what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
-                ended = self._ended("partial", f"{what} The call in `repair` deletes it.", *await self._look())
-                return ended.model_copy(update={"after": created.after, "repair": self.delete.call()})
+                message = f"{what} {_shown(held, unread)} The call in `repair` deletes it."
+                return self._ended("partial", message, held, self.delete.call(), created.after)
         # Known: the new one is there, and the old one is gone.
         return await self._replaced(created)
 
@@ -160,7 +163,8 @@ class Exchange:
             )
         fate = "may or may not be restored" if restored.status == "unknown" else "could NOT be restored"
         what = f"{what} The old deployment {self.old.id} is deleted and {fate}: {restored.message}"
-        return self._ended("unknown" if restored.status == "unknown" else "partial", what, held, unread)
+        status: Status = "unknown" if restored.status == "unknown" else "partial"
+        return self._ended(status, f"{what} {_shown(held, unread)} {_RESTORES}", held, self._repair())
 
     async def _replaced(self, created: WriteResult) -> ReplaceResult:
         """The new one is deployed, the old one gone: what is there now is read once more."""
@@ -197,21 +201,22 @@ class Exchange:
 
     async def _is_old_there(self) -> bool:
         """Whether the old one is not certainly gone."""
-        find = partial(self.acting.client.find, self.delete.flow_version_id, self.old.id)
+        find = partial(self.acting.client.glancing().find, self.delete.flow_version_id, self.old.id)
         try:
-            return await self.patience(partial(at_a_glance, find)) is not None
+            return await self.patience(find) is not None
         except UpstreamError:
             return True
 
     async def _look(self, new: Deployment | None = None) -> Held:
         """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it."""
         held, unread = list[Deployment](), None
-        read = partial(self.acting.client.every_deployment_at, self.old.flow_id or "", self.old.virtual_environment_id)
+        flow, place = self.old.flow_id or "", self.old.virtual_environment_id
+        read = partial(self.acting.client.glancing().every_deployment_at, flow, place)
 
         async def look() -> bool:
             nonlocal held, unread
             try:
-                held, unread = await self.patience(partial(at_a_glance, read)), None
+                held, unread = await self.patience(read), None
             except UpstreamError as error:
                 held, unread = [], error
             return new is None or self._is_exchanged(held, new)
@@ -225,20 +230,21 @@ class Exchange:
 
     async def _stopped(self, message: str) -> ReplaceResult:
         """Stop where the state is not known, with what can be seen of it."""
-        return self._ended("unknown", message, *await self._look())
+        held, unread = await self._look()
+        return self._ended("unknown", f"{message} {_shown(held, unread)} {_RESTORES}", held, self._repair())
 
     def _ended(
-        self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None
+        self,
+        status: Status,
+        message: str,
+        held: Sequence[Deployment],
+        repair: ToolCall | None = None,
+        after: Deployment | None = None,
     ) -> ReplaceResult:
-        """The result where something else is there than was wanted; `repair` is for a place that may be empty."""
-        is_taken = status == "partial" and held
-        advice = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
+        """The result where something else may be there than was wanted."""
+        lost = list(self.lost) if status == "partial" else None
         return ReplaceResult(
-            status=status,
-            message=f"{message} {_shown(held, unread)}{'' if is_taken else advice}",
-            now=None if unread else list(held),
-            lost=list(self.lost) if status == "partial" else None,
-            repair=None if is_taken else self._repair(),
+            status=status, message=message, after=after, now=list(held) or None, lost=lost, repair=repair
         )
 
     def _repair(self) -> ToolCall:

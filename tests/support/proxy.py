@@ -158,15 +158,11 @@ async def _send(answer: httpx2.Response, reader: asyncio.StreamReader, writer: a
     if body is not None:
         await writer.drain()
         return headers["content-length"] == str(len(body))
-    gone = asyncio.ensure_future(reader.read(1))
     async for chunk in _chunks(answer):
-        if gone.done():
+        if reader.at_eof() or writer.is_closing():
             return False
         writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
         await writer.drain()
-    gone.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await gone
     writer.write(b"0\r\n\r\n")
     return True
 

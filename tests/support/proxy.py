@@ -159,14 +159,15 @@ async def _send(answer: httpx2.Response, reader: asyncio.StreamReader, writer: a
         await writer.drain()
         return headers["content-length"] == str(len(body))
     gone = asyncio.ensure_future(reader.read(1))
-    async for chunk in _chunks(answer):
-        if gone.done():
-            return False
-        writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-        await writer.drain()
-    gone.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await gone
+    try:
+        async for chunk in _chunks(answer):
+            if gone.done():
+                return False
+            writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            await writer.drain()
+    finally:
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
     writer.write(b"0\r\n\r\n")
     return True
 

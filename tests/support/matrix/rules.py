@@ -175,13 +175,18 @@ def a_part_is_not_hidden(record: Record) -> Verdict:
 
 
 def undo_leads_back(record: Record) -> Verdict:
-    """Made at once, the undo leads back to what was before, ids and times aside."""
+    """Made at once, the undo leads back to what was before, ids and times aside; of many, those that it names."""
     follow = record.follow_up
     if follow is None or follow.kind != "undo" or record.meddlings or follow.meddling:
         return None
     if follow.told.crash:
         return follow.told.crash
     is_back = facts.essence(follow.after) == facts.essence(record.before)
+    if record.told.tool == SWITCH:
+        named = {
+            id_ for id_, told in facts.fates(record).items() if {fate for fate, _ in told} & {"done", "unverified"}
+        }
+        is_back = all(follow.after.get(id_) and facts.shown(follow.after[id_])["enabled"] for id_ in named)
     moved_since = record.then != record.later
     is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
     return None if is_back or (moved_since and is_refusal) else f"{follow.told.status}: not as before"

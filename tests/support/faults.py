@@ -197,9 +197,9 @@ class Upstream(httpx2.AsyncBaseTransport):
         past: list[httpx2.ASGITransport] = []
         since, left = 0.0, reads
 
-        def remember(_: httpx2.Request) -> None:
+        def remember(request: httpx2.Request) -> None:
             nonlocal since
-            if not past:
+            if write(request) and not past:
                 assert isinstance(self.behind, Sandbox)
                 past.append(httpx2.ASGITransport(app=frozen(self.behind).app))
                 since = asyncio.get_running_loop().time()

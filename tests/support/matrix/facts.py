@@ -28,6 +28,11 @@ def was_accepted(passage: Passage) -> bool:
     return passage.told is not None and passage.told.is_success
 
 
+def was_carried_out(passage: Passage) -> bool:
+    """Whether Patchworks did what it was asked for, whenever that was."""
+    return passage.answer is not None and passage.answer.is_success
+
+
 def was_refused(passage: Passage) -> bool:
     """Whether the caller heard that it was not carried out, from somebody who knows."""
     return passage.told is not None and passage.told.is_client_error and not is_gateways(passage.told)
@@ -51,8 +56,9 @@ def is_honest(passage: Passage) -> bool:
 def is_about(write: Passage, read: Passage) -> bool:
     """Whether the read tells honestly what became of the write."""
     version = write.request.url.path.partition("/deployments")[0]
-    path = read.request.url.path
-    return read.request.method == "GET" and is_honest(read) and path.startswith((version, "/api/v1/flow-version-dep"))
+    is_of_it = read.request.url.path.startswith((version, "/api/v1/flow-version-deployments"))
+    is_telling = read.told is not None and read.told.status_code in {httpx2.codes.OK, httpx2.codes.NOT_FOUND}
+    return read.request.method == "GET" and is_of_it and is_telling and is_honest(read)
 
 
 def signature(passage: Passage) -> tuple[str, str, bytes]:
@@ -66,10 +72,11 @@ def fate_is_readable(record: Record, write: Passage) -> bool:
     So it is where it took place by then, where no fault lasts, where nobody else changed anything, and where no look
     took all that time and told nothing.
     """
-    is_in_time = write.carried_out <= write.ended + READING_SECONDS
+    is_in_time = was_carried_out(write) and write.carried_out <= write.ended + READING_SECONDS
     later = record.passages[record.passages.index(write) + 1 :]
     is_used_up = any(not is_honest(p) and p.ended - p.came >= READING_SECONDS for p in later if not is_write(p.request))
-    is_passing = all(fault.passes for _, fault in record.case.faults)
+    lags = sum("stale" in fault.name for _, fault in record.case.faults)
+    is_passing = all(fault.passes for _, fault in record.case.faults) and lags <= 1
     return is_in_time and is_passing and not is_used_up and not record.meddlings
 
 

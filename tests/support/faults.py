@@ -194,14 +194,14 @@ class Upstream(httpx2.AsyncBaseTransport):
 
     def lag(self, which: Which, *, reads: float = math.inf, seconds: float = math.inf) -> Self:
         """After such a write so many reads, and those of so many seconds, show what was before it."""
-        past: list[httpx2.ASGITransport] = []
+        past: list[Sandbox] = []
         since, left = 0.0, reads
 
         def remember(request: httpx2.Request) -> None:
             nonlocal since
             if write(request) and not past:
                 assert isinstance(self.behind, Sandbox)
-                past.append(httpx2.ASGITransport(app=frozen(self.behind).app))
+                past.append(frozen(self.behind))
                 since = asyncio.get_running_loop().time()
 
         def is_stale(request: httpx2.Request) -> bool:
@@ -209,13 +209,16 @@ class Upstream(httpx2.AsyncBaseTransport):
                 return False
             return left > 0 and asyncio.get_running_loop().time() < since + seconds
 
-        async def from_the_past(request: httpx2.Request) -> httpx2.Response:
+        async def from_the_past(request: httpx2.Request) -> Answer:
             nonlocal left
             left -= 1
+            assert isinstance(self.behind, Sandbox)
+            if rows_of(past[0]) == rows_of(self.behind):
+                return None  # the past is the present
             self.passages[-1].is_stale = True
             key = {"Authorization": API_KEY}
             asked = httpx2.Request(request.method, request.url, headers={**request.headers, **key})
-            return await past[0].handle_async_request(asked)
+            return await httpx2.ASGITransport(app=past[0].app).handle_async_request(asked)
 
         return self.before(which, remember).always(is_stale, from_the_past)
 

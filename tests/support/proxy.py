@@ -119,10 +119,10 @@ class Front:
             writer.transport.abort()
             return False
         passage = self._passage(request)
-        is_whole = await _send(answer, reader, writer)
+        passage.is_told = False
+        passage.is_told = await _send(answer, reader, writer)
         passage.ended = asyncio.get_running_loop().time()
-        passage.is_told = is_whole
-        return is_whole
+        return passage.is_told
 
     def _passage(self, request: httpx2.Request) -> Passage:
         return next(passage for passage in reversed(self.upstream.passages) if passage.request is request)

@@ -28,9 +28,9 @@ def was_accepted(passage: Passage) -> bool:
     return passage.told is not None and passage.told.is_success
 
 
-def was_carried_out(passage: Passage) -> bool:
-    """Whether Patchworks did what it was asked for, whenever that was."""
-    return passage.answer is not None and passage.answer.is_success
+def is_missing(passage: Passage) -> bool:
+    """Whether the caller heard a 404, from whomever."""
+    return passage.told is not None and passage.told.status_code == httpx2.codes.NOT_FOUND
 
 
 def was_refused(passage: Passage) -> bool:
@@ -61,6 +61,12 @@ def is_about(write: Passage, read: Passage) -> bool:
     return read.request.method == "GET" and is_of_it and is_telling and is_honest(read)
 
 
+def is_second_witness(write: Passage, read: Passage) -> bool:
+    """Whether the read is a 404, of whomever, for what an accepted delete was about."""
+    is_same = write.request.method == "DELETE" and read.request.url.path == write.request.url.path
+    return is_same and is_missing(read) and was_accepted(write)
+
+
 def signature(passage: Passage) -> tuple[str, str, bytes]:
     """What makes two writes the same."""
     return passage.request.method, passage.request.url.path, passage.request.content
@@ -72,7 +78,8 @@ def fate_is_readable(record: Record, write: Passage) -> bool:
     So it is where it took place by then, where no fault lasts, where nobody else changed anything, and where no look
     took all that time and told nothing.
     """
-    is_in_time = was_carried_out(write) and write.carried_out <= write.ended + READING_SECONDS
+    is_done = write.answer is not None and write.answer.is_success
+    is_in_time = is_done and write.carried_out <= write.ended + READING_SECONDS
     later = record.passages[record.passages.index(write) + 1 :]
     is_used_up = any(not is_honest(p) and p.ended - p.came >= READING_SECONDS for p in later if not is_write(p.request))
     lags = sum("stale" in fault.name for _, fault in record.case.faults)
@@ -111,6 +118,14 @@ def essence(rows: Rows) -> Counter[tuple[object, ...]]:
         (row.flow_version_id, row.virtual_environment_id, row.priority, row.enabled_at is not None)
         for row in rows.values()
     )
+
+
+def undone(record: Record, rows: Rows) -> Rows:
+    """Those of the deployments that the undo speaks of; one of several names them, any other speaks of all."""
+    named = record.told.data.get("undo", {}).get("arguments", {}).get("deployments")
+    if named is None:
+        return rows
+    return {id_: row for id_, row in rows.items() if f"{row.flow_version_id}/{id_}" in named}
 
 
 def others(record: Record) -> set[int]:

@@ -230,8 +230,8 @@ def _switches(stage: Stage) -> None:
         row.updated_at += timedelta(minutes=1)
 
 
-def reprioritise(row: Deployment | None) -> None:
-    if row:
+def reprioritises(stage: Stage) -> None:
+    if row := stage.target:
         row.priority = STRANGERS_PRIORITY
         row.updated_at += timedelta(minutes=1)
 
@@ -258,7 +258,7 @@ def deploys(stage: Stage) -> None:
 
 MEDDLINGS: dict[str, Callable[[Stage], None]] = {
     "switches it": _switches,
-    "reprioritises it": lambda stage: reprioritise(stage.target),
+    "reprioritises it": reprioritises,
     "deletes it": _deletes,
     "deploys there": deploys,
 }

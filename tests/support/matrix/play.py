@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 from support.clients import Era, Person, audit_lines, text, yes
 from support.faults import Passage, Rows, Upstream, rows_of, write
-from support.matrix.faults import LOGIN_PATH, MatrixFault, Meddling, Stage, deploys, reprioritise
+from support.matrix.faults import LOGIN_PATH, MatrixFault, Meddling, Stage, deploys, reprioritises
 from support.matrix.writes import MatrixWrite, Scene
 from support.proxy import served
 from support.virtual_time import run
@@ -187,20 +187,20 @@ async def _follow_up(record: Record, client: Client, stage: Stage, *, meddled: b
         return None
     before, made = rows_of(stage.sandbox), len(stage.meddlings)
     if meddled:
-        stage.meddle(_in_the_way(call["arguments"]))
+        # Of several, the undo names those that it is about.
+        named = [int(name.rpartition("/")[2]) for name in call["arguments"].get("deployments", [])]
+        stage.scene = replace(stage.scene, targets=tuple(named) or stage.scene.targets)
+        stage.meddle(_in_the_way(stage))
     told = await _call(client, call["tool"], call["arguments"], record.case.consent)
     writes = [p for p in stage.upstream.passages[len(record.passages) :] if write(p.request)]
     meddling = stage.meddlings[made] if len(stage.meddlings) > made else None
     return FollowUp(kind, meddling, told, writes, before, rows_of(stage.sandbox))
 
 
-def _in_the_way(arguments: dict[str, Any]) -> Callable[[Stage], None]:
+def _in_the_way(stage: Stage) -> Callable[[Stage], None]:
     """What makes the call back wrong: its target is not as it was, or its place is taken."""
-    named = [arguments["deployment_id"]] if "deployment_id" in arguments else arguments.get("deployments", [])
-    if not named:
-        return deploys
-    target = int(str(named[0]).rpartition("/")[2])
-    return lambda stage: reprioritise(stage.sandbox.account.deployments.get(target))
+    is_gone = not any(id_ in stage.sandbox.account.deployments for id_ in stage.scene.targets)
+    return deploys if stage.scene.targets and is_gone and stage.target is None else reprioritises
 
 
 async def _play(case: Case, log: Path, *, meddled: bool) -> Record:

@@ -5,7 +5,16 @@ import re
 from collections.abc import Callable
 
 from support.matrix import facts
-from support.matrix.facts import NOTHING, REPLACE, SWITCH, fate_is_readable, is_wanted, was_accepted, was_refused
+from support.matrix.facts import (
+    NOTHING,
+    REPLACE,
+    SWITCH,
+    fate_is_readable,
+    is_missing,
+    is_wanted,
+    was_accepted,
+    was_refused,
+)
 from support.matrix.play import Record
 
 Verdict = str | None
@@ -124,7 +133,7 @@ def verified_was_read(record: Record) -> Verdict:
         return None
     for write in record.writes:
         later = record.passages[record.passages.index(write) + 1 :]
-        if not any(facts.is_about(write, read) for read in later):
+        if not any(facts.is_about(write, read) or facts.is_second_witness(write, read) for read in later):
             return f"no honest answer after {write.request.method}"
     return None
 
@@ -145,9 +154,10 @@ def unknown_is_no_hedge(record: Record) -> Verdict:
     """Unknown is only what could not be read within five seconds, or was not refused."""
     if record.told.status != "unknown" or not _is_single(record):
         return None
-    if all(was_refused(p) for p in record.writes):
-        return "all was refused or never left"
     is_readable = fate_is_readable(record, record.writes[-1])
+    # A 404 to a write is believed only where reading agrees.
+    if all(was_refused(p) and (is_readable or not is_missing(p)) for p in record.writes):
+        return "all was refused or never left"
     return "it was there to be read" if is_readable and is_wanted(record, record.then) else None
 
 
@@ -175,18 +185,13 @@ def a_part_is_not_hidden(record: Record) -> Verdict:
 
 
 def undo_leads_back(record: Record) -> Verdict:
-    """Made at once, the undo leads back to what was before, ids and times aside; of many, those that it names."""
+    """Made at once, the undo leads back to what was before, ids and times aside."""
     follow = record.follow_up
     if follow is None or follow.kind != "undo" or record.meddlings or follow.meddling:
         return None
     if follow.told.crash:
         return follow.told.crash
-    is_back = facts.essence(follow.after) == facts.essence(record.before)
-    if record.told.tool == SWITCH:
-        named = {
-            id_ for id_, told in facts.fates(record).items() if {fate for fate, _ in told} & {"done", "unverified"}
-        }
-        is_back = all(follow.after.get(id_) and facts.shown(follow.after[id_])["enabled"] for id_ in named)
+    is_back = facts.essence(facts.undone(record, follow.after)) == facts.essence(facts.undone(record, record.before))
     moved_since = record.then != record.later
     is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
     return None if is_back or (moved_since and is_refusal) else f"{follow.told.status}: not as before"

@@ -197,9 +197,9 @@ class Upstream(httpx2.AsyncBaseTransport):
         past: list[Sandbox] = []
         since, left = 0.0, reads
 
-        def remember(_: httpx2.Request) -> None:
+        def remember(request: httpx2.Request) -> None:
             nonlocal since
-            if not past:
+            if write(request) and not past:
                 assert isinstance(self.behind, Sandbox)
                 past.append(frozen(self.behind))
                 since = asyncio.get_running_loop().time()

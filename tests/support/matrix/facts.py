@@ -56,8 +56,9 @@ def is_honest(passage: Passage) -> bool:
 def is_about(write: Passage, read: Passage) -> bool:
     """Whether the read tells honestly what became of the write."""
     version = write.request.url.path.partition("/deployments")[0]
-    path = read.request.url.path
-    return read.request.method == "GET" and is_honest(read) and path.startswith((version, "/api/v1/flow-version-dep"))
+    is_of_it = read.request.url.path.startswith((version, "/api/v1/flow-version-deployments"))
+    is_telling = read.told is not None and read.told.status_code in {httpx2.codes.OK, httpx2.codes.NOT_FOUND}
+    return read.request.method == "GET" and is_of_it and is_telling and is_honest(read)
 
 
 def is_second_witness(write: Passage, read: Passage) -> bool:
@@ -77,10 +78,12 @@ def fate_is_readable(record: Record, write: Passage) -> bool:
     So it is where it took place by then, where no fault lasts, where nobody else changed anything, and where no look
     took all that time and told nothing.
     """
-    is_in_time = write.carried_out <= write.ended + READING_SECONDS
+    is_done = write.answer is not None and write.answer.is_success
+    is_in_time = is_done and write.carried_out <= write.ended + READING_SECONDS
     later = record.passages[record.passages.index(write) + 1 :]
     is_used_up = any(not is_honest(p) and p.ended - p.came >= READING_SECONDS for p in later if not is_write(p.request))
-    is_passing = all(fault.passes for _, fault in record.case.faults)
+    lags = sum("stale" in fault.name for _, fault in record.case.faults)
+    is_passing = all(fault.passes for _, fault in record.case.faults) and lags <= 1
     return is_in_time and is_passing and not is_used_up and not record.meddlings
 
 

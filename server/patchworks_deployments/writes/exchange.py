@@ -97,13 +97,15 @@ class Exchange:
         if created.status != "done" or not created.verified:
             return await self._stopped(f"{created.message} Deploying it may have replaced the old deployment.")
         # Known: the new one is there. The old one may have gone with that.
-        if await self._is_old_there():
+        left = await self._find_old()
+        if left:
             removed = await self._delete(only_if_still_so=False)
             if not removed.verified:
                 held, unread = await self._look()
                 what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
                 message = f"{what} {_shown(held, unread)} The call in `repair` deletes it."
-                return self._ended("partial", message, held, self.delete.call(), created.after)
+                repair = self.delete.call().only_if(comparing.fingerprint([left]))
+                return self._ended("partial", message, held, repair, created.after)
         # Known: the new one is there, and the old one is gone.
         return await self._replaced(created)
 
@@ -199,13 +201,13 @@ class Exchange:
             repair=self._repair() if status == "partial" else None,
         )
 
-    async def _is_old_there(self) -> bool:
-        """Whether the old one is not certainly gone."""
+    async def _find_old(self) -> Deployment | None:
+        """The old one as it is now, or as it was where that cannot be read; None where it is certainly gone."""
         find = partial(self.acting.client.glancing().find, self.delete.flow_version_id, self.old.id)
         try:
-            return await self.patience(find) is not None
+            return await self.patience(find)
         except UpstreamError:
-            return True
+            return self.old
 
     async def _look(self, new: Deployment | None = None) -> Held:
         """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it."""

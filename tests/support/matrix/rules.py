@@ -316,8 +316,9 @@ def no_empty_place_in_silence(record: Record) -> Verdict:
 
 
 def never_two_versions(record: Record) -> Verdict:
-    """No place holds two versions of the flow by our doing."""
-    if not _is_replacing(record) or record.meddlings:
+    """No environment holds two versions of the flow by our doing, nor does any other place in silence."""
+    is_said = record.scene.place is None and record.told.status in {"partial", "unknown"}
+    if not _is_replacing(record) or record.meddlings or is_said:
         return None
     return "two versions" if len(facts.occupants(record, record.later)) > 1 else None
 

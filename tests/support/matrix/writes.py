@@ -88,13 +88,6 @@ def _to_replace(sandbox: Sandbox, *, seen_elsewhere: bool) -> Scene:
     return Scene(arguments, (old.id,), sandbox.account, old.virtual_environment_id)
 
 
-def _to_switch_by_filter(sandbox: Sandbox) -> Scene:
-    named = _to_switch(sandbox)
-    flow = sandbox.account.flow_of(sandbox.account.deployments[named.targets[0]]).id
-    rows = [d for d in sandbox.account.deployments.values() if sandbox.account.flow_of(d).id == flow and d.enabled_at]
-    return Scene({"enabled": False, "flow": str(flow)}, tuple(row.id for row in rows), sandbox.account)
-
-
 def _to_replace_nowhere(sandbox: Sandbox) -> Scene:
     scene = _to_replace(sandbox, seen_elsewhere=True)
     sandbox.account.deployments[scene.targets[0]].virtual_environment_id = None
@@ -167,7 +160,6 @@ WRITES = (
     MatrixWrite("enable", "enable_deployment", lambda s: _on_one(s, enabled=False), _is_enabled, asks=False),
     MatrixWrite("disable", "disable_deployment", _on_one, _are_disabled),
     MatrixWrite("switch", "set_deployments_enabled", _to_switch, _are_disabled),
-    MatrixWrite("switch flow", "set_deployments_enabled", _to_switch_by_filter, _are_disabled),
     MatrixWrite("replace nowhere", "replace_deployment", _to_replace_nowhere, _is_replaced),
     MatrixWrite("replace", "replace_deployment", lambda s: _to_replace(s, seen_elsewhere=True), _is_replaced),
     MatrixWrite("replace unseen", "replace_deployment", lambda s: _to_replace(s, seen_elsewhere=False), _is_replaced),

@@ -3,8 +3,8 @@
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, Self, TypeAlias
 
@@ -12,7 +12,7 @@ import anyio
 import httpx2
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
-from patchworks_deployments.sandbox.account import Account, Deployment
+from support.passages import Passage, frozen, rows_of
 
 Answer: TypeAlias = httpx2.Response | None
 Which: TypeAlias = str | Callable[[httpx2.Request], bool]
@@ -88,51 +88,6 @@ class Gate:
     async def __call__(self, _: httpx2.Request | None = None) -> None:
         self.arrived.set()
         await self.go_on.wait()
-
-
-Rows: TypeAlias = Mapping[int, Deployment]
-
-
-def rows_of(sandbox: Sandbox) -> Rows:
-    """The deployments as they are now."""
-    return {id_: replace(row) for id_, row in sandbox.account.deployments.items()}
-
-
-def frozen(sandbox: Sandbox) -> Sandbox:
-    """A sandbox in which time has stopped."""
-    past = Sandbox(0)
-    for part in fields(Account):
-        value = getattr(sandbox.account, part.name)
-        copy = {id_: replace(row) for id_, row in value.items()} if isinstance(value, dict) else value
-        setattr(past.account, part.name, copy)
-    return past
-
-
-@dataclass
-class Passage:
-    """What became of a request, and what the sandbox held `before` and `after` a write.
-
-    `answer` is that of the sandbox, `told` what the caller heard: None where it heard nothing, and `is_told` is whether
-    it heard all of it. `ended` is when the caller had the answer or had given up. Times are the loop's.
-    """
-
-    request: httpx2.Request
-    came: float
-    step: Step = None
-    is_stale: bool = False
-    is_under_way: bool = False
-    answer: httpx2.Response | None = None
-    told: httpx2.Response | None = None
-    is_told: bool = True
-    ended: float = math.inf
-    carried_out: float = math.inf
-    before: Rows = field(default_factory=dict)
-    after: Rows = field(default_factory=dict)
-
-    @property
-    def changed(self) -> set[int]:
-        """The deployments that it has changed."""
-        return {id_ for id_ in {*self.before, *self.after} if self.before.get(id_) != self.after.get(id_)}
 
 
 @dataclass
@@ -241,15 +196,14 @@ class Upstream(httpx2.AsyncBaseTransport):
         for which, do in self._befores:
             if _applies(which, request):
                 do(request)
-        passage.step = self._next_step(request)
         try:
-            passage.told = await self._meet(passage)
+            passage.told = await self._meet(passage, self._next_step(request))
         finally:
             passage.ended = loop.time()
         return passage.told
 
-    async def _meet(self, passage: Passage) -> httpx2.Response:
-        match passage.step:
+    async def _meet(self, passage: Passage, step: Step) -> httpx2.Response:
+        match step:
             case Acted(fault):
                 answer = await self._carry_out(passage)
                 return await _met(fault, passage.request) or answer

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import h11
 import httpx2
 
-from support.faults import Passage, Upstream
+from support.faults import Upstream
+from support.passages import Passage
 
 READ_BYTES = 65_536
 

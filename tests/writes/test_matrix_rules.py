@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 from support.clients import Era
-from support.matrix.faults import FAULTS, Meddling
+from support.matrix.faults import FAULTS
 from support.matrix.play import Case, FollowUp, Record, Told, play
 from support.matrix.rules import RULES, judge
+from support.matrix.stage import Meddling
 from support.matrix.writes import WRITES
 
 Alteration = Callable[[Record], object]

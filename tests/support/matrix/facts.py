@@ -8,9 +8,12 @@ from typing import Any
 import httpx2
 
 from patchworks_deployments.sandbox.account import Deployment
-from support.faults import Passage, Rows
 from support.faults import write as is_write
 from support.matrix.play import Record
+from support.passages import Passage, Rows
+
+Verdict = str | None
+"""What is wrong with a record, None where nothing is."""
 
 READING_SECONDS = 3.5
 """Seconds after the end of a write within which it must have taken place for a reader of five seconds to see it."""

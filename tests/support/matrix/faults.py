@@ -1,77 +1,22 @@
 """The faults of the matrix: what each is called, and how it strikes at the k-th request of a case."""
 
-import asyncio
-import dataclasses
 import gzip
 import math
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 
 import anyio
 import httpx2
 
-from patchworks_deployments.sandbox import API_KEY, Sandbox
+from patchworks_deployments.sandbox import API_KEY
 from patchworks_deployments.sandbox.account import Deployment
 from patchworks_deployments.settings import Settings
-from support.faults import Acted, Answered, Late, Rows, Step, Upstream, reply, rows_of
-from support.matrix.writes import PRIORITY, Scene
-from support.proxy import Front
-
-LOGIN_PATH = "/fabric/api/login"
+from support.faults import Acted, Answered, Late, Step, reply
+from support.matrix.stage import MEDDLINGS, Stage
+from support.matrix.writes import PRIORITY
 
 TIMEOUT: float = Settings.model_fields["timeout"].default
 """Seconds after which the server gives up on an answer."""
-
-STRANGERS_ID, STRANGERS_PRIORITY = 9_000, 77
-"""Of what somebody else makes."""
-
-
-@dataclass
-class Meddling:
-    """What somebody else has done, and when by the loop's time."""
-
-    when: float
-    before: Rows
-    after: Rows
-
-
-@dataclass
-class Stage:
-    """Where a case is played."""
-
-    scene: Scene
-    sandbox: Sandbox
-    upstream: Upstream
-    front: Front
-    meddlings: list[Meddling] = field(default_factory=list)
-    known: frozenset[int] = frozenset()
-    """The deployments that were there at first."""
-
-    @property
-    def number(self) -> int:
-        """Of the request that has just come; logins do not count."""
-        return sum(request.url.path != LOGIN_PATH for request in self.upstream.requests)
-
-    def is_nth(self, k: int) -> Callable[[httpx2.Request], bool]:
-        return lambda request: request.url.path != LOGIN_PATH and self.number == k
-
-    def is_from_nth(self, k: int) -> Callable[[httpx2.Request], bool]:
-        return lambda request: request.url.path != LOGIN_PATH and self.number >= k
-
-    def meddle(self, do: Callable[["Stage"], object]) -> None:
-        """Somebody else does it; what changed nothing has not happened."""
-        before = rows_of(self.sandbox)
-        do(self)
-        if before != (after := rows_of(self.sandbox)):
-            self.meddlings.append(Meddling(asyncio.get_running_loop().time(), before, after))
-
-    @property
-    def target(self) -> Deployment | None:
-        """The deployment that the write is about, or the newest that it has made."""
-        rows = self.sandbox.account.deployments
-        made = sorted(rows.keys() - self.known - {STRANGERS_ID}, reverse=True)
-        return next((rows[id_] for id_ in (*self.scene.targets, *made) if id_ in rows), None)
 
 
 @dataclass(frozen=True)
@@ -222,46 +167,6 @@ FOREIGN, NEIGHBOUR = _record_of(_stranger), _record_of(_neighbour)
 
 
 # Somebody else ------------------------------------------------------------------------------------
-
-
-def _switches(stage: Stage) -> None:
-    if row := stage.target:
-        row.enabled_at = None if row.enabled_at else row.created_at
-        row.updated_at += timedelta(minutes=1)
-
-
-def reprioritises(stage: Stage) -> None:
-    if row := stage.target:
-        row.priority = STRANGERS_PRIORITY
-        row.updated_at += timedelta(minutes=1)
-
-
-def _deletes(stage: Stage) -> None:
-    if row := stage.target:
-        del stage.sandbox.account.deployments[row.id]
-
-
-def deploys(stage: Stage) -> None:
-    """The version that the call is to bring, into the place that it is for, if there is room."""
-    scene, account = stage.scene, stage.sandbox.account
-    arguments = scene.arguments
-    version = int(arguments.get("new_flow_version_id") or arguments.get("flow_version_id") or 0)
-    place = int(arguments.get("virtual_environment_id") or 0) or scene.place
-    flow = account.flow_versions[version].flow_id if version else 0
-    is_taken = any((d.virtual_environment_id, scene.flow_of(d)) == (place, flow) for d in account.deployments.values())
-    if version and not is_taken:
-        like = next(iter(account.deployments.values()))
-        account.deployments[STRANGERS_ID] = dataclasses.replace(
-            like, id=STRANGERS_ID, flow_version_id=version, virtual_environment_id=place, priority=STRANGERS_PRIORITY
-        )
-
-
-MEDDLINGS: dict[str, Callable[[Stage], None]] = {
-    "switches it": _switches,
-    "reprioritises it": reprioritises,
-    "deletes it": _deletes,
-    "deploys there": deploys,
-}
 
 
 def _meddled(name: str, do: Callable[[Stage], None]) -> tuple[MatrixFault, MatrixFault]:

@@ -25,9 +25,11 @@ from patchworks_deployments.sandbox import API_KEY, PASSWORD, USERNAME
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
 from support.clients import Era, Person, audit_lines, text, yes
-from support.faults import Passage, Rows, Upstream, rows_of, write
-from support.matrix.faults import LOGIN_PATH, MatrixFault, Meddling, Stage, deploys, reprioritises
+from support.faults import Upstream, write
+from support.matrix.faults import MatrixFault
+from support.matrix.stage import LOGIN_PATH, Meddling, Stage, deploys, reprioritises
 from support.matrix.writes import MatrixWrite, Scene
+from support.passages import Passage, Rows, rows_of
 from support.proxy import served
 from support.virtual_time import run
 

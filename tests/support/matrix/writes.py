@@ -8,7 +8,7 @@ from typing import Any
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.account import Account, Deployment
 from support.cases import Arguments, ids_of, replaceable, target
-from support.faults import Rows
+from support.passages import Rows
 
 PRIORITY = 42
 """What an update sets; nothing in the sandbox has it."""

@@ -233,3 +233,20 @@ async def test_a_call_ends_in_time_whatever_never_answers() -> None:
         result = await client.call_tool("disable_deployment", IDS)
     assert data(result)["status"] == "unknown"
     assert clock() - began < 45
+
+
+@in_virtual_time
+async def test_an_empty_environment_is_filled_as_soon_as_patchworks_allows_with_signs_of_life() -> None:
+    """A throttle after the delete is waited out to the second, and the client hears ever higher numbers meanwhile."""
+    sandbox, progress = Sandbox(), Progress()
+    old, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox).on("POST", *2 * [reply(429, {}, retry_after=40)])
+    async with connected(transport=transport, person=Person(yes), era="legacy") as client:
+        result = await client.call_tool("replace_deployment", arguments, progress_callback=progress)
+    assert data(result)["status"] == "done"
+    assert len(versions_at(sandbox, old)) == 1
+    posts = [passage.came for passage in transport.passages if passage.request.method == "POST"]
+    assert [later - sooner for sooner, later in itertools.pairwise(posts)] == pytest.approx([40, 40], abs=0.5)
+    numbers = [number for number, _ in progress.heard]
+    assert len(numbers) > 20
+    assert all(sooner < later for sooner, later in itertools.pairwise(numbers))

@@ -62,7 +62,7 @@ async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_t
     async with connected(sandbox, person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, {**arguments, "new_flow_version_id": str(other)})
         assert data(result)["status"] == "partial"
-        assert "The new version is of another flow" in text(result)
+        assert "The new version is not known to be of the same flow" in text(result)
         for word in ("repair", "undo"):
             call = data(result)[word]
             assert data(await client.call_tool(call["tool"], call["arguments"]))["status"] == "done"

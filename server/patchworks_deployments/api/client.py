@@ -32,6 +32,9 @@ ATTEMPTS = 3
 RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
 """Waits are in seconds, and longer where Patchworks asks for it."""
 
+PAGE_SIZE = 100
+"""Deployments on a page, the most that the API allows."""
+
 GLANCE_SECONDS = 6.0
 """Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
 
@@ -60,9 +63,10 @@ class DeploymentsClient:
         """Requests that Patchworks allows until its minute is over, as the last answer said; None if it did not."""
         self._is_glancing = is_glancing
 
-    def glancing(self) -> "DeploymentsClient":
-        """This client for one who looks again and again: each look is one attempt, and a short one."""
-        return DeploymentsClient(self._http, self._auth, min(self._timeout, GLANCE_SECONDS), is_glancing=True)
+    def glancing(self, *, is_short: bool = True) -> "DeploymentsClient":
+        """This client for one who looks again and again: each look is one attempt, and may be a short one."""
+        timeout = min(self._timeout, GLANCE_SECONDS) if is_short else self._timeout
+        return DeploymentsClient(self._http, self._auth, timeout, is_glancing=True)
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
@@ -82,16 +86,14 @@ class DeploymentsClient:
     async def every_deployment_at(self, flow_id: str, environment_id: str | None) -> list[Deployment]:
         """All deployments of a flow in one environment, or in none; also those that do not tell their place.
 
-        Raises `Incomplete` when some cannot be read.
+        Raises `Incomplete` when some cannot be read, or do not tell their flow.
         """
-        query = DeploymentQuery(flow_id=flow_id, virtual_environment_id=environment_id, per_page=100)
+        query = DeploymentQuery(flow_id=flow_id, virtual_environment_id=environment_id, per_page=PAGE_SIZE)
         found = await _every(lambda page: self.list_deployments(replace(query, page=page)))
-        return [
-            d
-            for d in found
-            if d.flow_id in {None, flow_id}
-            and (d.virtual_environment_id == environment_id or "virtual_environment_id" in (d.unreadable or ()))
-        ]
+        there = [d for d in found if environment_id == d.virtual_environment_id or _is_untold(d)]
+        if any(d.flow_id is None for d in there):
+            raise Incomplete("Some of these deployments do not tell their flow.")
+        return [d for d in there if d.flow_id == flow_id]
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.
@@ -121,17 +123,18 @@ class DeploymentsClient:
             present = await self.every_deployment_of(flow_version_id)
         return next((d for d in present if d.id == deployment_id), None)
 
-    async def create(self, flow_version_id: str, body: Mapping[str, Any]) -> Deployment:
+    async def create(self, flow_version_id: str, body: Mapping[str, Any]) -> Deployment | None:
         """Deploy a flow version; `body` may hold virtual_environment_id, priority and deploy_disabled.
 
-        Raises `UnexpectedResponse` when the answer is about another version or environment.
+        None where Patchworks answers with the version instead of the deployment, as the contract has it. Raises
+        `UnexpectedResponse` when the answer is about another version or environment.
         """
         fields = {"flow_version_id": flow_version_id, **body}
         made = read_deployment(await self._write("POST", _deployments(flow_version_id), fields))
-        told = "virtual_environment_id" not in (made.unreadable or ())
-        if made.flow_version_id not in {None, flow_version_id} or (
-            told and made.virtual_environment_id != body.get("virtual_environment_id")
-        ):
+        if made.id == flow_version_id and made.flow_version_id is None:
+            return None
+        is_elsewhere = not _is_untold(made) and made.virtual_environment_id != body.get("virtual_environment_id")
+        if made.flow_version_id not in {None, flow_version_id} or is_elsewhere:
             raise UnexpectedResponse(
                 f"Patchworks answered with deployment {made.id} of flow version {made.flow_version_id} in environment "
                 f"{made.virtual_environment_id}, which is not what was to be created."
@@ -224,6 +227,11 @@ class DeploymentsClient:
         return read_answer(response, self._auth.secrets())
 
 
+def _is_untold(deployment: Deployment) -> bool:
+    """Whether it does not tell its environment."""
+    return "virtual_environment_id" in (deployment.unreadable or ())
+
+
 async def _every(read: Callable[[int], Awaitable[DeploymentPage]]) -> list[Deployment]:
     """The deployments of every page that `read` reads by its number, from 1."""
     found: list[Deployment] = []
@@ -232,6 +240,8 @@ async def _every(read: Callable[[int], Awaitable[DeploymentPage]]) -> list[Deplo
         found += page.deployments
         if page.unreadable:
             raise Incomplete(f"{page.unreadable} of these deployments cannot be read.")
+        if page.pages is None and len(page.deployments) >= PAGE_SIZE:
+            raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
         if number >= (page.pages or 1):
             return found
     raise Incomplete(f"These are more than {MAX_PAGES} pages of deployments.")

@@ -10,6 +10,7 @@ import anyio
 import httpx2
 from pydantic import SecretStr
 
+from patchworks_deployments.api.failures import IS_SENT
 from patchworks_deployments.errors import Unauthenticated, Unreachable
 from patchworks_deployments.settings import Settings
 
@@ -96,6 +97,7 @@ class LoginAuth(httpx2.Auth):
         """Send with the current token; after a 401 with a fresh one, once. Raises `Unauthenticated`, `Unreachable`."""
         refused_token = None
         for is_last_try in (False, True):
+            request.extensions[IS_SENT] = False
             # The lock lets one request log in while the others wait for its token.
             async with self._lock:
                 if self._needs_login(refused_token):
@@ -104,6 +106,7 @@ class LoginAuth(httpx2.Auth):
                     self._accept(answer)
                 token = self._token
             request.headers["Authorization"] = f"Bearer {token}"
+            request.extensions[IS_SENT] = True
             response = yield request
             if response.status_code != httpx2.codes.UNAUTHORIZED or is_last_try:
                 return

@@ -30,6 +30,9 @@ MAX_RETRY_AFTER_SECONDS = 20.0
 MIN_PAUSE_SECONDS = 0.1
 """Seconds that are waited at least, also where `Retry-After` is 0."""
 
+IS_SENT = "patchworks_is_sent"
+"""The request's extension that says whether it has left, where it may have to wait for a login."""
+
 _MAX_FIELDS = 10
 _MAX_FIELD_CHARACTERS = 60
 _MAX_TEXTS_PER_FIELD = 3
@@ -75,7 +78,8 @@ def translating(request: httpx2.Request) -> Iterator[None]:
     except tuple(_TRANSPORT_ERRORS) as error:
         # A login goes out before the request that needs it: its failure means that the request has not left.
         asked = error.request.url if isinstance(error, httpx2.RequestError) else request.url
-        raise (translate(error) if asked == request.url else Unreachable("The login at Patchworks failed.")) from error
+        is_under_way = asked == request.url and request.extensions.get(IS_SENT, True)
+        raise (translate(error) if is_under_way else Unreachable("The login at Patchworks failed.")) from error
 
 
 @contextlib.contextmanager

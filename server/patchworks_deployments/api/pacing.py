@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from typing import TypeVar
 
 import anyio
@@ -20,6 +21,9 @@ MAX_CONCURRENT_REQUESTS = 8
 
 MAX_PAUSE_SECONDS = 65.0
 """Seconds: Laravel throttles by the minute. A longer `Retry-After` is reported instead of waited for."""
+
+PATIENCE_SECONDS = 360.0
+"""Seconds that a call waits in all where the API throttles."""
 
 RETRY_UNSENT = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=2.0, wait_max=30.0)
 """Tries what was not done on top of the client's own attempts; waits are in seconds."""
@@ -63,36 +67,31 @@ async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: It
 
 
 async def patiently(attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:
-    """Again, later, while the API throttles: a 429 says that nothing was done. At most about six minutes in all.
-
-    Where it cannot be reached it is tried again for `unreachable_seconds`. Raises `Throttled` or `Unreachable` when
-    that was not enough, or at once when the API wants a longer pause.
-    """
-    began = anyio.current_time()
-
-    def pause(error: Exception) -> bool | float:
-        if isinstance(error, Throttled):
-            return throttle_wait(error, MAX_PAUSE_SECONDS)
-        return isinstance(error, Unreachable) and anyio.current_time() - began < unreachable_seconds
-
-    return await RETRY_UNSENT(pause, attempt)
+    """`Patience` for one request."""
+    return await Patience()(attempt, unreachable_seconds=unreachable_seconds)
 
 
 class Patience:
-    """`patiently`, for all the requests of a call, until once it was not enough: then each is made at once."""
+    """Waits, for all the requests of a call, where the API throttles: a 429 says that nothing was done."""
 
     def __init__(self) -> None:
-        self._is_left = True
+        self._ends = anyio.current_time() + PATIENCE_SECONDS
 
     async def __call__(self, attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:
-        """Make the attempt. Raises what `patiently` does."""
-        if not self._is_left:
-            return await attempt()
-        try:
-            return await patiently(attempt, unreachable_seconds=unreachable_seconds)
-        except (Throttled, Unreachable):
-            self._is_left = False
-            raise
+        """Make the attempt, and again, later, while the API throttles, or, for so long, cannot be reached.
+
+        Raises `Throttled` or `Unreachable` when that was not enough, or at once when the API wants a longer pause.
+        """
+        gives_up = anyio.current_time() + unreachable_seconds
+
+        def pause(error: Exception) -> bool | float:
+            now = anyio.current_time()
+            if isinstance(error, Throttled):
+                wait = throttle_wait(error, MAX_PAUSE_SECONDS)
+                return wait if now + wait < self._ends else False
+            return isinstance(error, Unreachable) and now < gives_up
+
+        return await RETRY_UNSENT(pause, attempt)
 
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
@@ -111,25 +110,35 @@ class _NotYet(Exception):
     pass
 
 
+_report: ContextVar[Progress | None] = ContextVar("report", default=None)
+
+
+async def report(done: float, total: float | None) -> None:
+    """Tell who waits for the call that so many steps are done, if it is `beating`."""
+    if tell := _report.get():
+        await tell(done, total)
+
+
 @contextlib.asynccontextmanager
-async def beating(progress: Progress) -> AsyncIterator[Progress]:
-    """Give signs of life while the body runs, between the steps that it reports through what it is given."""
+async def beating(progress: Progress) -> AsyncIterator[None]:
+    """Give signs of life while the body runs, between the steps that it reports with `report`."""
     done, of = 0.0, None
 
-    async def report(steps: float, total: float | None) -> None:
+    async def tell(steps: float, total: float | None) -> None:
         nonlocal done, of
         done, of = max(steps, done), total
-        await progress(done, of)
-
-    async def beat() -> None:
         # Whoever has gone away needs no sign of life; the body goes on without.
         with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            while True:
-                await anyio.sleep(BEAT_SECONDS)
-                await report(done + 0.001, of)  # the protocol wants every number to be higher than the last
+            await progress(done, of)
 
-    task = asyncio.create_task(beat())
+    async def beat() -> None:
+        while True:
+            await anyio.sleep(BEAT_SECONDS)
+            await tell(done + 0.001, of)  # the protocol wants every number to be higher than the last
+
+    token, task = _report.set(tell), asyncio.create_task(beat())
     try:
-        yield report
+        yield
     finally:
         task.cancel()
+        _report.reset(token)

@@ -13,13 +13,16 @@ from patchworks_deployments.model.reading import is_identifier
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
 """The fields that a write can touch; names, people and the version's status follow from others."""
 
+_NOT_DIGESTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "other", "unreadable"}
+"""What a listing tells less of than a single record, and what speaks of the version or of people."""
+
 EMPTY = "empty"
 """What the state of a place without a deployment begins with."""
 
 
 def fingerprint(deployments: Sequence[Deployment]) -> str:
     """A short digest of the deployments' states, the same whenever and wherever they are read."""
-    digested = [deployment.model_dump(exclude={"other", "unreadable"}) for deployment in deployments]
+    digested = [deployment.model_dump(exclude=_NOT_DIGESTED) for deployment in deployments]
     return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -63,15 +66,19 @@ def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:
 
 def is_same(seen: Deployment, now: Deployment) -> bool:
     """Whether nobody has changed the deployment in between; compares only what listings and single records share."""
-    return all(
-        getattr(seen, name) == getattr(now, name)
-        for name in ("flow_version_id", "virtual_environment_id", "enabled", "updated_at")
-    )
+    is_later = None not in {seen.updated_at, now.updated_at} and seen.updated_at != now.updated_at
+    shared = ("flow_version_id", "virtual_environment_id", "enabled")
+    return not is_later and all(getattr(seen, name) == getattr(now, name) for name in shared)
 
 
 def differences(before: Deployment, after: Deployment) -> list[str]:
-    """A line such as `queue priority: 5 → inherited` for each field that a write can touch and that differs."""
+    """A line such as `queue priority: 5 → inherited` for each field that a write can touch and that differs.
+
+    What `after` does not tell is no difference.
+    """
     lines = []
+    silent = untold(after, COMPARED)
+    after = after.model_copy(update={name: getattr(before, name) for name in silent})
     if (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at):
         lines.append(f"state: {rendering.state(before)} → {rendering.state(after)}")
     if before.priority != after.priority:

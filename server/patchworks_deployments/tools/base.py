@@ -1,8 +1,9 @@
 """What all tools share: strict arguments, short errors, small schemas; and for those that write, consent and record."""
 
+import contextlib
 import difflib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
@@ -84,7 +85,8 @@ class DeploymentTool(Tool):
         started = time.monotonic()
         try:
             self._require_permission(arguments)
-            result = await super().run(arguments, context, convert_result)
+            async with beating(context.report_progress) if self.writes else contextlib.nullcontext():
+                result = await super().run(arguments, context, convert_result)
         except ToolError as error:
             told = _in_our_words(error)
             self._record(context, arguments, started, _ending(error, str(told)))
@@ -193,6 +195,7 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
 async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent], reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
     agreed, client = agreement(plan, consent), services(ctx).client
+    unrecorded: Sequence[AuditLogUnwritable] = ()
     asked_live = agreed == "human" and not is_stateless(ctx)
     if not isinstance(agreed, NotDone) and plan.must_be_compared(asked_live=asked_live):
         services(ctx).audit.ensure_writable()  # before all is read once more in vain
@@ -201,25 +204,25 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:
-        async with beating(ctx.report_progress) as progress:
-            acting = Acting(
-                client=client,
-                audit=services(ctx).audit,
-                who=who(ctx),
-                tool=plan.write.name,
-                reason=reason,
-                agreed=agreed,
-                tell=partial(tell, ctx),
-                progress=progress,
-            )
-            try:
-                result = await plan.carry_out(acting)
-            except UpstreamError as error:
-                result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
+        acting = Acting(
+            client=client,
+            audit=services(ctx).audit,
+            who=who(ctx),
+            tool=plan.write.name,
+            reason=reason,
+            agreed=agreed,
+            tell=partial(tell, ctx),
+        )
+        try:
+            result = await plan.carry_out(acting)
+        except UpstreamError as error:
+            result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
+        unrecorded = acting.unrecorded
     content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
     if linked := plan.link(result):
         content.append(deployment_link(*linked))
-    return CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
+    told = CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
+    return _with_remark(told, f"A step is missing in the audit log: {unrecorded[0].what}") if unrecorded else told
 
 
 @dataclass(frozen=True)

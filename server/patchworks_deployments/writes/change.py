@@ -10,7 +10,7 @@ import anyio
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import until
-from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
+from patchworks_deployments.errors import NoAnswer, NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
@@ -136,10 +136,12 @@ class Change(Plan[WriteResult]):
             answered, trouble = None, error
         aim = None if self.after is None else self.wanted
         facts = Facts(self.before, aim, trouble, answered)
+        is_slow = False
 
         async def look() -> bool:
-            nonlocal facts
-            found, unread = await self._look(acting, facts)
+            nonlocal facts, is_slow
+            found, unread = await self._look(acting, facts, acting.client.glancing(is_short=not is_slow))
+            is_slow = isinstance(unread, NoAnswer)
             # A look that shows nothing takes nothing back of what an earlier one has shown.
             if unread is None or facts.unread:
                 facts = replace(facts, found=found, unread=unread)
@@ -150,9 +152,10 @@ class Change(Plan[WriteResult]):
             raise facts.trouble
         return facts
 
-    async def _look(self, acting: Acting, facts: Facts) -> tuple[Deployment | None, UpstreamError | None]:
+    async def _look(
+        self, acting: Acting, facts: Facts, client: DeploymentsClient
+    ) -> tuple[Deployment | None, UpstreamError | None]:
         """The deployment as it is now, None where there is none; and why that is not known, if so."""
-        client = acting.client.glancing()
 
         async def read() -> Deployment | None:
             if self.before is None:
@@ -174,12 +177,12 @@ class Change(Plan[WriteResult]):
         return found, None
 
     async def _find_created(self, client: DeploymentsClient, answered: Deployment | None) -> Deployment | None:
-        """The deployment that a create has made: the one that it was answered with, or one that is new in its place.
+        """The deployment that a create has made: the one that it was answered with, else the one new in its place.
 
         Raises `UnexpectedResponse` where several are new.
         """
-        if answered and (found := await client.find(self.write.flow_version_id, answered.id)):
-            return found
+        if answered:
+            return await client.find(self.write.flow_version_id, answered.id)
         known = {deployment.id for deployment in self.basis}
         place = self.wanted["virtual_environment_id"]
         present = await client.every_deployment_of(self.write.flow_version_id)
@@ -187,7 +190,8 @@ class Change(Plan[WriteResult]):
         if len(new) > 1:
             ids = " and ".join(d.id for d in new)
             raise UnexpectedResponse(f"Deployments {ids} are new there, and one of them may be somebody else's.")
-        return new[0] if new else None
+        # Read by itself it tells all that the next who looks at it will read.
+        return await client.get(self.write.flow_version_id, new[0].id) if new else None
 
     async def report(self, facts: Facts, acting: Acting) -> WriteResult:
         """The result, of which subscribers hear as much as the caller: also of what may have changed."""
@@ -198,7 +202,7 @@ class Change(Plan[WriteResult]):
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
-        await acting.tell(self.write.flow_version_id, self.before, after or self.after)
+        await acting.tell(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,
             message=message,
@@ -232,8 +236,8 @@ class Change(Plan[WriteResult]):
             lines += [self.write.effect, *self._consequences()]
         elif result.before and result.after:
             lines += comparing.differences(result.before, result.after)
-        elif result.after or result.status != "done":
-            when = "state before" if result.status == "unknown" and not result.after else "state"
+        elif result.after or (result.before and result.status != "done"):
+            when = "state" if result.after else "state before"
             lines.append(f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}")
         if result.also_changed:
             lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from patchworks_deployments.api.pacing import Patience, until
-from patchworks_deployments.errors import Throttled, UpstreamError
+from patchworks_deployments.errors import NoAnswer, Throttled, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Create, Delete
@@ -20,7 +20,10 @@ UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
 
 _NEITHER = "the environment held neither version"
-_RESTORES = "If nothing of the flow is there when you look again, the call in `repair` restores the old version."
+_RESTORES = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
+
+MAX_SHOWN = 5
+"""Deployments that a message names; `now` has all."""
 
 ASK_AGAIN = "Read it again and ask again."
 
@@ -47,6 +50,7 @@ class Exchange:
     is_still_so: Callable[[], Awaitable[bool]]
     undo: Callable[[Deployment], ToolCall]
     deleting_since: float = 0.0
+    is_old_gone: bool = False
 
     @property
     def restore(self) -> Create:
@@ -68,7 +72,7 @@ class Exchange:
         if not removed.verified:
             return await self._stopped(f"Nothing was put in place of the old deployment. {removed.message}")
         # Known: the old one is gone, and nothing of this call is in its place.
-        created, may_still_come = await self._create(self.create, self.others, unreachable_seconds=UNREACHABLE_SECONDS)
+        created, may_still_come = await self._create(self.create, unreachable_seconds=UNREACHABLE_SECONDS)
         if created.status == "done":
             return await self._replaced(created)
         gone = f"The old deployment {self.old.id} is deleted. {created.message}"
@@ -77,9 +81,8 @@ class Exchange:
         # Known: the new one is not there as wanted, and will not come. Somebody else may have taken its place.
         held, unread = await self._look()
         if held or unread:
-            what = f"{gone} Nothing was restored. {_shown(held, unread)}"
-            is_taken = self._ended("partial", what, held)
-            return is_taken if held else self._ended("unknown", f"{what} {_RESTORES}", held, self._repair())
+            what = f"{gone} Nothing was restored."
+            return self._ended("partial", what, held) if held else self._ended("unknown", what, held, unread)
         # Known: nothing is there.
         return await self._restore(created)
 
@@ -90,23 +93,29 @@ class Exchange:
         In other accounts several can be deployed without environment, so that the old one has to be deleted.
         """
         # Known: the old one is there, as agreed to.
-        created, _ = await self._create(self.create, self.others)
+        created, _ = await self._create(self.create)
         if created.status == "failed":
             return _nothing_done("The new version was not deployed.", created)
         await self.acting.tell(self.delete.flow_version_id, self.old)
-        if created.status != "done" or not created.verified:
+        if created.status != "done" or not created.verified or created.after is None:
             return await self._stopped(f"{created.message} Deploying it may have replaced the old deployment.")
-        # Known: the new one is there. The old one may have gone with that.
-        left = await self._find_old()
-        if left:
+        # Known: the new one is there.
+        if self.old.flow_id not in {created.after.flow_id, *(d.flow_id for d in self.others)}:
+            return await self._of_another_flow(created.after)
+        # Known: both are of one flow. The old one may have gone as the new one came.
+        found, unread = await self._find_old()
+        if unread:
+            return await self._stopped(f"{created.message} Whether the old deployment is gone could not be read.")
+        if found:
             removed = await self._delete(only_if_still_so=False)
             if not removed.verified:
-                held, unread = await self._look()
                 what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
-                message = f"{what} {_shown(held, unread)} The call in `repair` deletes it."
-                repair = self.delete.call().only_if(comparing.fingerprint([left]))
-                return self._ended("partial", message, held, repair, created.after)
+                held, unread = await self._look()
+                repair = self.delete.call().only_if(comparing.fingerprint([found]))
+                ended = self._ended("partial", f"{what} The call in `repair` deletes it.", held, unread)
+                return ended.model_copy(update={"after": created.after, "repair": repair})
         # Known: the new one is there, and the old one is gone.
+        self.is_old_gone = True
         return await self._replaced(created)
 
     async def _delete(self, *, only_if_still_so: bool) -> WriteResult:
@@ -120,26 +129,21 @@ class Exchange:
                 return WriteResult(status="refused", message=message)
             has_waited, left = True, self.acting.client.requests_left
             if only_if_still_so and left is not None and left < REQUESTS_FROM_DELETE_TO_LOOK:
-                raise Throttled(
-                    f"Patchworks allows only {left} more requests for now, too few to replace a deployment."
-                )
+                raise Throttled(f"Patchworks allows only {left} more requests now, too few to replace a deployment.")
             self.deleting_since = time.monotonic()
             return await self.delete.change(self.old).carry_out(self.acting)
 
-        return await self.acting.step(self.delete, partial(self.patience, attempt))
+        removed = await self.acting.step(self.delete, partial(self.patience, attempt))
+        self.is_old_gone = bool(removed.verified)
+        return removed
 
-    async def _create(
-        self, write: Create, present: tuple[Deployment, ...] | None, *, unreachable_seconds: float = 0.0
-    ) -> tuple[WriteResult, bool]:
-        """Deploy it as soon as Patchworks allows; and whether it may still come, where it was not seen.
-
-        `present` are the deployments of its version, None where they have to be read.
-        """
+    async def _create(self, write: Create, *, unreachable_seconds: float = 0.0) -> tuple[WriteResult, bool]:
+        """Deploy it as soon as Patchworks allows; and whether it may still come, where it was not seen."""
         may_still_come = False
 
         async def attempt() -> WriteResult:
             nonlocal may_still_come
-            change = await write.plan(self.acting.client) if present is None else write.change(present)
+            change = write.change(await self._beside(write))
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="It is there already.", after=change.before)
             facts = await change.attempt(self.acting)
@@ -150,8 +154,15 @@ class Exchange:
         result = await self.acting.step(write, partial(self.patience, attempt, unreachable_seconds=unreachable_seconds))
         return result, may_still_come
 
+    async def _beside(self, write: Create) -> tuple[Deployment, ...]:
+        """The other deployments of the version: for the new one as they were agreed to, for the old one as they are."""
+        if write.flow_version_id == self.create.flow_version_id:
+            return self.others
+        present = await self.acting.client.every_deployment_of(write.flow_version_id)
+        return tuple(d for d in present if d.id != self.old.id)  # a list that lags still has it
+
     async def _restore(self, created: WriteResult) -> ReplaceResult:
-        restored, _ = await self._create(self.restore, None)
+        restored, _ = await self._create(self.restore)
         back, what = restored.after, f"The new version was not deployed: {created.message}"
         held, unread = await self._look(back)
         if back and restored.status in {"done", "unchanged"}:
@@ -162,66 +173,76 @@ class Exchange:
                 restored=back,
                 verified=bool(restored.verified) and is_shown,
                 gap_milliseconds=self._gap(),
+                lost=list(self.lost),
             )
         fate = "may or may not be restored" if restored.status == "unknown" else "could NOT be restored"
         what = f"{what} The old deployment {self.old.id} is deleted and {fate}: {restored.message}"
-        status: Status = "unknown" if restored.status == "unknown" else "partial"
-        return self._ended(status, f"{what} {_shown(held, unread)} {_RESTORES}", held, self._repair())
+        return self._ended("unknown" if restored.status == "unknown" else "partial", what, held, unread)
 
     async def _replaced(self, created: WriteResult) -> ReplaceResult:
         """The new one is deployed, the old one gone: what is there now is read once more."""
         gap, new = self._gap(), created.after
         assert new is not None
-        held, unread = await self._look(new)
-        status: Status = "done"
         if new.flow_id not in {None, self.old.flow_id}:
-            status, message = "partial", f"The new version is of another flow: {rendering.flow_and_iteration(new)}."
-        elif not unread and not self._is_exchanged(held, new):
-            status, message = "unknown", f"{created.message} Yet the two have not changed places."
-        elif created.verified:
-            order = "the new version came before the old one went" if gap is None else f"{_NEITHER} for {gap} ms"
-            message = f"Replaced, and verified by reading back; {order}."
-        else:
-            message = f"Replaced. {created.message}"
-        is_other_flow = status == "partial"
-        undo = (
-            Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
-            if is_other_flow
-            else self.undo(new)
-        )
+            return await self._of_another_flow(new)
+        held, unread = await self._look(new)
+        if not unread and not (self._is_exchanged(held, new) and self._is_alone(held, new)):
+            ended = self._ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
+            return ended.model_copy(update={"after": new, "undo": self._undo(created) if held else None})
+        order = "the new version came before the old one went" if gap is None else f"{_NEITHER} for {gap} ms"
+        is_verified = bool(created.verified) and not unread
+        message = f"Replaced, and verified by reading back; {order}." if is_verified else f"Replaced. {created.message}"
         return ReplaceResult(
-            status=status,
-            message=message if status == "done" and not unread else f"{message} {_shown(held, unread)}",
+            status="done",
+            message=f"{message} {_shown(held, unread)}" if unread else message,
             after=new,
-            now=None if status == "done" or unread else held,
-            verified=bool(created.verified) and status == "done",
+            verified=is_verified,
             gap_milliseconds=gap,
             lost=self._lost(),
-            undo=undo.only_if(comparing.fingerprint([new])) if created.verified else undo,
-            repair=self._repair() if status == "partial" else None,
+            undo=self._undo(created),
         )
 
-    async def _find_old(self) -> Deployment | None:
-        """The old one as it is now, or as it was where that cannot be read; None where it is certainly gone."""
-        find = partial(self.acting.client.glancing().find, self.delete.flow_version_id, self.old.id)
+    async def _of_another_flow(self, new: Deployment) -> ReplaceResult:
+        """The version that was typed is not of the old one's flow, or does not tell it: nothing more is done."""
+        told = f"deployment {new.id}, {rendering.flow_and_iteration(new)}, is there now"
+        what = f"The new version is not known to be of the same flow: {told}."
+        if new.virtual_environment_id is None:
+            what += " Deploying it may have replaced what ran of that flow. The old deployment was not deleted."
+        ended = self._ended("partial", f"{what} The call in `undo` deletes the new one.", *await self._look())
+        delete = Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
+        return ended.model_copy(update={"after": new, "undo": delete.only_if(comparing.fingerprint([new]))})
+
+    def _undo(self, created: WriteResult) -> ToolCall | None:
+        if created.after is None:
+            return None
+        undo = self.undo(created.after)
+        return undo.only_if(comparing.fingerprint([created.after])) if created.verified else undo
+
+    async def _find_old(self) -> tuple[Deployment | None, UpstreamError | None]:
+        """The old one, None where it is certainly gone; and why that is not known, if so."""
+        find = partial(self.acting.client.glancing(is_short=False).find, self.delete.flow_version_id, self.old.id)
         try:
-            return await self.patience(find)
-        except UpstreamError:
-            return self.old
+            return await self.patience(find), None
+        except UpstreamError as error:
+            return None, error
 
     async def _look(self, new: Deployment | None = None) -> Held:
-        """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it."""
+        """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it.
+
+        A listing that lags may still show the old one: it is left out once it is known to be gone.
+        """
         held, unread = list[Deployment](), None
         flow, place = self.old.flow_id or "", self.old.virtual_environment_id
-        read = partial(self.acting.client.glancing().every_deployment_at, flow, place)
 
         async def look() -> bool:
             nonlocal held, unread
+            client = self.acting.client.glancing(is_short=not isinstance(unread, NoAnswer))
             try:
-                held, unread = await self.patience(read), None
+                held, unread = await self.patience(partial(client.every_deployment_at, flow, place)), None
             except UpstreamError as error:
                 held, unread = [], error
-            return new is None or self._is_exchanged(held, new)
+            held = [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
+            return not unread and (new is None or self._is_exchanged(held, new))
 
         await until(look)
         return held, unread
@@ -230,28 +251,27 @@ class Exchange:
         ids = {deployment.id for deployment in held}
         return new.id in ids and self.old.id not in ids
 
+    def _is_alone(self, held: Sequence[Deployment], new: Deployment) -> bool:
+        """Whether nobody else has deployed the new version there, where several can be."""
+        known = {new.id, *(d.id for d in self.others)}
+        return not any(d.flow_version_id == new.flow_version_id and d.id not in known for d in held)
+
     async def _stopped(self, message: str) -> ReplaceResult:
         """Stop where the state is not known, with what can be seen of it."""
-        held, unread = await self._look()
-        return self._ended("unknown", f"{message} {_shown(held, unread)} {_RESTORES}", held, self._repair())
+        return self._ended("unknown", message, *await self._look())
 
     def _ended(
-        self,
-        status: Status,
-        message: str,
-        held: Sequence[Deployment],
-        repair: ToolCall | None = None,
-        after: Deployment | None = None,
+        self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None = None
     ) -> ReplaceResult:
-        """The result where something else may be there than was wanted."""
-        lost = list(self.lost) if status == "partial" else None
+        """The result where something else may be there than was wanted; `repair` fills a place that is empty."""
+        is_taken = status == "partial" and held
         return ReplaceResult(
-            status=status, message=message, after=after, now=list(held) or None, lost=lost, repair=repair
+            status=status,
+            message=f"{message} {_shown(held, unread)}{'' if is_taken else _RESTORES}",
+            now=list(held) or None,
+            lost=list(self.lost) if self.is_old_gone else None,
+            repair=None if is_taken else self.restore.call().only_if(comparing.empty_place(self.old.flow_id)),
         )
-
-    def _repair(self) -> ToolCall:
-        """The call that brings the old version back, unless something of the flow is there by then."""
-        return self.restore.call().only_if(comparing.empty_place(self.old.flow_id))
 
     def _lost(self) -> list[str]:
         loses_inheritance = self.old.priority is None and self.create.priority is not None
@@ -269,9 +289,10 @@ def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:
     told = [
         f"deployment {d.id} of flow version {d.flow_version_id}, {rendering.environment(d)}, {rendering.state(d)}, "
         f"queue priority {rendering.priority(d)}"
-        for d in held
+        for d in held[:MAX_SHOWN]
     ]
-    return f"There now: {'; '.join(told) or 'nothing of the flow'}."
+    more = f"; and {len(held) - MAX_SHOWN} more" if len(held) > MAX_SHOWN else ""
+    return f"There now: {'; '.join(told) or 'nothing of the flow'}{more}."
 
 
 def _nothing_done(what: str, step: WriteResult) -> ReplaceResult:

@@ -91,9 +91,14 @@ class Delete(WriteToExisting):
         await client.delete(self.flow_version_id, self.deployment_id)
 
     def undo(self, before: Deployment | None, after: Deployment | None) -> ToolCall | None:
-        """Create it again where it was, if that is known and nothing is there by then."""
+        """Create it again where it was, if that is known and nothing is there by then.
+
+        Without environment, nobody can look at that place who does not know the flow.
+        """
         del after
         if before is None or "virtual_environment_id" in (before.unreadable or ()):
+            return None
+        if before.flow_id is None and before.virtual_environment_id is None:
             return None
         return Create.like(self.flow_version_id, before).call().only_if(comparing.empty_place(before.flow_id))
 
@@ -152,7 +157,8 @@ class Update(WriteToExisting):
             wanted |= {"enabled": True, "enabled_at": read_time(self.enabled_at)}
         elif self.deploy_disabled or "enabled_at" in self.clear:
             wanted |= {"enabled": False, "enabled_at": None}
-        after = before.model_copy(update=wanted)
+        unreadable = [name for name in before.unreadable or () if name not in wanted]
+        after = before.model_copy(update={**wanted, "unreadable": unreadable or None})
         if after.virtual_environment_id != before.virtual_environment_id:
             after = after.model_copy(update={"virtual_environment_name": None})
         lost = tuple(f"{name} (not known)" for name in wanted if name in (before.unreadable or ()))
@@ -278,7 +284,7 @@ class Create(DeploymentWrite):
             **wanted,
         )
 
-    async def send(self, client: DeploymentsClient) -> Deployment:
+    async def send(self, client: DeploymentsClient) -> Deployment | None:
         """Ask Patchworks to deploy it."""
         return await client.create(self.flow_version_id, self._body())
 

@@ -134,7 +134,9 @@ class Facts:
             return False
         if self.before is None:
             return self.trouble is None
-        changed = {name for name in self.wanted if getattr(self.before, name) != getattr(self.found, name)}
+        silent = comparing.untold(self.found, self.wanted)
+        told = [name for name in self.wanted if name not in silent]
+        changed = {name for name in told if getattr(self.before, name) != getattr(self.found, name)}
         return any(getattr(self.found, name) == self.wanted[name] for name in changed)
 
 
@@ -145,7 +147,7 @@ def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
     """
     trouble = f"{facts.trouble.what} " if facts.trouble else ""
     if facts.is_seen:
-        return "done", f"{trouble}{done}, and verified by reading back."
+        return "done", f"{trouble}{done}, and verified by reading back.{_by_whom(facts)}"
     if facts.unread and not trouble:
         return "done", f"{done}: Patchworks accepted it. Reading back could not verify it: {facts.unread.what}"
     find_out = _how_to_find_out(facts, flow_version_id)
@@ -155,6 +157,13 @@ def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
     if trouble:
         return "unknown", f"{trouble}Reading back shows {shown}, but the change may still come. {find_out}"
     return "unknown", f"Patchworks accepted it, and still shows {shown}. {find_out}"
+
+
+def _by_whom(facts: Facts) -> str:
+    """A remark where Patchworks has not said that it was this call."""
+    if facts.before is None and facts.answered is None:
+        return " Patchworks did not say which deployment this call made, so it may be somebody else's."
+    return " Somebody else may have deleted it." if isinstance(facts.trouble, NotFound) else ""
 
 
 def _what_is_shown(facts: Facts) -> str:

@@ -7,14 +7,14 @@ person agrees to and which is then carried out. Nothing here changes anything by
 import abc
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import Patience, Progress
+from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.caller import Who
-from patchworks_deployments.errors import DeploymentsError
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError
 from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import AuditLog
@@ -164,7 +164,8 @@ class Tell(Protocol):
 class Acting:
     """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell.
 
-    With `patience` also reading back waits where Patchworks throttles, because what comes next rests on it.
+    With `patience` also reading back waits where Patchworks throttles, because what comes next rests on it. Of the
+    steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient
@@ -174,8 +175,8 @@ class Acting:
     reason: str | None
     agreed: ConfirmedBy
     tell: Tell
-    progress: Progress
     patience: Patience | None = None
+    unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
     async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]], called: str = "") -> WriteResult:
         """Make one of the several writes of a call, and record it as soon as it is over.
@@ -189,5 +190,6 @@ class Acting:
             result = WriteResult(status="failed", message=error.what)
         step = f"{self.tool}: {called or write.name.removesuffix('_deployment')}"
         given = {**write.arguments, "reason": self.reason}
-        self.audit.record(step, given, result.to_json(), self.who, time.monotonic() - started)
+        if trouble := self.audit.record(step, given, result.to_json(), self.who, time.monotonic() - started):
+            self.unrecorded.append(trouble)
         return result

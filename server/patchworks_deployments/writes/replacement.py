@@ -157,6 +157,8 @@ class Replacement(Plan[ReplaceResult]):
             lines.append(f"Last changed: {rendering.moment(self.old.updated_at)}")
         if not known:
             lines.append(f"Not known: whether version {version} is of the same flow; it is deployed nowhere")
+            if self.old.virtual_environment_id is None:
+                lines.append("If it is of another flow, deploying it may replace what runs of that flow")
         return "\n".join(lines)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:

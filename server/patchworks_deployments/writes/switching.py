@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import Patience, each
+from patchworks_deployments.api.pacing import Patience, each, report
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
     AuditLogUnwritable,
@@ -193,8 +193,7 @@ class SwitchPlan(Plan[SwitchResult]):
         if result.status not in PREVIEWS:
             lines += [f"not tried {missed.deployment}: {missed.why}" for missed in result.not_tried or []]
         if result.undo:
-            count = len(result.done or []) + len(result.unverified or [])
-            lines.append(f"Undo: the call in `undo`, for the {count} that changed")
+            lines.append(f"Undo: {result.undo.tool} {rendering.as_json(result.undo.arguments)}")
         if result.confirmation_code:
             lines.append(f"confirmation_code: {result.confirmation_code}")
         return "\n".join(lines)
@@ -218,7 +217,7 @@ class _Run:
             of = {"flow_version_id": target.flow_version_id or "", "deployment_id": target.id}
             write = Enable(**of) if self.plan.write.enabled else Disable(**of)
             self.fates[name] = await self.acting.step(write, partial(self._attempt, target, write))
-        await self.acting.progress(len(self.fates), len(self.plan.pending))
+        await report(len(self.fates), len(self.plan.pending))
 
     async def _attempt(self, target: Deployment, write: Enable | Disable) -> WriteResult:
         is_sent = False

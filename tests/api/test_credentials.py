@@ -72,6 +72,24 @@ async def test_a_login_is_made_once_and_its_token_is_used_again() -> None:
     assert patchworks.headers == ["Bearer token-1"] * 3
 
 
+async def test_a_write_whose_second_login_hangs_has_not_been_done() -> None:
+    """It was refused with a 401, and what waits for a login has not left."""
+    patchworks = Patchworks()
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url == LOGIN and patchworks.logins:
+            await anyio.sleep(10)
+        answered = patchworks(request)
+        patchworks.valid = "another"
+        return answered
+
+    async with open_client(_login_settings(timeout=0.05), scripted(answer)) as client:
+        with pytest.raises(Unreachable) as caught:
+            await client.delete("1", "2")
+    assert not caught.value.may_have_acted
+    assert "The login at Patchworks failed." in str(caught.value)
+
+
 async def test_a_401_logs_in_once_more_and_repeats_the_request() -> None:
     """A token that Patchworks has revoked is renewed without anybody noticing."""
     patchworks = Patchworks()

@@ -10,8 +10,9 @@ import anyio
 import anyio.lowlevel
 import stamina
 
+from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.failures import throttle_wait
-from patchworks_deployments.errors import Throttled, Unreachable
+from patchworks_deployments.errors import NoAnswer, Throttled, Unreachable, UpstreamError
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -94,16 +95,36 @@ class Patience:
         return await RETRY_UNSENT(pause, attempt)
 
 
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    """Look again, after growing pauses, until it is enough; for some five seconds."""
+async def look_until(
+    is_enough: Callable[[Outcome], bool],
+    look: Callable[[DeploymentsClient], Awaitable[Outcome]],
+    client: DeploymentsClient,
+) -> tuple[Outcome, None] | tuple[None, UpstreamError]:
+    """Look again, after growing pauses, until what is seen is enough; for some five seconds.
+
+    The first look is short, so that there is time for another where an answer hangs. Returns what the last one that
+    could read has seen; or why none could.
+    """
     ends = anyio.current_time() + MAX_LOOKING_SECONDS
+    seen: list[Outcome] = []
+    unread: UpstreamError = NoAnswer("Nothing was read.")
+    is_short = True
 
     async def attempt() -> None:
-        if not await look() and anyio.current_time() <= ends:
+        nonlocal unread, is_short
+        try:
+            seen.append(await look(client.glancing(is_short=is_short)))
+            is_short = True
+            if is_enough(seen[-1]):
+                return
+        except UpstreamError as error:
+            unread, is_short = error, not isinstance(error, NoAnswer)
+        if anyio.current_time() <= ends:
             raise _NotYet
 
     with contextlib.suppress(_NotYet):
         await LOOK(_NotYet, attempt)
+    return (seen[-1], None) if seen else (None, unread)
 
 
 class _NotYet(Exception):

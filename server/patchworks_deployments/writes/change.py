@@ -1,16 +1,16 @@
 """A planned write to one deployment: what a person is asked, how it is sent, and how it is read back."""
 
 import abc
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import anyio
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import until
-from patchworks_deployments.errors import NoAnswer, NotFound, UnexpectedResponse, UpstreamError
+from patchworks_deployments.api.pacing import look_until
+from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
@@ -135,46 +135,34 @@ class Change(Plan[WriteResult]):
                 raise
             answered, trouble = None, error
         aim = None if self.after is None else self.wanted
-        facts = Facts(self.before, aim, trouble, answered)
-        is_slow = False
+        sent = Facts(self.before, aim, trouble, answered)
 
-        async def look() -> bool:
-            nonlocal facts, is_slow
-            found, unread = await self._look(acting, facts, acting.client.glancing(is_short=not is_slow))
-            is_slow = isinstance(unread, NoAnswer)
-            # A look that shows nothing takes nothing back of what an earlier one has shown.
-            if unread is None or facts.unread:
-                facts = replace(facts, found=found, unread=unread)
-            return facts.is_seen or facts.is_refused
+        async def look(client: DeploymentsClient) -> Facts:
+            read = partial(self._look, sent, client)
+            return await (acting.patience(read) if acting.patience else read())
 
-        await until(look)
+        seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
+        facts = seen or replace(sent, unread=unread)
         if facts.trouble and facts.is_refused:
             raise facts.trouble
         return facts
 
-    async def _look(
-        self, acting: Acting, facts: Facts, client: DeploymentsClient
-    ) -> tuple[Deployment | None, UpstreamError | None]:
-        """The deployment as it is now, None where there is none; and why that is not known, if so."""
-
-        async def read() -> Deployment | None:
-            if self.before is None:
-                return await self._find_created(client, facts.answered)
-            if self.after is None and facts.trouble is None:
-                # Patchworks has said already that it is gone, so a 404 is the second to say so.
-                with contextlib.suppress(NotFound):
-                    return await client.get(self.write.flow_version_id, self.before.id)
-                return None
-            return await client.find(self.write.flow_version_id, self.before.id)
-
-        try:
-            found = await (acting.patience(read) if acting.patience else read())
-        except UpstreamError as error:
-            return None, error
+    async def _look(self, sent: Facts, client: DeploymentsClient) -> Facts:
+        """What one look adds to what is known. Raises `UpstreamError` where nothing can be read."""
+        if self.before is None:
+            found = await self._find_created(client, sent.answered)
+        elif self.after is None and sent.trouble is None:
+            # Patchworks has said already that it is gone, so a 404 is the second to say so.
+            try:
+                found = await client.get(self.write.flow_version_id, self.before.id)
+            except NotFound:
+                found = None
+        else:
+            found = await client.find(self.write.flow_version_id, self.before.id)
         untold = comparing.untold(found, self.wanted) if found else []
         if found and untold and not comparing.contradicts(found, self.wanted):
-            return found, UnexpectedResponse(f"It does not tell {', '.join(untold)}.")
-        return found, None
+            return replace(sent, found=found, unread=UnexpectedResponse(f"It does not tell {', '.join(untold)}."))
+        return replace(sent, found=found, unread=None)
 
     async def _find_created(self, client: DeploymentsClient, answered: Deployment | None) -> Deployment | None:
         """The deployment that a create has made: the one that it was answered with, else the one new in its place.

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from patchworks_deployments.api.pacing import Patience, until
-from patchworks_deployments.errors import NoAnswer, Throttled, UpstreamError
+from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.pacing import Patience, look_until
+from patchworks_deployments.errors import Throttled, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Create, Delete
@@ -190,7 +191,8 @@ class Exchange:
             ended = self._ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
             return ended.model_copy(update={"after": new, "undo": self._undo(created) if held else None})
         order = "the new version came before the old one went" if gap is None else f"{_NEITHER} for {gap} ms"
-        is_verified = bool(created.verified) and not unread
+        wanted = self.create.change(self.others).wanted
+        is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
         message = f"Replaced, and verified by reading back; {order}." if is_verified else f"Replaced. {created.message}"
         return ReplaceResult(
             status="done",
@@ -220,32 +222,26 @@ class Exchange:
 
     async def _find_old(self) -> tuple[Deployment | None, UpstreamError | None]:
         """The old one, None where it is certainly gone; and why that is not known, if so."""
-        find = partial(self.acting.client.glancing(is_short=False).find, self.delete.flow_version_id, self.old.id)
-        try:
-            return await self.patience(find), None
-        except UpstreamError as error:
-            return None, error
+
+        async def find(client: DeploymentsClient) -> Deployment | None:
+            return await self.patience(partial(client.find, self.delete.flow_version_id, self.old.id))
+
+        return await look_until(lambda _: True, find, self.acting.client)
 
     async def _look(self, new: Deployment | None = None) -> Held:
-        """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it.
+        """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it."""
 
-        A listing that lags may still show the old one: it is left out once it is known to be gone.
-        """
-        held, unread = list[Deployment](), None
+        def is_enough(held: list[Deployment]) -> bool:
+            return new is None or self._is_exchanged(held, new)
+
+        held, unread = await look_until(is_enough, self._read_place, self.acting.client)
+        return held or [], unread
+
+    async def _read_place(self, client: DeploymentsClient) -> list[Deployment]:
+        """Read it. A listing that lags may still show the old one, which is left out once it is known to be gone."""
         flow, place = self.old.flow_id or "", self.old.virtual_environment_id
-
-        async def look() -> bool:
-            nonlocal held, unread
-            client = self.acting.client.glancing(is_short=not isinstance(unread, NoAnswer))
-            try:
-                held, unread = await self.patience(partial(client.every_deployment_at, flow, place)), None
-            except UpstreamError as error:
-                held, unread = [], error
-            held = [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
-            return not unread and (new is None or self._is_exchanged(held, new))
-
-        await until(look)
-        return held, unread
+        held = await self.patience(partial(client.every_deployment_at, flow, place))
+        return [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
 
     def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:
         ids = {deployment.id for deployment in held}
@@ -257,8 +253,11 @@ class Exchange:
         return not any(d.flow_version_id == new.flow_version_id and d.id not in known for d in held)
 
     async def _stopped(self, message: str) -> ReplaceResult:
-        """Stop where the state is not known, with what can be seen of it."""
-        return self._ended("unknown", message, *await self._look())
+        """Stop where the state is not known, with what one more look can see of it."""
+        try:
+            return self._ended("unknown", message, await self._read_place(self.acting.client.glancing()))
+        except UpstreamError as error:
+            return self._ended("unknown", message, [], error)
 
     def _ended(
         self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None = None

@@ -20,7 +20,6 @@ REQUESTS_FROM_DELETE_TO_LOOK = 6
 UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
 
-_NEITHER = "the environment held neither version"
 _RESTORES = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
 
 MAX_SHOWN = 5
@@ -112,9 +111,13 @@ class Exchange:
             if not removed.verified:
                 what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
                 held, unread = await self._look()
-                repair = self.delete.call().only_if(comparing.fingerprint([found]))
-                ended = self._ended("partial", f"{what} The call in `repair` deletes it.", held, unread)
-                return ended.model_copy(update={"after": created.after, "repair": repair})
+                return ReplaceResult(
+                    status="partial",
+                    message=f"{what} {_shown(held, unread)} The call in `repair` deletes it.",
+                    after=created.after,
+                    now=held or None,
+                    repair=self.delete.call().only_if(comparing.fingerprint([found])),
+                )
         # Known: the new one is there, and the old one is gone.
         self.is_old_gone = True
         return await self._replaced(created)
@@ -189,8 +192,12 @@ class Exchange:
         held, unread = await self._look(new)
         if not unread and not (self._is_exchanged(held, new) and self._is_alone(held, new)):
             ended = self._ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
-            return ended.model_copy(update={"after": new, "undo": self._undo(created) if held else None})
-        order = "the new version came before the old one went" if gap is None else f"{_NEITHER} for {gap} ms"
+            return ended.model_copy(update={"after": new, "undo": self._undo(created, new) if held else None})
+        order = (
+            "the new version came before the old one went"
+            if gap is None
+            else f"the environment held neither version for {gap} ms"
+        )
         wanted = self.create.change(self.others).wanted
         is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
         message = f"Replaced, and verified by reading back; {order}." if is_verified else f"Replaced. {created.message}"
@@ -201,7 +208,7 @@ class Exchange:
             verified=is_verified,
             gap_milliseconds=gap,
             lost=self._lost(),
-            undo=self._undo(created),
+            undo=self._undo(created, new),
         )
 
     async def _of_another_flow(self, new: Deployment) -> ReplaceResult:
@@ -214,11 +221,8 @@ class Exchange:
         delete = Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
         return ended.model_copy(update={"after": new, "undo": delete.only_if(comparing.fingerprint([new]))})
 
-    def _undo(self, created: WriteResult) -> ToolCall | None:
-        if created.after is None:
-            return None
-        undo = self.undo(created.after)
-        return undo.only_if(comparing.fingerprint([created.after])) if created.verified else undo
+    def _undo(self, created: WriteResult, new: Deployment) -> ToolCall:
+        return self.undo(new).only_if(comparing.fingerprint([new])) if created.verified else self.undo(new)
 
     async def _find_old(self) -> tuple[Deployment | None, UpstreamError | None]:
         """The old one, None where it is certainly gone; and why that is not known, if so."""

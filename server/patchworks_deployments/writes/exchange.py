@@ -199,6 +199,7 @@ class Exchange:
             else f"the environment held neither version for {gap} ms"
         )
         wanted = self.create.change(self.others).wanted
+        loses_inheritance = self.old.priority is None and self.create.priority is not None
         is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
         message = f"Replaced, and verified by reading back; {order}." if is_verified else f"Replaced. {created.message}"
         return ReplaceResult(
@@ -207,7 +208,7 @@ class Exchange:
             after=new,
             verified=is_verified,
             gap_milliseconds=gap,
-            lost=self._lost(),
+            lost=[*self.lost, *(["inherited queue priority"] if loses_inheritance else [])],
             undo=self._undo(created, new),
         )
 
@@ -275,10 +276,6 @@ class Exchange:
             lost=list(self.lost) if self.is_old_gone else None,
             repair=None if is_taken else self.restore.call().only_if(comparing.empty_place(self.old.flow_id)),
         )
-
-    def _lost(self) -> list[str]:
-        loses_inheritance = self.old.priority is None and self.create.priority is not None
-        return [*self.lost, *(["inherited queue priority"] if loses_inheritance else [])]
 
     def _gap(self) -> int | None:
         """Milliseconds since the old deployment began to go; None where it went last."""

@@ -151,6 +151,37 @@ async def test_a_state_that_is_not_told_is_neither_success_nor_failure() -> None
         assert data(await client.call_tool("disable_deployment", IDS))["status"] == "unknown"
 
 
+@both_eras
+@pytest.mark.parametrize(("place", "status"), [("11", "done"), ("10", "unknown")])
+async def test_what_is_not_told_excuses_nothing_that_is_told(era: Era, place: str, status: str) -> None:
+    """Of an update of two fields one is never told: the other decides whether it may have taken."""
+    sandbox = Sandbox()
+
+    def hide(record: dict[str, Any]) -> None:
+        if sandbox.writes:
+            record.pop("priority", None)
+            record |= {"virtual_environment_id": place, "virtual_environment": None}
+
+    arguments = {**IDS, "virtual_environment_id": "11", "priority": 42}
+    sandbox.account.deployments = {500: sandbox.account.deployments[500]}
+    transport = Upstream(sandbox).alter(_records(hide))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool("update_deployment", arguments)
+    assert (data(result)["status"], data(result)["verified"]) == (status, False)
+    assert ("It does not tell priority." in text(result)) is (status == "done")
+
+
+@both_eras
+async def test_a_field_that_is_not_told_is_not_taken_for_reset(era: Era) -> None:
+    """Resetting a queue priority that the record does not show is neither needless nor verified."""
+    sandbox = Sandbox()
+    transport = Upstream(sandbox).alter(_without("priority"))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = data(await client.call_tool("update_deployment", {**IDS, "clear": ["priority"]}))
+    assert (result["status"], result["verified"]) == ("done", False)
+    assert sandbox.account.deployments[500].priority is None
+
+
 async def test_somebody_else_s_404_proves_no_delete() -> None:
     """After a lost answer, a gateway's page saying 404 does not count as Patchworks saying that it is gone."""
     gateway = Upstream().always("DELETE", httpx2.ReadTimeout).reading_back(reply(404, b"<html>no such host</html>"))

@@ -1,11 +1,10 @@
 """Replacing a version where a step fails, is lost, or somebody meddles."""
 
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from support.cases import replaceable, stranger, versions_at
+from support.cases import FLOW, replaceable, stranger, versions_at, without
 from support.clients import Era, Person, audit_lines, both_eras, connected, data, text, yes
 from support.faults import Step, Upstream, lost, reply, write
 
@@ -180,15 +179,7 @@ async def test_flows_that_the_api_does_not_tell_are_not_taken_for_the_same(era: 
     """Where neither side's flow is known, nothing is deleted."""
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox, seen_elsewhere=False)
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, list):
-            return [strip(item) for item in value]
-        if isinstance(value, dict):
-            return {k: strip(v) for k, v in value.items() if k not in {"flow_id", "flow_name", "flow"}}
-        return value
-
-    transport = Upstream(sandbox).alter(lambda _, answer: strip(answer))
+    transport = Upstream(sandbox).alter(lambda _, answer: without(answer, *FLOW))
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, arguments)
     assert result.is_error

@@ -47,7 +47,8 @@ async def test_a_write_that_was_accepted_and_never_shows_is_unknown(case: Case, 
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(case.tool, arguments)
     assert data(result)["status"] == "unknown"
-    assert "Patchworks accepted it, and still shows" in text(result)
+    shown = "no such deployment" if case.tool == "create_deployment" else "the old state ("
+    assert f"Patchworks accepted it, and still shows {shown}" in text(result)
     assert "undo" not in data(result)
 
 
@@ -91,6 +92,19 @@ async def test_an_old_deployment_is_not_taken_for_the_new_one(era: Era) -> None:
 
 
 @both_eras
+async def test_a_new_deployment_elsewhere_is_not_taken_for_the_one_wanted(era: Era) -> None:
+    """Somebody else deploys the version in another environment while the answer to a create is lost."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    transport = Upstream(sandbox).on("POST", httpx2.ReadTimeout)
+    transport.before("POST", lambda _: _add(sandbox, row, 700, virtual_environment_id=12))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool("create_deployment", CREATE)
+    assert data(result)["status"] == "unknown"
+    assert "700" not in text(result)
+
+
+@both_eras
 async def test_of_two_new_deployments_neither_is_taken_for_one_s_own(era: Era) -> None:
     """Where somebody else creates at the same time and the answer is lost, nobody can know whose is whose."""
     sandbox = Sandbox()
@@ -102,7 +116,8 @@ async def test_of_two_new_deployments_neither_is_taken_for_one_s_own(era: Era) -
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool("create_deployment", CREATE)
     assert data(result)["status"] == "unknown"
-    assert "one of them may be somebody else's" in text(result)
+    made = next(id_ for id_ in sorted(sandbox.account.deployments, reverse=True) if id_ != 700)
+    assert f"{made} and 700 are new there, and one of them may be somebody else's" in text(result)
     assert "undo" not in data(result)
 
 

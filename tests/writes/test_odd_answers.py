@@ -73,13 +73,14 @@ async def test_protected_names_are_compared_as_names_are_read(name: str, setting
 async def test_the_question_names_what_is_not_known() -> None:
     """A person sees that environment, state and priority were not told, instead of values made up for them."""
     sandbox, person = Sandbox(), Person(no)
-    transport = Upstream(sandbox).alter(_without(*ENVIRONMENT, "enabled_at", "priority"))
+    transport = Upstream(sandbox).alter(_without(*ENVIRONMENT, "enabled_at", "priority", "updated_at"))
     async with connected(transport=transport, person=person) as client:
         await client.call_tool("delete_deployment", IDS)
     (question,) = person.asked
     assert "environment unknown" in question
     assert "enabled or not: unknown, queue priority unknown" in question
     assert "Not known: virtual_environment_id, priority, enabled, enabled_at" in question
+    assert "Last changed" not in question
 
 
 @both_eras

@@ -49,10 +49,15 @@ Scenario = Callable[[World], Awaitable[None]]
 
 
 async def human_yes(world: World) -> None:
-    """A human who agrees is asked once, and the write is done, verified, in at most four requests."""
+    """A human who agrees is asked once, for a delete to type; the write is done, and nothing beside it."""
     person = Person(yes)
-    world.assert_done(await world.call(person), "human")
-    assert len(person.asked) == 1
+    result = await world.call(person)
+    world.assert_done(result, "human")
+    done = f"{world.case.tool.removesuffix('_deployment').capitalize()}d"
+    assert data(result)["message"] == f"{done}, and verified by reading back."
+    assert "also_changed" not in data(result)
+    (question,) = person.asked
+    assert ("type its id" in question) is (world.case.tool == "delete_deployment")
     assert len(world.sandbox.requests) <= 4
 
 

@@ -63,7 +63,9 @@ async def human_yes(world: World) -> None:
 
 async def human_no(world: World) -> None:
     """A human who declines stops the write."""
-    world.assert_nothing_sent(await world.call(Person(no)), "declined")
+    result = await world.call(Person(no))
+    world.assert_nothing_sent(result, "declined")
+    assert not {"after", "lost", "undo"} & data(result).keys()
 
 
 async def human_cancels(world: World) -> None:
@@ -173,6 +175,8 @@ async def dry_run(world: World) -> None:
     person = Person(yes)
     result = await world.call(person, dry_run=True)
     world.assert_nothing_sent(result, "preview")
+    is_delete = world.case.tool == "delete_deployment"
+    assert ("after" in data(result), "lost" in data(result)) == (not is_delete, is_delete)
     assert person.asked == []
     assert len(world.sandbox.requests) == 1
 

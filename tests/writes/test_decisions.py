@@ -66,7 +66,8 @@ async def test_a_404_for_a_create_is_not_confirmed_by_an_empty_place(era: Era) -
 async def test_a_deployment_that_vanished_while_the_answer_was_lost_is_unknown(era: Era) -> None:
     """Nothing was refused, and that somebody else has deleted it is not what was wanted."""
     sandbox = Sandbox()
-    transport = Upstream(sandbox).on(write, lost).after(write, lambda *_: sandbox.account.deployments.pop(500) and None)
+    transport = Upstream(sandbox).on(write, lost)
+    transport.before(lambda _: bool(sandbox.writes), lambda _: sandbox.account.deployments.pop(500, None))
     result = await _call(transport, era, "disable_deployment", IDS)
     assert data(result)["status"] == "unknown"
     assert "Reading back shows no such deployment, but the change may still come." in text(result)

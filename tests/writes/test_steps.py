@@ -1,41 +1,22 @@
 """The steps of a replacement: what is known before each, and what is said where one does not come."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
-from mcp_types import CallToolResult
-from support.cases import replaceable, stranger, versions_at
+from support.cases import replaceable, versions_at
 from support.clients import Era, Person, both_eras, connected, data, text, yes
-from support.faults import Step, Upstream, listing, lost, reply
+from support.faults import Step, Upstream, listing, reply
+from support.replacing import NO, TOOL, methods, read_after, replace
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.account import Deployment
-
-TOOL = "replace_deployment"
-NO = reply(403, {"message": "No."})
-EMPTY = reply(200, {"data": [], "meta": {"total": 0, "last_page": 1, "current_page": 1, "per_page": 100}})
 
 
 def _without_environment(sandbox: Sandbox) -> tuple[Deployment, dict[str, Any]]:
     old, arguments = replaceable(sandbox)
     old.virtual_environment_id = None
     return old, arguments
-
-
-async def _replace(transport: Upstream, era: Era, arguments: dict[str, Any]) -> CallToolResult:
-    async with connected(transport=transport, person=Person(yes), era=era) as client:
-        return await client.call_tool(TOOL, arguments)
-
-
-def _methods(transport: Upstream) -> list[str]:
-    return [request.method for request in transport.writes]
-
-
-def _read(transport: Upstream, writes: int, path: str = "") -> Callable[[httpx2.Request], bool]:
-    """A read between this write and the next one, if its own path ends so."""
-    return lambda r: r.method == "GET" and len(transport.writes) == writes and r.url.path.endswith(path)
 
 
 # Where there is no environment, the new one comes first -------------------------------------------
@@ -47,11 +28,11 @@ async def test_a_create_that_is_refused_leaves_the_old_one_alone(era: Era) -> No
     sandbox = Sandbox()
     old, arguments = _without_environment(sandbox)
     transport = Upstream(sandbox).on("POST", NO)
-    result = await _replace(transport, era, arguments)
+    result = await replace(transport, era, arguments)
     assert data(result)["status"] == "failed"
     assert text(result).startswith("The new version was not deployed.")
     assert "Nothing was changed." in text(result)
-    assert _methods(transport) == ["POST"]
+    assert methods(transport) == ["POST"]
     assert versions_at(sandbox, old) == [old]
 
 
@@ -71,7 +52,7 @@ async def test_nothing_is_deleted_for_a_create_that_was_not_seen(era: Era, step:
         repaired = await client.call_tool(repair["tool"], repair["arguments"])
     assert data(result)["status"] == "unknown"
     assert "Deploying it may have replaced the old deployment." in text(result)
-    assert _methods(transport)[:-1] == ["POST"]
+    assert methods(transport)[:-1] == ["POST"]
     assert data(repaired)["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
@@ -105,10 +86,32 @@ async def test_an_old_one_that_cannot_be_read_is_deleted_all_the_same(era: Era) 
     sandbox = Sandbox()
     old, arguments = _without_environment(sandbox)
     transport = Upstream(sandbox)
-    transport.always(_read(transport, 1, f"/{old.id}"), reply(500))
-    result = await _replace(transport, era, arguments)
+    transport.always(read_after(transport, 1, f"/{old.id}"), reply(500))
+    result = await replace(transport, era, arguments)
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
-    assert _methods(transport) == ["POST", "DELETE"]
+    assert methods(transport) == ["POST", "DELETE"]
+    assert old.id not in sandbox.account.deployments
+
+
+@both_eras
+async def test_what_is_there_beside_an_old_one_that_does_not_go_may_be_unknown(era: Era) -> None:
+    """Where the flow's listing cannot be read either, the result says so."""
+    sandbox = Sandbox()
+    _, arguments = _without_environment(sandbox)
+    result = await replace(Upstream(sandbox).on("DELETE", NO).always(listing, reply(500)), era, arguments)
+    assert data(result)["status"] == "partial"
+    assert "What is there now is not known:" in text(result)
+    assert "now" not in data(result)
+
+
+@both_eras
+async def test_throttling_after_the_create_delays_the_delete_and_no_more(era: Era) -> None:
+    """That the new one is there by now is what was agreed to, and no reason to leave the old one."""
+    sandbox = Sandbox()
+    old, arguments = _without_environment(sandbox)
+    transport = Upstream(sandbox).on("DELETE", reply(429, {}, retry_after=30))
+    result = await replace(transport, era, arguments)
+    assert (data(result)["status"], data(result)["verified"]) == ("done", True)
     assert old.id not in sandbox.account.deployments
 
 
@@ -121,10 +124,10 @@ async def test_reading_back_waits_where_patchworks_throttles(era: Era) -> None:
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
     transport = Upstream(sandbox)
-    transport.on(_read(transport, 1), *10 * [reply(429, {}, retry_after=1)])
-    result = await _replace(transport, era, arguments)
+    transport.on(read_after(transport, 1), *10 * [reply(429, {}, retry_after=1)])
+    result = await replace(transport, era, arguments)
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
-    assert _methods(transport) == ["DELETE", "POST"]
+    assert methods(transport) == ["DELETE", "POST"]
     assert len(versions_at(sandbox, old)) == 1
 
 
@@ -134,7 +137,7 @@ async def test_a_way_to_patchworks_that_is_cut_after_the_delete_is_tried_again(e
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
     transport = Upstream(sandbox).on("POST", *5 * [httpx2.ConnectError])
-    result = await _replace(transport, era, arguments)
+    result = await replace(transport, era, arguments)
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
     assert len(versions_at(sandbox, old)) == 1
 
@@ -147,7 +150,7 @@ async def test_nothing_is_restored_in_a_place_that_cannot_be_read(era: Era) -> N
     transport = Upstream(sandbox).on("POST", NO).always(listing, reply(500))
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, arguments)
-        assert _methods(transport) == ["DELETE", "POST"]
+        assert methods(transport) == ["DELETE", "POST"]
         transport.heal()
         repair = data(result)["repair"]
         repaired = await client.call_tool(repair["tool"], repair["arguments"])
@@ -170,7 +173,7 @@ async def test_two_that_have_not_changed_places_are_no_success(era: Era) -> None
         lambda request: listing(request) and len(transport.writes) > 1,
         lambda _: sandbox.account.deployments.setdefault(old.id, old),
     )
-    result = await _replace(transport, era, arguments)
+    result = await replace(transport, era, arguments)
     assert (data(result)["status"], data(result)["verified"]) == ("unknown", False)
     assert "Yet the two have not changed places. There now: deployment" in text(result)
     assert str(old.id) in {held["id"] for held in data(result)["now"]}
@@ -181,7 +184,7 @@ async def test_a_place_that_cannot_be_read_at_the_end_is_said_to_be_unknown(era:
     """Both steps were seen; what is there by now is not."""
     sandbox = Sandbox()
     _, arguments = replaceable(sandbox)
-    result = await _replace(Upstream(sandbox).always(listing, reply(500)), era, arguments)
+    result = await replace(Upstream(sandbox).always(listing, reply(500)), era, arguments)
     assert data(result)["status"] == "done"
     assert "What is there now is not known:" in text(result)
     assert "now" not in data(result)
@@ -207,64 +210,17 @@ async def test_a_new_one_that_cannot_be_read_back_is_not_verified(era: Era) -> N
 
 
 @both_eras
-async def test_what_was_restored_is_looked_for_in_its_place(era: Era) -> None:
-    """The result names it, what is there, and how long nothing was."""
+async def test_a_create_that_was_accepted_and_does_not_show_may_still_come(era: Era) -> None:
+    """Nothing is restored beside it."""
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
-    result = await _replace(Upstream(sandbox).on("POST", NO), era, arguments)
-    (back,) = versions_at(sandbox, old)
-    outcome = data(result)
-    assert (outcome["status"], outcome["verified"]) == ("failed", True)
-    assert outcome["gap_milliseconds"] >= 0
-    assert f"There now: deployment {back.id} of flow version {old.flow_version_id}" in text(result)
-    assert {"after", "now", "undo", "repair", "lost"}.isdisjoint(outcome)
-
-
-@both_eras
-async def test_what_was_restored_and_is_not_in_its_place_is_not_verified(era: Era) -> None:
-    """Its own record was read, but the listing of the flow does not hold it."""
-    sandbox = Sandbox()
-    _, arguments = replaceable(sandbox)
-    result = await _replace(Upstream(sandbox).on("POST", NO).always(listing, EMPTY), era, arguments)
-    assert (data(result)["status"], data(result)["verified"]) == ("failed", False)
-    assert "There now: nothing of the flow." in text(result)
-
-
-@both_eras
-@pytest.mark.parametrize("step", [lost, httpx2.ReadTimeout], ids=["acted", "not acted"])
-async def test_a_restoring_whose_fate_is_unknown_is_said_to_be(era: Era, step: Step) -> None:
-    """The old one may or may not be back: nothing else is tried, and `repair` gives way to it."""
-    sandbox = Sandbox()
-    old, arguments = replaceable(sandbox)
-    transport = Upstream(sandbox).on("POST", NO, step).reading_back(reply(500), writes=3)
-    async with connected(transport=transport, person=Person(yes), era=era) as client:
-        result = await client.call_tool(TOOL, arguments)
-        transport.heal()
-        repair = data(result)["repair"]
-        await client.call_tool(repair["tool"], repair["arguments"])
+    transport = Upstream(sandbox).lag("POST")
+    result = await replace(transport, era, arguments)
     assert data(result)["status"] == "unknown"
-    assert f"The old deployment {old.id} is deleted and may or may not be restored:" in text(result)
-    assert "lost" not in data(result)
-    assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
-
-
-@both_eras
-async def test_who_has_restored_it_meanwhile_is_not_forestalled(era: Era) -> None:
-    """Somebody else's deployment of the old version counts as restored."""
-    sandbox = Sandbox()
-    old, arguments = replaceable(sandbox)
-    place = old.virtual_environment_id
-
-    def somebody(_: httpx2.Request) -> None:
-        row = stranger(sandbox, old, old.flow_version_id)
-        row.virtual_environment_id, row.enabled_at = place, old.enabled_at
-
-    transport = Upstream(sandbox).on("POST", NO)
-    transport.before(_read(transport, 2, f"{old.flow_version_id}/deployments"), somebody)
-    result = await _replace(transport, era, arguments)
-    assert data(result)["status"] == "failed"
-    assert data(result)["restored"]["id"] == "777"
-    assert _methods(transport) == ["DELETE", "POST"]
+    assert "Nothing was restored, because the new one may still come." in text(result)
+    assert data(result)["repair"]["tool"] == "create_deployment"
+    assert methods(transport) == ["DELETE", "POST"]
+    assert len(versions_at(sandbox, old)) == 1
 
 
 @both_eras
@@ -273,6 +229,6 @@ async def test_an_inherited_queue_priority_that_is_kept_is_not_lost(era: Era) ->
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
     old.priority = None
-    result = await _replace(Upstream(sandbox), era, arguments)
+    result = await replace(Upstream(sandbox), era, arguments)
     assert "inherited queue priority" not in data(result)["lost"]
     assert f"id {old.id}" in data(result)["lost"]

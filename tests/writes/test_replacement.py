@@ -32,6 +32,8 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
         assert 0 <= gap < 10_000
         verified = "Replaced, and verified by reading back"
         assert result["message"] == f"{verified}; the environment held neither version for {gap} ms."
+        assert result["after"]["id"] == str(new.id)
+        assert {"now", "restored", "repair"}.isdisjoint(result)
         undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
     assert undone["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
@@ -66,6 +68,8 @@ async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_t
         result = await client.call_tool(TOOL, {**arguments, "new_flow_version_id": str(other)})
         assert data(result)["status"] == "partial"
         assert "The new version is of another flow" in text(result)
+        assert "There now: nothing of the flow." in text(result)
+        assert (data(result)["now"], data(result)["verified"]) == ([], False)
         for word in ("repair", "undo"):
             call = data(result)[word]
             assert data(await client.call_tool(call["tool"], call["arguments"]))["status"] == "done"

@@ -91,6 +91,7 @@ class UnexpectedResponse(UpstreamError):
     """An answer that is no deployment at all: HTML, a cut-off body, a list for an object, a redirect."""
 
     may_have_acted = True
+    may_still_arrive = True
     default_next_step = "Check that PATCHWORKS_BASE_URL points at the Patchworks Core API."
 
 

@@ -1,21 +1,19 @@
 """Live listings over real stdio: exactly the expected updates, in both eras."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Self
+from contextlib import AsyncExitStack
+from typing import Any
 
 import anyio
 import httpx2
 import pytest
 from mcp import Client
 from mcp_types import ResourceUpdatedNotification
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from support.clients import IDS, Era, Person, both_eras, data, no, older_way, yes
+from support.ears import overheard, watching
 from support.faults import Gate, Step, Upstream, reply, write
 from support.processes import over_stdio
 
-from patchworks_deployments.serving.server import create_server
-from patchworks_deployments.settings import load_settings
+from patchworks_deployments.sandbox import Sandbox
 
 ONE = "patchworks://flow-versions/1001/deployments/500"
 VERSION = "patchworks://flow-versions/1001/deployments"
@@ -103,61 +101,9 @@ async def test_subscribers_of_the_older_era_hear_exactly_what_changed_until_they
 # In memory, where faults can be injected ----------------------------------------------------------
 
 
-class Ears:
-    """What a client hears, in order."""
-
-    def __init__(self) -> None:
-        self._arrives, self._arrived = anyio.create_memory_object_stream[str](100)
-
-    async def __call__(self, message: object) -> None:
-        if isinstance(message, ResourceUpdatedNotification):
-            self._arrives.send_nowait(str(message.params.uri))
-
-    async def until(self, uri: str) -> list[str]:
-        """What is heard up to and with this URI."""
-        heard: list[str] = []
-        with anyio.fail_after(20):
-            while uri not in heard:
-                heard.append(await self._arrived.receive())
-        return heard
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._arrives.close()
-        self._arrived.close()
-
-
 LATER_IDS = {"flow_version_id": "1054", "deployment_id": "503"}
 LATER = "patchworks://flow-versions/1054/deployments/503"
 """Of a write that comes after the one in question: what was to be heard of that has been heard by then."""
-
-
-@asynccontextmanager
-async def overheard(
-    era: Era, *uris: str, transport: httpx2.AsyncBaseTransport | None = None
-) -> AsyncIterator[tuple[Client, Ears]]:
-    """A client with a person who agrees, and what it hears of the URIs that it watches."""
-    server = create_server(load_settings({}, sandbox=True), transport)
-    with Ears() as ears:
-        async with (
-            Client(server, mode=era, elicitation_callback=Person(yes), message_handler=ears) as client,
-            watching(client, *uris),
-        ):
-            yield client, ears
-
-
-@asynccontextmanager
-async def watching(client: Client, *uris: str) -> AsyncIterator[None]:
-    """In the way of the client's era."""
-    if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        async with client.listen(resource_subscriptions=uris):
-            yield
-    else:
-        for uri in uris:
-            await client.session.subscribe_resource(uri)
-        yield
 
 
 WRITES: list[tuple[str, dict[str, Any]]] = [
@@ -215,6 +161,20 @@ async def test_who_watches_by_what_only_the_listing_tells_hears_of_a_switch(era:
         assert data(await client.call_tool("set_deployments_enabled", arguments))["status"] == "done"
         await client.call_tool("disable_deployment", LATER_IDS)
         assert {*watched} <= {*await ears.until(LATER)}
+
+
+@older_way
+@both_eras
+async def test_where_a_deployment_has_come_unasked_is_told(era: Era) -> None:
+    """What was read back counts, and not what was wanted: a change of queue priority that also moved it."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    moving = Upstream(sandbox).after("PUT", lambda *_: setattr(row, "virtual_environment_id", 11))
+    async with overheard(era, ELSEWHERE, HERE, LATER, transport=moving) as (client, ears):
+        await client.call_tool("update_deployment", {**IDS, "priority": 9})
+        await client.call_tool("disable_deployment", LATER_IDS)
+        heard = await ears.until(LATER)
+    assert sorted(heard) == sorted([ELSEWHERE, HERE, LATER])
 
 
 @older_way

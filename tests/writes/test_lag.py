@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.cases import CASES, Case, ids_of, replaceable, target, versions_at
+from support.cases import CASES, FLOW, Case, ids_of, replaceable, target, versions_at, without
 from support.clients import IDS, Era, Person, Progress, both_eras, connected, data, text, yes
 from support.faults import Acted, Upstream, delay, lost, reply, write
 from support.virtual_time import in_virtual_time
@@ -47,8 +47,9 @@ async def test_a_write_that_was_accepted_and_never_shows_is_unknown(case: Case, 
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(case.tool, arguments)
     assert data(result)["status"] == "unknown"
-    assert "Patchworks accepted it, and still shows" in text(result)
-    assert "undo" not in data(result)
+    shown = "no such deployment" if case.tool == "create_deployment" else "the old state ("
+    assert f"Patchworks accepted it, and still shows {shown}" in text(result)
+    assert not {"undo", "lost"} & data(result).keys()
 
 
 @both_eras
@@ -91,6 +92,19 @@ async def test_an_old_deployment_is_not_taken_for_the_new_one(era: Era) -> None:
 
 
 @both_eras
+async def test_a_new_deployment_elsewhere_is_not_taken_for_the_one_wanted(era: Era) -> None:
+    """Somebody else deploys the version in another environment while the answer to a create is lost."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    transport = Upstream(sandbox).on("POST", httpx2.ReadTimeout)
+    transport.before("POST", lambda _: _add(sandbox, row, 700, virtual_environment_id=12))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool("create_deployment", CREATE)
+    assert data(result)["status"] == "unknown"
+    assert "700" not in text(result)
+
+
+@both_eras
 async def test_of_two_new_deployments_neither_is_taken_for_one_s_own(era: Era) -> None:
     """Where somebody else creates at the same time and the answer is lost, nobody can know whose is whose."""
     sandbox = Sandbox()
@@ -102,7 +116,8 @@ async def test_of_two_new_deployments_neither_is_taken_for_one_s_own(era: Era) -
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool("create_deployment", CREATE)
     assert data(result)["status"] == "unknown"
-    assert "one of them may be somebody else's" in text(result)
+    made = next(id_ for id_ in sorted(sandbox.account.deployments, reverse=True) if id_ != 700)
+    assert f"{made} and 700 are new there, and one of them may be somebody else's" in text(result)
     assert "undo" not in data(result)
 
 
@@ -189,14 +204,29 @@ async def test_bringing_back_what_was_deleted_gives_way_to_what_is_there(era: Er
     assert [row.id for row in versions_at(sandbox, old)] == [800]
 
 
-@pytest.mark.parametrize("state", ["bff25e553843", "empty-", "empty-1/2", "full"])
+@both_eras
+async def test_bringing_back_what_tells_no_flow_rests_on_its_version_alone(era: Era) -> None:
+    """The undo of a delete is good once: where the version is back, it is refused."""
+    sandbox = Sandbox()
+    row = target(sandbox)
+    transport = Upstream(sandbox).alter(lambda _, answer: without(answer, *FLOW))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        undo = data(await client.call_tool("delete_deployment", ids_of(row)))["undo"]
+        assert undo["arguments"]["if_state"] == "empty"
+        undone = await client.call_tool(undo["tool"], undo["arguments"])
+        again = await client.call_tool(undo["tool"], undo["arguments"])
+    assert data(undone)["status"] == "done"
+    assert f"of flow version {row.flow_version_id} is there" in text(again)
+
+
+@pytest.mark.parametrize("state", ["bff25e553843", "empty-", "empty-1/2", "full", "full-100"])
 async def test_a_state_that_no_place_has_is_refused(state: str) -> None:
     """A create takes only the state of an empty place."""
     sandbox = Sandbox()
     async with connected(sandbox, person=Person(yes)) as client:
         result = await client.call_tool("create_deployment", {**CREATE, "if_state": state})
     assert result.is_error
-    assert "not the state of an empty place" in text(result)
+    assert "not the state of an empty place. Nothing was changed. Give if_state as the undo" in text(result)
     assert sandbox.writes == []
 
 

@@ -73,13 +73,14 @@ async def test_protected_names_are_compared_as_names_are_read(name: str, setting
 async def test_the_question_names_what_is_not_known() -> None:
     """A person sees that environment, state and priority were not told, instead of values made up for them."""
     sandbox, person = Sandbox(), Person(no)
-    transport = Upstream(sandbox).alter(_without(*ENVIRONMENT, "enabled_at", "priority"))
+    transport = Upstream(sandbox).alter(_without(*ENVIRONMENT, "enabled_at", "priority", "updated_at"))
     async with connected(transport=transport, person=person) as client:
         await client.call_tool("delete_deployment", IDS)
     (question,) = person.asked
     assert "environment unknown" in question
     assert "enabled or not: unknown, queue priority unknown" in question
     assert "Not known: virtual_environment_id, priority, enabled, enabled_at" in question
+    assert "Last changed" not in question
 
 
 @both_eras
@@ -149,6 +150,37 @@ async def test_a_state_that_is_not_told_is_neither_success_nor_failure() -> None
     deaf = Upstream().always("POST", httpx2.ReadTimeout).alter(_without("enabled_at"))
     async with connected(transport=deaf, person=Person(yes)) as client:
         assert data(await client.call_tool("disable_deployment", IDS))["status"] == "unknown"
+
+
+@both_eras
+@pytest.mark.parametrize(("place", "status"), [("11", "done"), ("10", "unknown")])
+async def test_what_is_not_told_excuses_nothing_that_is_told(era: Era, place: str, status: str) -> None:
+    """Of an update of two fields one is never told: the other decides whether it may have taken."""
+    sandbox = Sandbox()
+
+    def hide(record: dict[str, Any]) -> None:
+        if sandbox.writes:
+            record.pop("priority", None)
+            record |= {"virtual_environment_id": place, "virtual_environment": None}
+
+    arguments = {**IDS, "virtual_environment_id": "11", "priority": 42}
+    sandbox.account.deployments = {500: sandbox.account.deployments[500]}
+    transport = Upstream(sandbox).alter(_records(hide))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool("update_deployment", arguments)
+    assert (data(result)["status"], data(result)["verified"]) == (status, False)
+    assert ("It does not tell priority." in text(result)) is (status == "done")
+
+
+@both_eras
+async def test_a_field_that_is_not_told_is_not_taken_for_reset(era: Era) -> None:
+    """Resetting a queue priority that the record does not show is neither needless nor verified."""
+    sandbox = Sandbox()
+    transport = Upstream(sandbox).alter(_without("priority"))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = data(await client.call_tool("update_deployment", {**IDS, "clear": ["priority"]}))
+    assert (result["status"], result["verified"]) == ("done", False)
+    assert sandbox.account.deployments[500].priority is None
 
 
 async def test_somebody_else_s_404_proves_no_delete() -> None:

@@ -28,7 +28,12 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
         (new,) = versions_at(sandbox, old)
         assert str(new.flow_version_id) == arguments["new_flow_version_id"]
         assert (new.priority, new.enabled_at is not None) == (old.priority, True)
-        assert result["gap_milliseconds"] >= 0
+        gap = result["gap_milliseconds"]
+        assert 0 <= gap < 10_000
+        verified = "Replaced, and verified by reading back"
+        assert result["message"] == f"{verified}; the environment held neither version for {gap} ms."
+        assert result["after"]["id"] == str(new.id)
+        assert {"now", "restored", "repair"}.isdisjoint(result)
         undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
     assert undone["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
@@ -63,6 +68,8 @@ async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_t
         result = await client.call_tool(TOOL, {**arguments, "new_flow_version_id": str(other)})
         assert data(result)["status"] == "partial"
         assert "The new version is not known to be of the same flow" in text(result)
+        assert "There now: nothing of the flow." in text(result)
+        assert data(result)["now"] == []
         for word in ("repair", "undo"):
             call = data(result)[word]
             assert data(await client.call_tool(call["tool"], call["arguments"]))["status"] == "done"
@@ -83,18 +90,23 @@ async def test_without_environment_the_new_one_comes_before_the_old_one_goes(era
         undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
     assert (result["status"], result["verified"]) == ("done", True)
     assert "gap_milliseconds" not in result
+    assert "verified by reading back; the new version came before the old one went." in result["message"]
     assert "the new one is created, then the old one is deleted" in person.asked[0]
     assert undone["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
 @both_eras
-async def test_nothing_is_deleted_while_too_few_requests_are_left_for_the_rest(era: Era) -> None:
+@pytest.mark.parametrize("left", [5, 6])
+async def test_nothing_is_deleted_while_too_few_requests_are_left_for_the_rest(era: Era, left: int) -> None:
     """What Patchworks says about its limit is heeded before the delete: a throttle after it would leave a gap."""
-    sandbox = Sandbox(requests_per_minute=9 if era == "legacy" else 11)  # five of them are left for the delete
+    sandbox = Sandbox(requests_per_minute=left + (4 if era == "legacy" else 6))
     old, arguments = replaceable(sandbox)
     async with connected(sandbox, person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, arguments)
+    if left == 6:
+        assert (data(result)["status"], data(result)["verified"]) == ("done", True)
+        return
     assert data(result)["status"] == "failed"
     assert "too few to replace a deployment" in text(result)
     assert "Nothing was changed." in text(result)

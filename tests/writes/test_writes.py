@@ -49,16 +49,23 @@ Scenario = Callable[[World], Awaitable[None]]
 
 
 async def human_yes(world: World) -> None:
-    """A human who agrees is asked once, and the write is done, verified, in at most four requests."""
+    """A human who agrees is asked once, for a delete to type; the write is done, and nothing beside it."""
     person = Person(yes)
-    world.assert_done(await world.call(person), "human")
-    assert len(person.asked) == 1
+    result = await world.call(person)
+    world.assert_done(result, "human")
+    done = f"{world.case.tool.removesuffix('_deployment').capitalize()}d"
+    assert data(result)["message"] == f"{done}, and verified by reading back."
+    assert "also_changed" not in data(result)
+    (question,) = person.asked
+    assert ("type its id" in question) is (world.case.tool == "delete_deployment")
     assert len(world.sandbox.requests) <= 4
 
 
 async def human_no(world: World) -> None:
     """A human who declines stops the write."""
-    world.assert_nothing_sent(await world.call(Person(no)), "declined")
+    result = await world.call(Person(no))
+    world.assert_nothing_sent(result, "declined")
+    assert not {"after", "lost", "undo"} & data(result).keys()
 
 
 async def human_cancels(world: World) -> None:
@@ -168,6 +175,8 @@ async def dry_run(world: World) -> None:
     person = Person(yes)
     result = await world.call(person, dry_run=True)
     world.assert_nothing_sent(result, "preview")
+    is_delete = world.case.tool == "delete_deployment"
+    assert ("after" in data(result), "lost" in data(result)) == (not is_delete, is_delete)
     assert person.asked == []
     assert len(world.sandbox.requests) == 1
 

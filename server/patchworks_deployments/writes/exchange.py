@@ -20,12 +20,11 @@ REQUESTS_FROM_DELETE_TO_LOOK = 6
 UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
 
+ASK_AGAIN = "Read it again and ask again."
 _RESTORES = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
 
 MAX_SHOWN = 5
 """Deployments that a message names; `now` has all."""
-
-ASK_AGAIN = "Read it again and ask again."
 
 Held = tuple[list[Deployment], UpstreamError | None]
 """What the place holds of the flow, and why that is not known, if so."""
@@ -115,7 +114,7 @@ class Exchange:
                     status="partial",
                     message=f"{what} {_shown(held, unread)} The call in `repair` deletes it.",
                     after=created.after,
-                    now=held or None,
+                    now=None if unread else held,
                     repair=self.delete.call().only_if(comparing.fingerprint([found])),
                 )
         # Known: the new one is there, and the old one is gone.
@@ -186,7 +185,7 @@ class Exchange:
     async def _replaced(self, created: WriteResult) -> ReplaceResult:
         """The new one is deployed, the old one gone: what is there now is read once more."""
         gap, new = self._gap(), created.after
-        assert new is not None
+        assert new
         if new.flow_id not in {None, self.old.flow_id}:
             return await self._of_another_flow(new)
         held, unread = await self._look(new)
@@ -253,9 +252,10 @@ class Exchange:
         return new.id in ids and self.old.id not in ids
 
     def _is_alone(self, held: Sequence[Deployment], new: Deployment) -> bool:
-        """Whether nobody else has deployed the new version there, where several can be."""
+        """Whether an environment holds nothing else, and no other place a copy that somebody else has made."""
         known = {new.id, *(d.id for d in self.others)}
-        return not any(d.flow_version_id == new.flow_version_id and d.id not in known for d in held)
+        is_place_of_one = new.virtual_environment_id is not None
+        return not any(is_place_of_one or d.flow_version_id == new.flow_version_id for d in held if d.id not in known)
 
     async def _stopped(self, message: str) -> ReplaceResult:
         """Stop where the state is not known, with what one more look can see of it."""
@@ -272,7 +272,7 @@ class Exchange:
         return ReplaceResult(
             status=status,
             message=f"{message} {_shown(held, unread)}{'' if is_taken else _RESTORES}",
-            now=list(held) or None,
+            now=None if unread else list(held),
             lost=list(self.lost) if self.is_old_gone else None,
             repair=None if is_taken else self.restore.call().only_if(comparing.empty_place(self.old.flow_id)),
         )

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx2
 import pytest
 from support.faults import Acted, Answered, Late, Step, Upstream, every, reply, write
-from support.matrix import faults
+from support.matrix import answers
 from support.proxy import Front, served
 from support.virtual_time import real_monotonic, run
 
@@ -47,7 +47,7 @@ async def _disable(client: httpx2.AsyncClient, _: Front) -> httpx2.Response:
     [
         (httpx2.ReadError, httpx2.ReadError),
         (httpx2.ReadTimeout, httpx2.ReadTimeout),
-        (Answered(faults.broken_off), httpx2.RemoteProtocolError),
+        (Answered(answers.broken_off), httpx2.RemoteProtocolError),
     ],
     ids=["reset", "silence", "broken off"],
 )
@@ -62,11 +62,11 @@ def test_a_broken_connection_is_one(step: Step, error: type[Exception]) -> None:
     [
         (None, 200, b'{"data": {"id": 500'),
         (reply(503), 503, b""),
-        (faults.NULL, 200, b"null"),
-        (faults.NO_ROUTE, 404, b'{"message"'),
-        (faults.HTML, 200, b"<!doctype html>"),
-        (faults.throttled(30), 429, b'{"message"'),
-        (Answered(faults.bomb), 200, b" " * 9 * 2**20),
+        (answers.NULL, 200, b"null"),
+        (answers.NO_ROUTE, 404, b'{"message"'),
+        (answers.HTML, 200, b"<!doctype html>"),
+        (answers.throttled(30), 429, b'{"message"'),
+        (Answered(answers.bomb), 200, b" " * 9 * 2**20),
     ],
     ids=["none", "503", "null", "404", "HTML", "429", "bomb"],
 )
@@ -85,7 +85,7 @@ def test_a_slow_body_takes_its_time_and_none_of_ours() -> None:
         assert (await _get(client, front)).json()["data"]["id"] == 500
         return time.monotonic() - before
 
-    assert 3 <= connected(Upstream().always(every, faults.dripping(3)), timed) < 3.5
+    assert 3 <= connected(Upstream().always(every, answers.dripping(3)), timed) < 3.5
     assert real_monotonic() - began < 2
 
 

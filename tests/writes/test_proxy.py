@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import httpx2
 import pytest
-from support.faults import Acted, Answered, Late, Step, Upstream, every, reply, write
-from support.matrix import answers
+from support.faults import Acted, Answered, Late, Step, Upstream, delay, every, listing, reply, single, write
+from support.matrix import answers, facts
 from support.proxy import Front, served
 from support.virtual_time import real_monotonic, run
 
@@ -103,6 +103,41 @@ def test_a_refused_connection_is_one_until_the_port_listens_again() -> None:
     assert connected(Upstream(), use) == 200
 
 
+def test_connecting_hangs_until_the_port_listens_again() -> None:
+    """Nobody says no, and whoever was connected before is sent away."""
+
+    async def use(client: httpx2.AsyncClient, front: Front) -> int:
+        await _get(client, front)
+        front.refuse(4, hangs=True)
+        with pytest.raises(httpx2.ConnectTimeout):
+            await _get(client, front)
+        return (await _get(client, front)).status_code
+
+    assert connected(Upstream(), use) == 200
+
+
+def test_an_answer_that_comes_too_late_is_not_told() -> None:
+    """The client has given up by then, and the request was carried out for nobody."""
+    upstream = Upstream().on(every, delay(7))
+
+    async def use(client: httpx2.AsyncClient, front: Front) -> None:
+        with pytest.raises(httpx2.ReadTimeout):
+            await _get(client, front)
+        await asyncio.sleep(5)
+
+    connected(upstream, use)
+    assert upstream.passages[0].answer
+    assert not upstream.passages[0].is_told
+
+
+def test_records_without_a_field_are_marked() -> None:
+    """The caller misses the field; the rules know that the rest is true."""
+    upstream = Upstream().always(every, answers.without("priority"))
+    record = connected(upstream, _get).json()["data"]
+    assert (record["id"], "priority" in record) == (500, False)
+    assert facts.untold(upstream.passages[0]) == {"priority"}
+
+
 @pytest.mark.parametrize("step", [Acted(httpx2.ReadError), Late(7, httpx2.ReadTimeout), httpx2.ReadError])
 def test_the_upstream_knows_what_was_carried_out(step: Step) -> None:
     """At once, once the client has given up, or never."""
@@ -125,7 +160,9 @@ def test_reads_lag_behind_a_write_for_as_long_as_they_are_told_to() -> None:
 
     async def use(client: httpx2.AsyncClient, front: Front) -> list[bool]:
         await _disable(client, front)
-        answers = [await _get(client, front) for _ in range(3)]
-        return [answer.json()["data"]["enabled_at"] is None for answer in answers]
+        seen = [await _get(client, front) for _ in range(3)]
+        return [answer.json()["data"]["enabled_at"] is None for answer in seen]
 
     assert connected(Upstream().lag(write, reads=2), use) == [False, False, True]
+    assert connected(Upstream().lag(write, of=single, reads=1), use) == [False, True, True]
+    assert connected(Upstream().lag(write, of=listing), use) == [True, True, True]

@@ -10,7 +10,7 @@ from patchworks_deployments.settings import Settings
 from support.faults import Acted, Answered, Late, Step, Which, delay, every, list_of_version, listing, reply, single
 from support.matrix import answers
 from support.matrix.answers import ACCEPTED, EMPTY, HTML, NO_PAGE, NO_ROUTE, NULL, REFUSALS, dripping, throttled
-from support.matrix.stage import LOGIN_PATH, MEDDLINGS, Stage
+from support.matrix.stage import LOGIN_PATH, MEDDLINGS, Stage, deploys_the_same
 
 TIMEOUT: float = Settings.model_fields["timeout"].default
 """Seconds after which the server gives up on an answer."""
@@ -71,6 +71,16 @@ def _meddled(name: str, do: Callable[[Stage], None]) -> tuple[MatrixFault, Matri
         _staged(f"somebody {name} before", meddling),
         _staged(f"somebody {name} after", lambda stage: Acted(meddling(stage))),
     )
+
+
+def _instead(stage: Stage) -> Step:
+    """The request is swallowed, and somebody else does what it was to do."""
+
+    def strike(request: httpx2.Request) -> None:
+        stage.meddle(deploys_the_same)
+        raise httpx2.ReadTimeout("injected", request=request)
+
+    return strike
 
 
 # The network --------------------------------------------------------------------------------------
@@ -178,6 +188,7 @@ AT_WRITES: tuple[MatrixFault, ...] = (
         for name, of in {"listing": listing, "version's list": list_of_version, "record": single}.items()
         for seconds in (4, 30)
     ),
+    _staged("swallowed, and somebody deploys the same", _instead, acts=True),
     _staged("half", _half, acts=True, is_of_update=True),
 )
 

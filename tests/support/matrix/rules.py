@@ -178,12 +178,12 @@ def unknown_is_no_hedge(record: Record) -> Verdict:
 
 
 def what_changed_can_be_undone(record: Record) -> Verdict:
-    """Where a change was read back, all of it or a part, there is an undo."""
+    """Where a change was read back, all of it or a part, there is an undo, unless it is not known how it was before."""
     told, changed = record.told, record.changed_by(record.ended)
     if not changed or record.meddlings or not _is_single(record):
         return None
     is_seen = told.data.get("verified") or told.status == "partial"
-    return "no undo" if is_seen and not told.data.get("undo") else None
+    return "no undo" if is_seen and not told.data.get("undo") and not facts.is_said_to_be_lost(record) else None
 
 
 def a_part_is_not_hidden(record: Record) -> Verdict:

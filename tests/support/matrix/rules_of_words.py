@@ -27,7 +27,7 @@ HEDGES = r"may still come|[Ww]hether it was done is not known|could not verify i
 
 def now_is_what_is_there(record: Record) -> Verdict:
     """What is said to be in the place now was there at the end, unless what was read then was not so."""
-    now = record.told.data.get("now", [] if "nothing of the flow" in facts.words(record) else None)
+    now = record.told.data.get("now", [] if "There now: nothing" in facts.words(record) else None)
     looks = [p for p in record.passages if listing(p.request)]
     if now is None or not looks or not facts.is_honest(looks[-1]) or facts.untold(looks[-1]):
         return None

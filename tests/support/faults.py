@@ -32,6 +32,16 @@ def listing(request: httpx2.Request) -> bool:
     return request.url.path == "/api/v1/flow-version-deployments"
 
 
+def list_of_version(request: httpx2.Request) -> bool:
+    """A page of a flow version's deployments."""
+    return request.method == "GET" and request.url.path.endswith("/deployments")
+
+
+def single(request: httpx2.Request) -> bool:
+    """A look at one deployment."""
+    return request.method == "GET" and "/deployments/" in request.url.path
+
+
 def reading(deployment_id: int) -> Which:
     """A look at this one deployment."""
     return lambda request: request.method == "GET" and request.url.path.endswith(f"/{deployment_id}")
@@ -147,8 +157,8 @@ class Upstream(httpx2.AsyncBaseTransport):
 
         return self.after(every, altered)
 
-    def lag(self, which: Which, *, reads: float = math.inf, seconds: float = math.inf) -> Self:
-        """After such a write so many reads, and those of so many seconds, show what was before it."""
+    def lag(self, which: Which, *, of: Which = every, reads: float = math.inf, seconds: float = math.inf) -> Self:
+        """After such a write so many reads of this kind, and those of so many seconds, show what was before it."""
         past: list[Sandbox] = []
         since, left = 0.0, reads
 
@@ -160,7 +170,7 @@ class Upstream(httpx2.AsyncBaseTransport):
                 since = asyncio.get_running_loop().time()
 
         def is_stale(request: httpx2.Request) -> bool:
-            if write(request) or not past:
+            if write(request) or not past or not _applies(of, request):
                 return False
             return left > 0 and asyncio.get_running_loop().time() < since + seconds
 

@@ -34,6 +34,8 @@ class Front:
     port: int = 0
     _server: asyncio.Server | None = None
     _reserved: socket.socket | None = None
+    _first: socket.socket | None = None
+    """Fills the queue where connecting hangs."""
     _busy: dict[asyncio.StreamWriter, bool] = field(default_factory=dict)
     """The open connections, and whether a request is under way on them."""
     _serving: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -49,13 +51,18 @@ class Front:
                 self._reserve()
             await self._listen()
 
-    def refuse(self, seconds: float = math.inf) -> None:
-        """From now on nobody can connect, for so many seconds; who is connected is sent away after the answer."""
+    def refuse(self, seconds: float = math.inf, *, hangs: bool = False) -> None:
+        """From now on nobody can connect, for so many seconds; who is connected is sent away after the answer.
+
+        Where it `hangs`, nobody is told so either: the queue of those who connect is full.
+        """
         if self._server is None:
             return
         self._server.close()
         self._server = None
         self._reserve()
+        if hangs:
+            self._fill()
         for writer, is_busy in self._busy.items():
             if not is_busy:  # at once, so that nobody can still send a request that would be lost
                 writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
@@ -68,6 +75,7 @@ class Front:
             self._server.close()
         if self._reserved:
             self._reserved.close()
+        self._leave()
         for serving in self._serving:
             serving.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
@@ -80,9 +88,21 @@ class Front:
         self._reserved.bind((HOST, self.port))
         self.port = self._reserved.getsockname()[1]
 
+    def _fill(self) -> None:
+        """Listen with a queue of one, which is in it: whatever else knocks gets no answer."""
+        assert self._reserved
+        self._reserved.listen(0)
+        self._first = socket.create_connection((HOST, self.port))
+
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, sock=self._reserved)
         self._reserved = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._first:
+            self._first.close()
+        self._first = None
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -99,7 +119,7 @@ class Front:
                     break
                 self._busy[writer] = False
                 wire = h11.Connection(h11.SERVER)
-        except ConnectionError:
+        except (ConnectionError, h11.RemoteProtocolError):
             pass  # the client has gone, as clients do
         finally:
             del self._busy[writer]
@@ -150,6 +170,8 @@ async def _next_request(wire: h11.Connection, reader: asyncio.StreamReader, url:
 
 async def _send(answer: httpx2.Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Send the answer as it is, true or not; whether it was whole and the client stayed to the end."""
+    if reader.at_eof():
+        return False
     headers = {name.lower(): value for name, value in answer.headers.items()}
     body = None if "transfer-encoding" in headers else b"".join([chunk async for chunk in _chunks(answer)])
     if body is not None:

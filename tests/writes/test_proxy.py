@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import httpx2
 import pytest
-from support.faults import Acted, Answered, Late, Step, Upstream, every, reply, write
-from support.matrix import faults
+from support.faults import Acted, Answered, Late, Step, Upstream, delay, every, listing, reply, single, write
+from support.matrix import answers, facts
 from support.proxy import Front, served
 from support.virtual_time import real_monotonic, run
 
@@ -47,7 +47,7 @@ async def _disable(client: httpx2.AsyncClient, _: Front) -> httpx2.Response:
     [
         (httpx2.ReadError, httpx2.ReadError),
         (httpx2.ReadTimeout, httpx2.ReadTimeout),
-        (Answered(faults.broken_off), httpx2.RemoteProtocolError),
+        (Answered(answers.broken_off), httpx2.RemoteProtocolError),
     ],
     ids=["reset", "silence", "broken off"],
 )
@@ -62,11 +62,11 @@ def test_a_broken_connection_is_one(step: Step, error: type[Exception]) -> None:
     [
         (None, 200, b'{"data": {"id": 500'),
         (reply(503), 503, b""),
-        (faults.NULL, 200, b"null"),
-        (faults.NO_ROUTE, 404, b'{"message"'),
-        (faults.HTML, 200, b"<!doctype html>"),
-        (faults.throttled(30), 429, b'{"message"'),
-        (Answered(faults.bomb), 200, b" " * 9 * 2**20),
+        (answers.NULL, 200, b"null"),
+        (answers.NO_ROUTE, 404, b'{"message"'),
+        (answers.HTML, 200, b"<!doctype html>"),
+        (answers.throttled(30), 429, b'{"message"'),
+        (Answered(answers.bomb), 200, b" " * 9 * 2**20),
     ],
     ids=["none", "503", "null", "404", "HTML", "429", "bomb"],
 )
@@ -85,7 +85,7 @@ def test_a_slow_body_takes_its_time_and_none_of_ours() -> None:
         assert (await _get(client, front)).json()["data"]["id"] == 500
         return time.monotonic() - before
 
-    assert 3 <= connected(Upstream().always(every, faults.dripping(3)), timed) < 3.5
+    assert 3 <= connected(Upstream().always(every, answers.dripping(3)), timed) < 3.5
     assert real_monotonic() - began < 2
 
 
@@ -101,6 +101,41 @@ def test_a_refused_connection_is_one_until_the_port_listens_again() -> None:
         return (await _get(client, front)).status_code
 
     assert connected(Upstream(), use) == 200
+
+
+def test_connecting_hangs_until_the_port_listens_again() -> None:
+    """Nobody says no, and whoever was connected before is sent away."""
+
+    async def use(client: httpx2.AsyncClient, front: Front) -> int:
+        await _get(client, front)
+        front.refuse(4, hangs=True)
+        with pytest.raises(httpx2.ConnectTimeout):
+            await _get(client, front)
+        return (await _get(client, front)).status_code
+
+    assert connected(Upstream(), use) == 200
+
+
+def test_an_answer_that_comes_too_late_is_not_told() -> None:
+    """The client has given up by then, and the request was carried out for nobody."""
+    upstream = Upstream().on(every, delay(7))
+
+    async def use(client: httpx2.AsyncClient, front: Front) -> None:
+        with pytest.raises(httpx2.ReadTimeout):
+            await _get(client, front)
+        await asyncio.sleep(5)
+
+    connected(upstream, use)
+    assert upstream.passages[0].answer
+    assert not upstream.passages[0].is_told
+
+
+def test_records_without_a_field_are_marked() -> None:
+    """The caller misses the field; the rules know that the rest is true."""
+    upstream = Upstream().always(every, answers.without("priority"))
+    record = connected(upstream, _get).json()["data"]
+    assert (record["id"], "priority" in record) == (500, False)
+    assert facts.untold(upstream.passages[0]) == {"priority"}
 
 
 @pytest.mark.parametrize("step", [Acted(httpx2.ReadError), Late(7, httpx2.ReadTimeout), httpx2.ReadError])
@@ -125,7 +160,9 @@ def test_reads_lag_behind_a_write_for_as_long_as_they_are_told_to() -> None:
 
     async def use(client: httpx2.AsyncClient, front: Front) -> list[bool]:
         await _disable(client, front)
-        answers = [await _get(client, front) for _ in range(3)]
-        return [answer.json()["data"]["enabled_at"] is None for answer in answers]
+        seen = [await _get(client, front) for _ in range(3)]
+        return [answer.json()["data"]["enabled_at"] is None for answer in seen]
 
     assert connected(Upstream().lag(write, reads=2), use) == [False, False, True]
+    assert connected(Upstream().lag(write, of=single, reads=1), use) == [False, True, True]
+    assert connected(Upstream().lag(write, of=listing), use) == [True, True, True]

@@ -8,7 +8,6 @@ from typing import Any
 import httpx2
 
 from patchworks_deployments.sandbox.account import Deployment
-from support.faults import write as is_write
 from support.matrix.play import Record
 from support.passages import Passage, Rows
 
@@ -49,11 +48,25 @@ def is_gateways(answer: httpx2.Response) -> bool:
 
 
 def is_honest(passage: Passage) -> bool:
-    """Whether the caller heard what the sandbox held then, however slowly."""
+    """Whether the caller heard what the sandbox held then, however slowly, or a part of it."""
     is_real = passage.told is passage.answer or (
-        passage.told is not None and "transfer-encoding" in passage.told.headers
+        passage.told is not None and ("transfer-encoding" in passage.told.headers or untold(passage))
     )
-    return passage.answer is not None and passage.is_told and is_real and not passage.is_stale
+    return passage.answer is not None and passage.is_told and bool(is_real) and not passage.is_stale
+
+
+def untold(passage: Passage) -> set[str]:
+    """The fields that the answer has left out."""
+    return set(passage.told.extensions.get("untold", ())) if passage.told else set()
+
+
+def tells(read: Passage, write: Passage) -> bool:
+    """Whether the read tells all that the write was to set."""
+    fields = re.findall(r'"(\w+)":', write.request.content.decode())
+    is_of_place = write.request.method == "POST" and write.request.url.path.endswith("/deployments")
+    asked = {*fields, *(["virtual_environment_id"] if is_of_place else [])}
+    asked |= {"enabled_at"} if write.request.method == "POST" else set()
+    return not asked & untold(read)
 
 
 def is_about(write: Passage, read: Passage) -> bool:
@@ -84,7 +97,7 @@ def fate_is_readable(record: Record, write: Passage) -> bool:
     is_done = write.answer is not None and write.answer.is_success
     is_in_time = is_done and write.carried_out <= write.ended + READING_SECONDS
     later = record.passages[record.passages.index(write) + 1 :]
-    is_used_up = any(not is_honest(p) and p.ended - p.came >= READING_SECONDS for p in later if not is_write(p.request))
+    is_used_up = any(not is_honest(p) and p.ended - p.came >= READING_SECONDS for p in later if p not in record.writes)
     lags = sum("stale" in fault.name for _, fault in record.case.faults)
     is_passing = all(fault.passes for _, fault in record.case.faults) and lags <= 1
     return is_in_time and is_passing and not is_used_up and not record.meddlings
@@ -108,11 +121,14 @@ def shown(row: Deployment) -> dict[str, Any]:
 
 
 def is_as_shown(deployment: Mapping[str, Any] | None, rows: Rows) -> bool:
-    """Whether the deployment in a result is the one of the sandbox."""
+    """Whether the deployment in a result is the one of the sandbox, as far as Patchworks has told it."""
     if deployment is None:
         return False
     row = rows.get(int(deployment["id"])) if str(deployment["id"]).isdigit() else None
-    return row is not None and {name: deployment.get(name) for name in shown(row)} == shown(row)
+    told = shown(row).keys() - set(deployment.get("unreadable", ())) if row else set()
+    if "enabled_at" in deployment.get("unreadable", ()) and "enabled" not in deployment:
+        told -= {"enabled"}
+    return row is not None and all(deployment.get(name) == shown(row)[name] for name in told)
 
 
 def essence(rows: Rows) -> Counter[tuple[object, ...]]:
@@ -121,6 +137,11 @@ def essence(rows: Rows) -> Counter[tuple[object, ...]]:
         (row.flow_version_id, row.virtual_environment_id, row.priority, row.enabled_at is not None)
         for row in rows.values()
     )
+
+
+def is_said_to_be_lost(record: Record) -> bool:
+    """Whether the result says that something cannot be brought back because Patchworks has not told it."""
+    return "not known" in " ".join(record.told.data.get("lost") or [])
 
 
 def undone(record: Record, rows: Rows) -> Rows:

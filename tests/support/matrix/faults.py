@@ -1,19 +1,16 @@
 """The faults of the matrix: what each is called, and how it strikes at the k-th request of a case."""
 
-import gzip
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import anyio
 import httpx2
 
-from patchworks_deployments.sandbox import API_KEY
-from patchworks_deployments.sandbox.account import Deployment
 from patchworks_deployments.settings import Settings
-from support.faults import Acted, Answered, Late, Step, reply
-from support.matrix.stage import MEDDLINGS, Stage
-from support.matrix.writes import PRIORITY
+from support.faults import Acted, Answered, Late, Step, Which, delay, every, list_of_version, listing, reply, single
+from support.matrix import answers
+from support.matrix.answers import ACCEPTED, EMPTY, HTML, NO_PAGE, NO_ROUTE, NULL, REFUSALS, dripping, throttled
+from support.matrix.stage import LOGIN_PATH, MEDDLINGS, Stage, deploys_the_same
 
 TIMEOUT: float = Settings.model_fields["timeout"].default
 """Seconds after which the server gives up on an answer."""
@@ -24,7 +21,8 @@ class MatrixFault:
     """One column of the matrix.
 
     `acts` is one that makes a difference only at a write. After one that `passes`, an honest answer can be had within
-    some five seconds. `is_login` needs a server that logs in, `is_of_update` an update.
+    some five seconds. `is_login` needs a server that logs in, `is_of_update` an update. `seconds` is how long a slow
+    server takes for each answer.
     """
 
     name: str
@@ -34,6 +32,7 @@ class MatrixFault:
     is_login: bool = False
     throttles: bool = False
     is_of_update: bool = False
+    seconds: float = 0.0
 
 
 def _once(name: str, step: Step, **more: bool) -> MatrixFault:
@@ -50,120 +49,15 @@ def _staged(name: str, step: Callable[[Stage], Step], **more: bool) -> MatrixFau
 
 
 def _for_ever(name: str, step: Step, **more: bool) -> MatrixFault:
-    def strike(stage: Stage, k: int) -> None:
-        stage.upstream.always(stage.is_from_nth(k), step)
-
-    return MatrixFault(f"{name} for ever", strike, passes=False, **more)
+    return MatrixFault(f"{name} for ever", _from_then_on(step), passes=False, **more)
 
 
-# Answers ------------------------------------------------------------------------------------------
-
-HTML = reply(200, b"<!doctype html><title>Back soon</title>", content_type="text/html")
-NULL = reply(200, b"null", content_type="application/json")
-EMPTY = reply(200)
-ACCEPTED = reply(200, {"message": "Accepted."})
-NO_ROUTE = reply(404, {"message": "no Route matched with those values"})
-NO_PAGE = reply(404, b"<!doctype html><title>Not found</title>", content_type="text/html")
-REFUSALS = {
-    401: {"message": "Unauthenticated."},
-    403: {"message": "This action is unauthorized."},
-    409: {"message": "Conflict."},
-    422: {"message": "The given data was invalid.", "errors": {"flow_version_id": ["is not deployable"]}},
-}
-BOMB = gzip.compress(b" " * (9 * 2**20))
+def _slow(seconds: int) -> MatrixFault:
+    return MatrixFault(f"{seconds} s slow for ever", _from_then_on(delay(seconds)), seconds=seconds)
 
 
-def throttled(retry_after: int | None = None) -> Step:
-    headers = {} if retry_after is None else {"retry_after": retry_after}
-    return reply(429, {"message": "Too Many Attempts."}, **headers)
-
-
-def _cut(answer: httpx2.Response) -> httpx2.Response:
-    """Syntactically cut."""
-    return httpx2.Response(answer.status_code, content=answer.content[: len(answer.content) // 2])
-
-
-def broken_off(answer: httpx2.Response) -> httpx2.Response:
-    """Shorter than it says."""
-    length = {"content-length": str(len(answer.content))}
-    return httpx2.Response(answer.status_code, content=answer.content[: len(answer.content) // 2], headers=length)
-
-
-class _Drip(httpx2.AsyncByteStream):
-    """A body that takes so many seconds."""
-
-    def __init__(self, content: bytes, seconds: float) -> None:
-        self._content, self._seconds = content, seconds
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        passed = 0.0
-        while passed < self._seconds:
-            yield b" "
-            passed += 1
-            await anyio.sleep(1)
-        yield self._content
-
-
-def dripping(seconds: float) -> Step:
-    chunked = {"transfer-encoding": "chunked", "content-type": "application/json"}
-    return Answered(
-        lambda answer: httpx2.Response(answer.status_code, headers=chunked, stream=_Drip(answer.content, seconds))
-    )
-
-
-def bomb(answer: httpx2.Response) -> httpx2.Response:
-    headers = {"content-encoding": "gzip", "content-type": "application/json"}
-    return httpx2.Response(answer.status_code, headers=headers, stream=httpx2.ByteStream(BOMB))
-
-
-def _record_of(row: Callable[[Stage], Deployment]) -> Callable[[Stage], Step]:
-    """The answer that a look at another deployment, or at its flow version's list, would get."""
-
-    def staged(stage: Stage) -> Step:
-        async def answer(request: httpx2.Request) -> httpx2.Response:
-            other = row(stage)
-            path = f"/api/v1/flow-versions/{other.flow_version_id}/deployments"
-            is_list = request.method == "GET" and request.url.path.endswith("deployments")
-            url = request.url.copy_with(path=path if is_list else f"{path}/{other.id}", query=None)
-            inner = httpx2.ASGITransport(app=stage.sandbox.app)
-            return await inner.handle_async_request(httpx2.Request("GET", url, headers={"Authorization": API_KEY}))
-
-        return answer
-
-    return staged
-
-
-def _acted(staged: Callable[[Stage], Step]) -> Callable[[Stage], Step]:
-    return lambda stage: Acted(staged(stage))  # type: ignore[arg-type]
-
-
-def _stranger(stage: Stage) -> Deployment:
-    """Of another flow."""
-    scene = stage.scene
-    version = int(scene.arguments.get("flow_version_id") or str(scene.arguments["deployments"][0]).split("/")[0])
-    flow = scene.account.flow_versions[version].flow_id
-    return next(
-        row
-        for row in stage.sandbox.account.deployments.values()
-        if scene.flow_of(row) != flow and row.id not in scene.targets
-    )
-
-
-def _neighbour(stage: Stage) -> Deployment:
-    """Of the same flow, and of the same version if there is one, but not the one in question."""
-    scene = stage.scene
-    version = int(scene.arguments.get("flow_version_id") or str(scene.arguments["deployments"][0]).split("/")[0])
-    flow = scene.account.flow_versions[version].flow_id
-    rows = [
-        row
-        for row in stage.sandbox.account.deployments.values()
-        if scene.flow_of(row) == flow and row.id not in scene.targets and row.priority != PRIORITY
-    ]
-    same = [row for row in rows if row.flow_version_id == version]
-    return (same or rows or [_stranger(stage)])[0]
-
-
-FOREIGN, NEIGHBOUR = _record_of(_stranger), _record_of(_neighbour)
+def _from_then_on(step: Step) -> Callable[[Stage, int], object]:
+    return lambda stage, k: stage.upstream.always(stage.is_from_nth(k), step)
 
 
 # Somebody else ------------------------------------------------------------------------------------
@@ -179,21 +73,50 @@ def _meddled(name: str, do: Callable[[Stage], None]) -> tuple[MatrixFault, Matri
     )
 
 
+def _instead(stage: Stage) -> Step:
+    """The request is swallowed, and somebody else does what it was to do."""
+
+    def strike(request: httpx2.Request) -> None:
+        stage.meddle(deploys_the_same)
+        raise httpx2.ReadTimeout("injected", request=request)
+
+    return strike
+
+
 # The network --------------------------------------------------------------------------------------
 
 
-def _refused(seconds: float, name: str) -> MatrixFault:
+def _refused(seconds: float, name: str, *, hangs: bool = False) -> MatrixFault:
     def strike(stage: Stage, k: int) -> None:
         if k == 1:
-            stage.front.refuse(seconds)
-        stage.upstream.before(stage.is_nth(k - 1), lambda _: stage.front.refuse(seconds))
+            stage.front.refuse(seconds, hangs=hangs)
+        stage.upstream.before(stage.is_nth(k - 1), lambda _: stage.front.refuse(seconds, hangs=hangs))
 
     return MatrixFault(name, strike, passes=seconds < math.inf)
 
 
-def _stale(name: str, reads: float = math.inf, seconds: float = math.inf, *, passes: bool = True) -> MatrixFault:
+def _hanging_login(name: str, logins: float) -> MatrixFault:
+    """The token is good no more, and so many logins are not answered."""
+
     def strike(stage: Stage, k: int) -> None:
-        stage.upstream.lag(stage.is_nth(k), reads=reads, seconds=seconds)
+        left = logins
+
+        def hangs(request: httpx2.Request) -> bool:
+            nonlocal left
+            is_login = request.url.path == LOGIN_PATH and stage.number >= k
+            left -= is_login
+            return is_login and left >= 0
+
+        stage.upstream.on(stage.is_nth(k), lambda _: stage.sandbox.revoke_tokens()).always(hangs, httpx2.ReadTimeout)
+
+    return MatrixFault(name, strike, passes=logins < math.inf, is_login=True)
+
+
+def _stale(
+    name: str, reads: float = math.inf, seconds: float = math.inf, *, of: Which = every, passes: bool = True
+) -> MatrixFault:
+    def strike(stage: Stage, k: int) -> None:
+        stage.upstream.lag(stage.is_nth(k), of=of, reads=reads, seconds=seconds)
 
     return MatrixFault(name, strike, acts=True, passes=passes)
 
@@ -213,6 +136,8 @@ def _half(stage: Stage) -> Step:
 
 ONCE: tuple[MatrixFault, ...] = (
     _refused(1, "refused"),
+    # So long that no repetition of the client's machine, after 1 and 3 s, would connect before it gives up after 5 s.
+    _refused(4, "connect hangs", hangs=True),
     _once("reset", httpx2.ReadError),
     _once("swallowed", httpx2.ReadTimeout),
     _once("429", throttled(), throttles=True),
@@ -223,17 +148,18 @@ ONCE: tuple[MatrixFault, ...] = (
     _once("null", NULL),
     _once("empty", EMPTY),
     _once("accepted", ACCEPTED),
-    _staged("another", FOREIGN),
-    _staged("neighbour", NEIGHBOUR),
+    _staged("another", answers.FOREIGN),
+    _staged("neighbour", answers.NEIGHBOUR),
     *(_once(str(status), reply(status, REFUSALS[status]), passes=False) for status in (401, 403)),
     _once("gateway 404", NO_ROUTE),
     _once("HTML 404", NO_PAGE),
-    _once("cut", Answered(_cut)),
-    _once("broken off", Answered(broken_off)),
+    _once("cut", Answered(answers.cut)),
+    _once("broken off", Answered(answers.broken_off)),
     _once("drips 3 s", dripping(3)),
     _once("never ends", dripping(math.inf)),
-    _once("bomb", Answered(bomb)),
+    _once("bomb", Answered(answers.bomb)),
     _staged("token revoked", lambda s: lambda _: s.sandbox.revoke_tokens(), is_login=True),
+    _hanging_login("login hangs", 1),
     *(fault for name, do in MEDDLINGS.items() for fault in _meddled(name, do)),
 )
 
@@ -249,19 +175,30 @@ AT_WRITES: tuple[MatrixFault, ...] = (
     _once("HTML after acting", Acted(HTML), acts=True),
     _once("null after acting", Acted(NULL), acts=True),
     _once("empty after acting", Acted(EMPTY), acts=True),
-    _staged("another after acting", _acted(FOREIGN), acts=True),
-    _staged("neighbour after acting", _acted(NEIGHBOUR), acts=True),
+    _staged("another after acting", answers.acted(answers.FOREIGN), acts=True),
+    _staged("neighbour after acting", answers.acted(answers.NEIGHBOUR), acts=True),
     _once("gateway 404 after acting", Acted(NO_ROUTE), acts=True),
     _once("HTML 404 after acting", Acted(NO_PAGE), acts=True),
     *(_once(str(status), reply(status, REFUSALS[status]), acts=True) for status in (409, 422)),
     *(_stale(f"stale {reads} reads", reads=reads) for reads in (1, 2, 3)),
     _stale("stale 4 s", seconds=4),
     _stale("stale 30 s", seconds=30, passes=False),
+    *(
+        _stale(f"stale {name} {seconds} s", seconds=seconds, of=of, passes=seconds < 5)
+        for name, of in {"listing": listing, "version's list": list_of_version, "record": single}.items()
+        for seconds in (4, 30)
+    ),
+    _staged("swallowed, and somebody deploys the same", _instead, acts=True),
     _staged("half", _half, acts=True, is_of_update=True),
 )
 
 FOR_EVER: tuple[MatrixFault, ...] = (
     _refused(math.inf, "refused for ever"),
+    _refused(math.inf, "connect hangs for ever", hangs=True),
+    _hanging_login("login hangs for ever", math.inf),
+    _slow(3),
+    _slow(7),
+    *(_for_ever(f"no {what}", answers.without(*fields)) for what, fields in answers.UNTOLD.items()),
     _for_ever("reset", httpx2.ReadError),
     _for_ever("swallowed", httpx2.ReadTimeout),
     _for_ever("429", throttled(), throttles=True),

@@ -6,7 +6,7 @@ import math
 import random
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,7 +27,7 @@ from patchworks_deployments.settings import load_settings
 from support.clients import Era, Person, audit_lines, text, yes
 from support.faults import Upstream, write
 from support.matrix.faults import MatrixFault
-from support.matrix.stage import LOGIN_PATH, Meddling, Stage, deploys, reprioritises
+from support.matrix.stage import LOGIN_PATH, Meddling, Stage, in_the_way, redeploys
 from support.matrix.writes import MatrixWrite, Scene
 from support.passages import Passage, Rows, rows_of
 from support.proxy import served
@@ -71,7 +71,10 @@ class Told:
 
 @dataclass
 class FollowUp:
-    """The result's `undo` or `repair`, made with everything healed, and what somebody else did before it."""
+    """The result's `undo` or `repair`, made with everything healed, and what somebody else did before it.
+
+    Where it has both, they are made in turn unless somebody did.
+    """
 
     kind: Literal["undo", "repair"]
     meddling: Meddling | None
@@ -120,8 +123,12 @@ class Record:
     @property
     def states(self) -> list[Rows]:
         """What the caller may have been told the truth about: the state then, and those before somebody meddled."""
-        since = max((p.carried_out for p in self.writes if p.carried_out <= self.ended), default=-math.inf)
-        return [self.then, *(m.before for m in self.meddlings if since <= m.when <= self.ended)]
+        return self.states_since(max((p.carried_out for p in self.writes if p.carried_out <= self.ended), default=0.0))
+
+    def states_since(self, moment: float) -> list[Rows]:
+        """The state with the result, and those since that moment that somebody else or a late write has ended."""
+        late = [w.before for w in self.writes if moment < w.carried_out <= self.ended]
+        return [self.then, *late, *(m.before for m in self.meddlings if moment <= m.when <= self.ended)]
 
 
 class _Tracebacks(logging.Handler):
@@ -192,17 +199,15 @@ async def _follow_up(record: Record, client: Client, stage: Stage, *, meddled: b
         # Of several, the undo names those that it is about.
         named = [int(name.rpartition("/")[2]) for name in call["arguments"].get("deployments", [])]
         stage.scene = replace(stage.scene, targets=tuple(named) or stage.scene.targets)
-        stage.meddle(_in_the_way(stage))
+        is_filling = call["tool"] == "create_deployment" and record.case.write.is_of_another_flow
+        stage.meddle(redeploys if is_filling else in_the_way(stage))
     told = await _call(client, call["tool"], call["arguments"], record.case.consent)
+    if kind == "undo" and (repair := record.told.data.get("repair")) and not meddled:
+        # What came goes, and what went comes back.
+        told = await _call(client, repair["tool"], repair["arguments"], record.case.consent)
     writes = [p for p in stage.upstream.passages[len(record.passages) :] if write(p.request)]
     meddling = stage.meddlings[made] if len(stage.meddlings) > made else None
     return FollowUp(kind, meddling, told, writes, before, rows_of(stage.sandbox))
-
-
-def _in_the_way(stage: Stage) -> Callable[[Stage], None]:
-    """What makes the call back wrong: its target is not as it was, or its place is taken."""
-    is_gone = not any(id_ in stage.sandbox.account.deployments for id_ in stage.scene.targets)
-    return deploys if stage.scene.targets and is_gone and stage.target is None else reprioritises
 
 
 async def _play(case: Case, log: Path, *, meddled: bool) -> Record:
@@ -215,7 +220,7 @@ async def _play(case: Case, log: Path, *, meddled: bool) -> Record:
             heard.append(str(message.params.uri))
 
     async with served(upstream) as front:
-        stage = Stage(scene, sandbox, upstream, front, known=frozenset(sandbox.account.deployments))
+        stage = Stage(scene, sandbox, upstream, front, known=rows_of(sandbox))
         for k, fault in case.faults:
             fault.strike(stage, k)
         settings = load_settings({}, base_url=front.url, audit_log=log, **_credentials(case, front.url))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from support.matrix import facts, rules_of_several
+from support.matrix import facts, rules_of_several, rules_of_words
 from support.matrix.facts import (
     NOTHING,
     REPLACE,
@@ -19,7 +19,10 @@ from support.matrix.play import Record
 
 Rule = Callable[[Record], Verdict]
 
-MAX_SECONDS = 45.0
+MAX_SECONDS, MAX_SLOW_SECONDS = 45.0, 120.0
+"""Seconds for a call, and where each of Patchworks' answers takes over `SLOW_SECONDS`."""
+
+SLOW_SECONDS = 5.0
 
 
 def _is_single(record: Record) -> bool:
@@ -35,9 +38,21 @@ def it_does_not_crash(record: Record) -> Verdict:
 
 
 def it_is_in_time(record: Record) -> Verdict:
-    """No call takes over 45 seconds, but for those that wait patiently where Patchworks throttles."""
-    is_patient = not _is_single(record) and any(fault.throttles for _, fault in record.case.faults)
-    return f"{record.told.seconds:.0f} s" if record.told.seconds > MAX_SECONDS and not is_patient else None
+    """No call takes over 45 seconds, but where Patchworks is very slow, or throttles those that wait patiently."""
+    faults = [fault for _, fault in record.case.faults]
+    is_patient = not _is_single(record) and any(fault.throttles for fault in faults)
+    allowed = MAX_SLOW_SECONDS if any(fault.seconds > SLOW_SECONDS for fault in faults) else MAX_SECONDS
+    return f"{record.told.seconds:.0f} s" if record.told.seconds > allowed and not is_patient else None
+
+
+def slowness_alone_stops_nothing(record: Record) -> Verdict:
+    """Where Patchworks is slow and nothing else is wrong, all is done and verified."""
+    faults = [fault for _, fault in record.case.faults]
+    if not faults or not all(fault.seconds for fault in faults) or record.case.write.is_of_another_flow:
+        return None
+    told = record.told
+    is_so = told.status == "done" and told.data.get("verified")
+    return None if is_so else f"{told.status}, verified {told.data.get('verified')}"
 
 
 def errors_are_errors(record: Record) -> Verdict:
@@ -122,7 +137,8 @@ def done_unverified_was_accepted(record: Record) -> Verdict:
     last = record.writes[-1] if record.writes else None
     if last is None or not was_accepted(last):
         return "nobody accepted it"
-    was_read = any(facts.is_about(last, read) for read in record.reads_after) and not record.meddlings
+    seen = [read for read in record.reads_after if facts.is_about(last, read) and facts.tells(read, last)]
+    was_read = seen and not record.meddlings
     return "it could be read back" if was_read or fate_is_readable(record, last) else None
 
 
@@ -132,7 +148,8 @@ def verified_was_read(record: Record) -> Verdict:
         return None
     for write in record.writes:
         later = record.passages[record.passages.index(write) + 1 :]
-        if not any(facts.is_about(write, read) or facts.is_second_witness(write, read) for read in later):
+        about = [read for read in later if facts.is_about(write, read) or facts.is_second_witness(write, read)]
+        if not any(facts.tells(read, write) for read in about):
             return f"no honest answer after {write.request.method}"
     return None
 
@@ -161,12 +178,12 @@ def unknown_is_no_hedge(record: Record) -> Verdict:
 
 
 def what_changed_can_be_undone(record: Record) -> Verdict:
-    """Where a change was read back, all of it or a part, there is an undo."""
+    """Where a change was read back, all of it or a part, there is an undo, unless it is not known how it was before."""
     told, changed = record.told, record.changed_by(record.ended)
     if not changed or record.meddlings or not _is_single(record):
         return None
     is_seen = told.data.get("verified") or told.status == "partial"
-    return "no undo" if is_seen and not told.data.get("undo") else None
+    return "no undo" if is_seen and not told.data.get("undo") and not facts.is_said_to_be_lost(record) else None
 
 
 def a_part_is_not_hidden(record: Record) -> Verdict:
@@ -184,16 +201,17 @@ def a_part_is_not_hidden(record: Record) -> Verdict:
 
 
 def undo_leads_back(record: Record) -> Verdict:
-    """Made at once, the undo leads back to what was before, ids and times aside."""
+    """Made at once, the undo leads back to what was before, ids, times and what was never told aside."""
     follow = record.follow_up
     if follow is None or follow.kind != "undo" or record.meddlings or follow.meddling:
         return None
     if follow.told.crash:
         return follow.told.crash
     is_back = facts.essence(facts.undone(record, follow.after)) == facts.essence(facts.undone(record, record.before))
-    moved_since = record.then != record.later
+    moved_since = record.then != record.later or any(facts.untold(p) for p in record.passages)
     is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
-    return None if is_back or (moved_since and is_refusal) else f"{follow.told.status}: not as before"
+    is_excused = (moved_since and is_refusal) or facts.is_said_to_be_lost(record)
+    return None if is_back or is_excused else f"{follow.told.status}: not as before"
 
 
 def undo_is_guarded(record: Record) -> Verdict:
@@ -226,6 +244,7 @@ def repair_fills(record: Record) -> Verdict:
 RULES: tuple[Rule, ...] = (
     it_does_not_crash,
     it_is_in_time,
+    slowness_alone_stops_nothing,
     errors_are_errors,
     nothing_is_sent_twice,
     nothing_means_nothing,
@@ -251,6 +270,14 @@ RULES: tuple[Rule, ...] = (
     rules_of_several.never_two_versions,
     rules_of_several.nothing_is_left_over_in_silence,
     rules_of_several.unknown_replacement_is_no_hedge,
+    rules_of_words.now_is_what_is_there,
+    rules_of_words.restored_is_there,
+    rules_of_words.lost_is_gone,
+    rules_of_words.also_changed_is_so,
+    rules_of_words.words_fit_the_data,
+    rules_of_words.old_state_is_labelled,
+    rules_of_words.deleting_what_may_be_anothers_is_said,
+    rules_of_words.another_flow_stops_it,
 )
 
 

@@ -34,8 +34,8 @@ def each_fate_is_true(record: Record) -> Verdict:
 
 
 def _of_one(record: Record, id_: int, fate: str, why: str) -> Verdict:
-    writes = facts.writes_to(record, id_)
-    is_so = any(id_ in rows and rows[id_].enabled_at is None for rows in record.states)
+    writes, wanted = facts.writes_to(record, id_), record.scene.arguments["enabled"]
+    is_so = any(id_ in rows and (rows[id_].enabled_at is not None) is wanted for rows in record.states)
     changed = [p for p in writes if id_ in p.changed]
     is_readable = bool(writes) and fate_is_readable(record, writes[-1])
     wrong = {

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 
@@ -39,7 +40,7 @@ class Stage:
     upstream: Upstream
     front: Front
     meddlings: list[Meddling] = field(default_factory=list)
-    known: frozenset[int] = frozenset()
+    known: Rows = field(default_factory=dict)
     """The deployments that were there at first."""
 
     @property
@@ -64,7 +65,7 @@ class Stage:
     def target(self) -> Deployment | None:
         """The deployment that the write is about, or the newest that it has made."""
         rows = self.sandbox.account.deployments
-        made = sorted(rows.keys() - self.known - {STRANGERS_ID}, reverse=True)
+        made = sorted(rows.keys() - self.known.keys() - {STRANGERS_ID}, reverse=True)
         return next((rows[id_] for id_ in (*self.scene.targets, *made) if id_ in rows), None)
 
 
@@ -87,17 +88,42 @@ def deletes(stage: Stage) -> None:
 
 def deploys(stage: Stage) -> None:
     """The version that the call is to bring, into the place that it is for, if there is room."""
+    _deploy(stage, priority=STRANGERS_PRIORITY)
+
+
+def deploys_the_same(stage: Stage) -> None:
+    """Just what the call is to bring, with the same queue priority and state."""
+    arguments, old = stage.scene.arguments, stage.known.get(next(iter(stage.scene.targets), 0))
+    like = old or next(iter(stage.known.values()))
+    priority = arguments.get("priority", old.priority if old else None)
+    _deploy(stage, priority=priority, enabled_at=None if arguments.get("deploy_disabled") else like.created_at)
+
+
+def redeploys(stage: Stage) -> None:
+    """What was there at first, where it was."""
+    old = stage.known[stage.scene.targets[0]]
+    stage.sandbox.account.deployments[STRANGERS_ID] = dataclasses.replace(old, id=STRANGERS_ID)
+
+
+def _deploy(stage: Stage, **fields: Any) -> None:
     scene, account = stage.scene, stage.sandbox.account
     arguments = scene.arguments
     version = int(arguments.get("new_flow_version_id") or arguments.get("flow_version_id") or 0)
     place = int(arguments.get("virtual_environment_id") or 0) or scene.place
     flow = account.flow_versions[version].flow_id if version else 0
-    is_taken = any((d.virtual_environment_id, scene.flow_of(d)) == (place, flow) for d in account.deployments.values())
-    if version and not is_taken:
+    there = [(d.virtual_environment_id, scene.flow_of(d)) for d in account.deployments.values()]
+    has_room = (place, flow) not in there or (place is None and account.has_virtual_environments)
+    if version and has_room and STRANGERS_ID not in account.deployments:
         like = next(iter(account.deployments.values()))
         account.deployments[STRANGERS_ID] = dataclasses.replace(
-            like, id=STRANGERS_ID, flow_version_id=version, virtual_environment_id=place, priority=STRANGERS_PRIORITY
+            like, id=STRANGERS_ID, flow_version_id=version, virtual_environment_id=place, **fields
         )
+
+
+def in_the_way(stage: Stage) -> Callable[[Stage], None]:
+    """What makes a call back wrong: its target is not as it was, or its place is taken."""
+    is_gone = not any(id_ in stage.sandbox.account.deployments for id_ in stage.scene.targets)
+    return deploys if stage.scene.targets and is_gone and stage.target is None else reprioritises
 
 
 MEDDLINGS: dict[str, Callable[[Stage], None]] = {
@@ -105,4 +131,5 @@ MEDDLINGS: dict[str, Callable[[Stage], None]] = {
     "reprioritises it": reprioritises,
     "deletes it": deletes,
     "deploys there": deploys,
+    "deploys the same": deploys_the_same,
 }

@@ -37,7 +37,8 @@ class Scene:
 class MatrixWrite:
     """One line of the matrix.
 
-    `is_achieved` compares what the sandbox held before with what it holds now. `asks` is whether somebody has to agree.
+    `is_achieved` compares what the sandbox held before with what it holds now. `asks` is whether somebody has to agree,
+    `ends` the status of a call without a fault.
     """
 
     name: str
@@ -46,11 +47,28 @@ class MatrixWrite:
     is_achieved: Callable[[Scene, Rows, Rows], bool]
     asks: bool = True
     sandbox: Callable[[], Sandbox] = Sandbox
+    ends: str = "done"
+
+    @property
+    def is_of_another_flow(self) -> bool:
+        """Whether the new version of a replacement turns out to be of another flow."""
+        return self.ends != "done"
 
 
 def _on_one(sandbox: Sandbox, *, enabled: bool = True, **more: Any) -> Scene:
     row = target(sandbox, enabled=enabled)
     return Scene({**ids_of(row), **more}, (row.id,), sandbox.account, row.virtual_environment_id)
+
+
+def _on_one_nowhere(sandbox: Sandbox) -> Scene:
+    row = target(sandbox)
+    row.virtual_environment_id = None
+    return Scene(ids_of(row), (row.id,), sandbox.account)
+
+
+def _on_one_without_environments(sandbox: Sandbox) -> Scene:
+    row = next(d for d in sandbox.account.deployments.values() if d.enabled_at and d.priority)
+    return Scene(ids_of(row), (row.id,), sandbox.account)
 
 
 def free_environment(account: Account, version: int) -> int:
@@ -77,10 +95,18 @@ def _to_update(sandbox: Sandbox) -> Scene:
     return _on_one(sandbox, priority=PRIORITY, virtual_environment_id=str(place))
 
 
-def _to_switch(sandbox: Sandbox) -> Scene:
-    rows = [d for d in sandbox.account.deployments.values() if d.enabled_at and d.virtual_environment_id][:MANY]
+def _to_update_clearing(sandbox: Sandbox) -> Scene:
+    scene = _to_update(sandbox)
+    sandbox.account.deployments[scene.targets[0]].priority = PRIORITY
+    arguments = {name: value for name, value in scene.arguments.items() if name != "priority"}
+    return replace(scene, arguments={**arguments, "clear": ["priority"]})
+
+
+def _to_switch(sandbox: Sandbox, *, enabled: bool) -> Scene:
+    in_places = [d for d in sandbox.account.deployments.values() if d.virtual_environment_id]
+    rows = [d for d in in_places if (d.enabled_at is not None) is not enabled][:MANY]
     named = [f"{row.flow_version_id}/{row.id}" for row in rows]
-    return Scene({"enabled": False, "deployments": named}, tuple(row.id for row in rows), sandbox.account)
+    return Scene({"enabled": enabled, "deployments": named}, tuple(row.id for row in rows), sandbox.account)
 
 
 def _to_replace(sandbox: Sandbox, *, seen_elsewhere: bool) -> Scene:
@@ -102,6 +128,18 @@ def _to_replace_without_environments(sandbox: Sandbox) -> Scene:
     return Scene({**ids_of(old), "new_flow_version_id": str(new.id)}, (old.id,), account)
 
 
+def _with_another_flow(scene: Scene) -> Scene:
+    """The new version is of another flow, deployed nowhere, and the place holds none of that flow's others."""
+    account = scene.account
+    old = account.deployments[scene.targets[0]]
+    new = next(v for v in account.flow_versions.values() if v.flow_id != scene.flow_of(old) and v.status == "Draft")
+    for row in list(account.deployments.values()):
+        is_in_the_way = row.virtual_environment_id == scene.place and (scene.place or not account.virtual_environments)
+        if scene.flow_of(row) == new.flow_id and is_in_the_way:
+            del account.deployments[row.id]
+    return replace(scene, arguments={**scene.arguments, "new_flow_version_id": str(new.id)})
+
+
 # What is so once it is done -----------------------------------------------------------------------
 
 
@@ -121,7 +159,7 @@ def _is_created(scene: Scene, before: Rows, now: Rows) -> bool:
 
 
 def _is_updated(scene: Scene, _: Rows, now: Rows) -> bool:
-    wanted = (PRIORITY, int(scene.arguments["virtual_environment_id"]))
+    wanted = (scene.arguments.get("priority"), int(scene.arguments["virtual_environment_id"]))
     return any(
         (row.priority, row.virtual_environment_id) == wanted for id_, row in now.items() if id_ == scene.targets[0]
     )
@@ -137,12 +175,12 @@ def is_switched(scene: Scene, now: Rows, target_id: int, *, enabled: bool) -> bo
     return target_id in now and (now[target_id].enabled_at is not None) is enabled
 
 
-def _is_enabled(scene: Scene, _: Rows, now: Rows) -> bool:
-    return is_switched(scene, now, scene.targets[0], enabled=True)
-
-
 def _are_disabled(scene: Scene, _: Rows, now: Rows) -> bool:
     return all(is_switched(scene, now, id_, enabled=False) for id_ in scene.targets)
+
+
+def _are_enabled(scene: Scene, _: Rows, now: Rows) -> bool:
+    return all(is_switched(scene, now, id_, enabled=True) for id_ in scene.targets)
 
 
 def _is_replaced(scene: Scene, before: Rows, now: Rows) -> bool:
@@ -152,22 +190,52 @@ def _is_replaced(scene: Scene, before: Rows, now: Rows) -> bool:
     return is_there and old.id not in now
 
 
-WRITES = (
+def _never(*_: object) -> bool:
+    return False
+
+
+_ALONE = partial(Sandbox, virtual_environments=False)
+"""An account without virtual environments."""
+
+_SINGLE = (
     MatrixWrite("create", "create_deployment", _to_create, _is_created, asks=False),
     MatrixWrite("create nowhere", "create_deployment", _to_create_nowhere, _is_created, asks=False),
     MatrixWrite("update", "update_deployment", _to_update, _is_updated),
+    MatrixWrite("update clearing", "update_deployment", _to_update_clearing, _is_updated),
     MatrixWrite("delete", "delete_deployment", _on_one, _is_gone),
-    MatrixWrite("enable", "enable_deployment", lambda s: _on_one(s, enabled=False), _is_enabled, asks=False),
+    MatrixWrite("delete nowhere", "delete_deployment", _on_one_nowhere, _is_gone),
+    MatrixWrite("delete alone", "delete_deployment", _on_one_without_environments, _is_gone, sandbox=_ALONE),
+    MatrixWrite("enable", "enable_deployment", lambda s: _on_one(s, enabled=False), _are_enabled, asks=False),
     MatrixWrite("disable", "disable_deployment", _on_one, _are_disabled),
-    MatrixWrite("switch", "set_deployments_enabled", _to_switch, _are_disabled),
-    MatrixWrite("replace nowhere", "replace_deployment", _to_replace_nowhere, _is_replaced),
-    MatrixWrite("replace", "replace_deployment", lambda s: _to_replace(s, seen_elsewhere=True), _is_replaced),
-    MatrixWrite("replace unseen", "replace_deployment", lambda s: _to_replace(s, seen_elsewhere=False), _is_replaced),
+    MatrixWrite("disable nowhere", "disable_deployment", _on_one_nowhere, _are_disabled),
+    MatrixWrite("switch", "set_deployments_enabled", lambda s: _to_switch(s, enabled=False), _are_disabled),
     MatrixWrite(
-        "replace alone",
-        "replace_deployment",
-        _to_replace_without_environments,
-        _is_replaced,
-        sandbox=partial(Sandbox, virtual_environments=False),
+        "enable many", "set_deployments_enabled", lambda s: _to_switch(s, enabled=True), _are_enabled, asks=False
     ),
+)
+
+
+def _replacing(name: str, prepare: Callable[[Sandbox], Scene], sandbox: Callable[[], Sandbox] = Sandbox) -> MatrixWrite:
+    return MatrixWrite(name, "replace_deployment", prepare, _is_replaced, sandbox=sandbox)
+
+
+_REPLACING = (
+    _replacing("replace", lambda s: _to_replace(s, seen_elsewhere=True)),
+    _replacing("replace unseen", lambda s: _to_replace(s, seen_elsewhere=False)),
+    _replacing("replace nowhere", _to_replace_nowhere),
+    _replacing("replace alone", _to_replace_without_environments, _ALONE),
+)
+
+
+def _by_another_flow(write: MatrixWrite) -> MatrixWrite:
+    def prepare(sandbox: Sandbox) -> Scene:
+        return _with_another_flow(write.prepare(sandbox))
+
+    return replace(write, name=f"mis{write.name}", prepare=prepare, is_achieved=_never, ends="partial")
+
+
+WRITES = (
+    *_SINGLE,
+    *_REPLACING,
+    *(_by_another_flow(write) for write in _REPLACING if write.name != "replace unseen"),
 )

@@ -275,3 +275,49 @@ async def test_a_switch_that_is_throttled_gives_signs_of_life_between_its_steps(
     numbers = [number for number, _ in progress.heard]
     assert len(numbers) > 6 + 5
     assert all(sooner < later for sooner, later in itertools.pairwise(numbers))
+
+
+@both_eras
+async def test_an_undo_without_environment_knows_its_neighbours(era: Era) -> None:
+    """What was beside the deleted deployment does not keep it from coming back; what has come since does."""
+    sandbox = Sandbox()
+    row = target(sandbox)
+    row.virtual_environment_id = None
+    version = next(v.id for v in sandbox.account.flow_versions.values() if v.flow_id == sandbox.account.flow_of(row).id)
+    stranger(sandbox, row, version)
+    async with connected(sandbox, person=Person(yes), era=era) as client:
+        undo = data(await client.call_tool("delete_deployment", ids_of(row)))["undo"]
+        assert undo["arguments"]["if_state"].endswith(".777")
+        sandbox.account.deployments[778] = dataclasses.replace(sandbox.account.deployments[777], id=778)
+        late = await client.call_tool(undo["tool"], undo["arguments"])
+        assert "By now deployment 778" in text(late)
+        del sandbox.account.deployments[778]
+        undone = await client.call_tool(undo["tool"], undo["arguments"])
+    assert data(undone)["status"] == "done", text(undone)
+
+
+async def test_what_does_not_tell_its_state_is_not_said_to_have_changed() -> None:
+    """Nobody can compare it with what was agreed to: it is left alone for that reason."""
+    sandbox = Sandbox()
+
+    def forget(request: httpx2.Request, answer: Any) -> Any:
+        if request.method == "GET" and not listing(request):
+            answer["data"].pop("enabled_at")
+        return answer
+
+    async with connected(transport=Upstream(sandbox).alter(forget), person=Person(yes)) as client:
+        result = await client.call_tool("set_deployments_enabled", {"enabled": False, "environment": "UK Live"})
+    assert sandbox.writes == []
+    assert "It does not tell whether it changed" in text(result)
+    assert "It changed since" not in text(result)
+
+
+@both_eras
+async def test_a_replacement_by_what_may_be_somebody_else_s_says_so(era: Era) -> None:
+    """The new one was found by its being new, since the answer was lost."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    async with connected(transport=Upstream(sandbox).on("POST", lost), person=Person(yes), era=era) as client:
+        result = await client.call_tool(REPLACE, arguments)
+    assert data(result)["status"] == "done"
+    assert "so it may be somebody else's" in text(result)

@@ -219,7 +219,7 @@ async def test_bringing_back_what_tells_no_flow_rests_on_its_version_alone(era: 
     assert f"of flow version {row.flow_version_id} is there" in text(again)
 
 
-@pytest.mark.parametrize("state", ["bff25e553843", "empty-", "empty-1/2", "full", "full-100"])
+@pytest.mark.parametrize("state", ["bff25e553843", "empty.", "empty.1/2", "empty-100", "full", "full.100"])
 async def test_a_state_that_no_place_has_is_refused(state: str) -> None:
     """A create takes only the state of an empty place."""
     sandbox = Sandbox()

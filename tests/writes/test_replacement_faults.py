@@ -46,7 +46,7 @@ async def test_a_delete_that_was_accepted_and_cannot_be_read_back_stops_it(era: 
         assert [sent.method for sent in sandbox.writes] == ["DELETE"]
         transport.heal()
         repair = data(result)["repair"]
-        assert repair["arguments"]["if_state"] == f"empty-{sandbox.account.flow_of(old).id}"
+        assert repair["arguments"]["if_state"] == f"empty.{sandbox.account.flow_of(old).id}"
         repaired = await client.call_tool(repair["tool"], repair["arguments"])
         again = await client.call_tool(repair["tool"], repair["arguments"])
     assert data(repaired)["status"] == "done"

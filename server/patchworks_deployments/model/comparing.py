@@ -26,19 +26,22 @@ def fingerprint(deployments: Sequence[Deployment]) -> str:
     return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def empty_place(flow_id: str | None) -> str:
-    """The state of a place where nothing of the flow is deployed, or, for None, nothing of the version in question."""
-    return f"{EMPTY}-{flow_id}" if flow_id else EMPTY
+def empty_place(flow_id: str | None, beside: Iterable[str] = ()) -> str:
+    """The state of a place where nothing of the flow is deployed but the deployments with the ids `beside`.
+
+    For None it speaks of the flow version in question alone.
+    """
+    return ".".join([EMPTY, flow_id, *beside]) if flow_id else EMPTY
 
 
-def flow_of_empty_place(state: str) -> str | None:
-    """The flow that `empty_place` was made of. Raises `InvalidArgument` for any other text."""
-    empty, _, flow_id = state.strip().partition("-")
-    if empty != EMPTY or not (is_identifier(flow_id) or state.strip() == EMPTY):
+def read_empty_place(state: str) -> tuple[str | None, list[str]]:
+    """The flow and the ids that `empty_place` was made of. Raises `InvalidArgument` for any other text."""
+    empty, *ids = state.strip().split(".")
+    if empty != EMPTY or not all(map(is_identifier, ids)):
         raise InvalidArgument(
             "This is not the state of an empty place.", next_step="Give if_state as the undo or the repair has it."
         )
-    return flow_id or None
+    return (ids[0], ids[1:]) if ids else (None, [])
 
 
 def require(state: str | None, deployments: Sequence[Deployment]) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.text import inert
 
+MAX_NAMED = 5
+"""Deployments of one place that a sentence names."""
+
 
 def named(name: str | None, identifier: str | None) -> str:
     """`"UK Live" (10)`, or the one of the two that is known."""
@@ -76,6 +79,17 @@ def describe(deployment: Deployment) -> str:
     if deployment.unreadable:
         lines.append(f"not known: {', '.join(deployment.unreadable)}")
     return "\n".join(lines)
+
+
+def there_now(deployments: Sequence[Deployment]) -> str:
+    """What a place holds of a flow, in a sentence that names `MAX_NAMED` deployments at most."""
+    told = [
+        f"deployment {d.id} of flow version {d.flow_version_id}, {environment(d)}, {state(d)}, "
+        f"queue priority {priority(d)}"
+        for d in deployments[:MAX_NAMED]
+    ]
+    more = f"; and {len(deployments) - MAX_NAMED} more" if len(deployments) > MAX_NAMED else ""
+    return f"There now: {'; '.join(told) or 'nothing of the flow'}{more}."
 
 
 def as_json(arguments: Mapping[str, Any]) -> str:

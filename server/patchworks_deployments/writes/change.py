@@ -190,6 +190,8 @@ class Change(Plan[WriteResult]):
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
+        elif undo and self.before and self.after is None and self.before.virtual_environment_id is None:
+            undo = undo.only_if(await self._place_left(acting.client))
         await acting.tell(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,
@@ -199,9 +201,19 @@ class Change(Plan[WriteResult]):
             verified=facts.is_seen,
             confirmed_by=acting.agreed,
             also_changed=also_changed(self.before, after, self.wanted),
-            lost=list(self.lost) if is_done and self.lost else None,
+            lost=list(self.lost) if facts.is_seen and self.lost else None,
             undo=undo,
         )
+
+    async def _place_left(self, client: DeploymentsClient) -> str:
+        """The state of the place that a deployment without environment has left, where several can be side by side."""
+        assert self.before
+        flow = self.before.flow_id
+        try:
+            there = await client.every_deployment_at(flow or "", None)
+        except UpstreamError:
+            there = []
+        return comparing.empty_place(flow, [d.id for d in there if d.id != self.before.id])
 
     def not_done(self, reason: NotDone) -> WriteResult:
         """The result of a change that does not go ahead; a preview shows what it would do."""

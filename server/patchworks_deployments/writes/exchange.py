@@ -11,7 +11,7 @@ from patchworks_deployments.errors import Throttled, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.operations import Create, Delete
-from patchworks_deployments.writes.outcome import ReplaceResult, Status, WriteResult
+from patchworks_deployments.writes.outcome import MAY_BE_ANOTHERS, ReplaceResult, Status, WriteResult
 from patchworks_deployments.writes.plan import Acting
 
 REQUESTS_FROM_DELETE_TO_LOOK = 6
@@ -22,9 +22,6 @@ UNREACHABLE_SECONDS = 20.0
 
 ASK_AGAIN = "Read it again and ask again."
 _RESTORES = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
-
-MAX_SHOWN = 5
-"""Deployments that a message names; `now` has all."""
 
 Held = tuple[list[Deployment], UpstreamError | None]
 """What the place holds of the flow, and why that is not known, if so."""
@@ -100,7 +97,7 @@ class Exchange:
             return await self._stopped(f"{created.message} Deploying it may have replaced the old deployment.")
         # Known: the new one is there.
         if self.old.flow_id not in {created.after.flow_id, *(d.flow_id for d in self.others)}:
-            return await self._of_another_flow(created.after)
+            return await self._of_another_flow(created, created.after)
         # Known: both are of one flow. The old one may have gone as the new one came.
         found, unread = await self._find_old()
         if unread:
@@ -187,7 +184,7 @@ class Exchange:
         gap, new = self._gap(), created.after
         assert new
         if new.flow_id not in {None, self.old.flow_id}:
-            return await self._of_another_flow(new)
+            return await self._of_another_flow(created, new)
         held, unread = await self._look(new)
         if not unread and not (self._is_exchanged(held, new) and self._is_alone(held, new)):
             ended = self._ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
@@ -201,6 +198,8 @@ class Exchange:
         loses_inheritance = self.old.priority is None and self.create.priority is not None
         is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
         message = f"Replaced, and verified by reading back; {order}." if is_verified else f"Replaced. {created.message}"
+        if is_verified and MAY_BE_ANOTHERS in created.message:
+            message += f" {MAY_BE_ANOTHERS}"
         return ReplaceResult(
             status="done",
             message=f"{message} {_shown(held, unread)}" if unread else message,
@@ -211,12 +210,12 @@ class Exchange:
             undo=self._undo(created, new),
         )
 
-    async def _of_another_flow(self, new: Deployment) -> ReplaceResult:
+    async def _of_another_flow(self, created: WriteResult, new: Deployment) -> ReplaceResult:
         """The version that was typed is not of the old one's flow, or does not tell it: nothing more is done."""
         told = f"deployment {new.id}, {rendering.flow_and_iteration(new)}, is there now"
-        what = f"The new version is not known to be of the same flow: {told}."
-        if new.virtual_environment_id is None:
-            what += " Deploying it may have replaced what ran of that flow. The old deployment was not deleted."
+        what = f"{created.message} The new version is not known to be of the same flow: {told}."
+        if self.old.virtual_environment_id is None:
+            what += " Deploying it may have replaced what ran of its flow, or the old deployment."
         ended = self._ended("partial", f"{what} The call in `undo` deletes the new one.", *await self._look())
         delete = Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
         return ended.model_copy(update={"after": new, "undo": delete.only_if(comparing.fingerprint([new]))})
@@ -284,15 +283,7 @@ class Exchange:
 
 
 def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:
-    if unread:
-        return f"What is there now is not known: {unread.what}"
-    told = [
-        f"deployment {d.id} of flow version {d.flow_version_id}, {rendering.environment(d)}, {rendering.state(d)}, "
-        f"queue priority {rendering.priority(d)}"
-        for d in held[:MAX_SHOWN]
-    ]
-    more = f"; and {len(held) - MAX_SHOWN} more" if len(held) > MAX_SHOWN else ""
-    return f"There now: {'; '.join(told) or 'nothing of the flow'}{more}."
+    return f"What is there now is not known: {unread.what}" if unread else rendering.there_now(held)
 
 
 def _nothing_done(what: str, step: WriteResult) -> ReplaceResult:

@@ -261,11 +261,11 @@ class Create(DeploymentWrite):
     async def _require_state(self, client: DeploymentsClient, present: Sequence[Deployment]) -> None:
         if self.if_state is None:
             return
-        flow = comparing.flow_of_empty_place(self.if_state)
+        flow, beside = comparing.read_empty_place(self.if_state)
         there = [d for d in present if d.virtual_environment_id == self.virtual_environment_id]
         if flow:
             there += await client.every_deployment_at(flow, self.virtual_environment_id)
-        if there:
+        if there := [d for d in there if d.id not in beside]:
             version = f"of flow version {there[0].flow_version_id}"
             raise StateMoved(f"By now deployment {there[0].id} {version} is there: {rendering.place(there[0])}.")
 

@@ -93,6 +93,9 @@ class ReplaceResult(Output):
     confirmation_code: Maybe[str] = None
 
 
+MAY_BE_ANOTHERS = "Patchworks did not say which deployment this call made, so it may be somebody else's."
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known after a write was sent, and looked for as long as there was hope to see it.
@@ -162,7 +165,7 @@ def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
 def _by_whom(facts: Facts) -> str:
     """A remark where Patchworks has not said that it was this call."""
     if facts.before is None and facts.answered is None:
-        return " Patchworks did not say which deployment this call made, so it may be somebody else's."
+        return f" {MAY_BE_ANOTHERS}"
     return " Somebody else may have deleted it." if isinstance(facts.trouble, NotFound) else ""
 
 

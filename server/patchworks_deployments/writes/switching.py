@@ -229,7 +229,9 @@ class _Run:
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="Somebody else has done it.")
             if change.before is None or not comparing.is_same(target, change.before):
-                return WriteResult(status="refused", message="It changed since it was agreed to, and was left alone.")
+                is_told = change.before and not comparing.untold(change.before, comparing.COMPARED)
+                why = "It changed since it was agreed to" if is_told else "It does not tell whether it changed"
+                return WriteResult(status="refused", message=f"{why}, and was left alone.")
             is_sent = True
             return await change.carry_out(replace(self.acting, tell=self._telling(target), patience=self.patience))
 

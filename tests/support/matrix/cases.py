@@ -13,10 +13,10 @@ CONSENTS: Sequence[Consent] = ("form", "code")
 
 
 def clean_cases() -> Iterator[Case]:
-    """Each write without a fault; where nobody is asked, there is one way of consent."""
+    """Each write without a fault; where nobody is asked, and of variants, there is one way of consent."""
     for write in WRITES:
         for era in ERAS:
-            for consent in CONSENTS if write.asks else CONSENTS[:1]:
+            for consent in CONSENTS if write.asks and not write.is_variant else CONSENTS[:1]:
                 yield Case(write, era, consent)
 
 

@@ -38,7 +38,8 @@ class MatrixWrite:
     """One line of the matrix.
 
     `is_achieved` compares what the sandbox held before with what it holds now. `asks` is whether somebody has to agree,
-    `ends` the status of a call without a fault.
+    `ends` the status of a call without a fault. A variant differs from another line in what happens after consent:
+    it is played with one way of consent.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MatrixWrite:
     asks: bool = True
     sandbox: Callable[[], Sandbox] = Sandbox
     ends: str = "done"
+    is_variant: bool = False
 
     @property
     def is_of_another_flow(self) -> bool:
@@ -201,13 +203,15 @@ _SINGLE = (
     MatrixWrite("create", "create_deployment", _to_create, _is_created, asks=False),
     MatrixWrite("create nowhere", "create_deployment", _to_create_nowhere, _is_created, asks=False),
     MatrixWrite("update", "update_deployment", _to_update, _is_updated),
-    MatrixWrite("update clearing", "update_deployment", _to_update_clearing, _is_updated),
+    MatrixWrite("update clearing", "update_deployment", _to_update_clearing, _is_updated, is_variant=True),
     MatrixWrite("delete", "delete_deployment", _on_one, _is_gone),
-    MatrixWrite("delete nowhere", "delete_deployment", _on_one_nowhere, _is_gone),
-    MatrixWrite("delete alone", "delete_deployment", _on_one_without_environments, _is_gone, sandbox=_ALONE),
+    MatrixWrite("delete nowhere", "delete_deployment", _on_one_nowhere, _is_gone, is_variant=True),
+    MatrixWrite(
+        "delete alone", "delete_deployment", _on_one_without_environments, _is_gone, sandbox=_ALONE, is_variant=True
+    ),
     MatrixWrite("enable", "enable_deployment", lambda s: _on_one(s, enabled=False), _are_enabled, asks=False),
     MatrixWrite("disable", "disable_deployment", _on_one, _are_disabled),
-    MatrixWrite("disable nowhere", "disable_deployment", _on_one_nowhere, _are_disabled),
+    MatrixWrite("disable nowhere", "disable_deployment", _on_one_nowhere, _are_disabled, is_variant=True),
     MatrixWrite("switch", "set_deployments_enabled", lambda s: _to_switch(s, enabled=False), _are_disabled),
     MatrixWrite(
         "enable many", "set_deployments_enabled", lambda s: _to_switch(s, enabled=True), _are_enabled, asks=False
@@ -231,7 +235,7 @@ def _by_another_flow(write: MatrixWrite) -> MatrixWrite:
     def prepare(sandbox: Sandbox) -> Scene:
         return _with_another_flow(write.prepare(sandbox))
 
-    return replace(write, name=f"mis{write.name}", prepare=prepare, is_achieved=_never, ends="partial")
+    return replace(write, name=f"mis{write.name}", prepare=prepare, is_achieved=_never, ends="partial", is_variant=True)
 
 
 WRITES = (

@@ -321,3 +321,29 @@ async def test_a_replacement_by_what_may_be_somebody_else_s_says_so(era: Era) ->
         result = await client.call_tool(REPLACE, arguments)
     assert data(result)["status"] == "done"
     assert "so it may be somebody else's" in text(result)
+
+
+@pytest.mark.parametrize("tool", ["disable_deployment", REPLACE])
+async def test_what_is_no_longer_told_is_not_said_to_have_changed(tool: str) -> None:
+    """In the older era all is read again after the question: what that leaves out cannot be compared."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    forgetting = False
+
+    def forget(_: httpx2.Request, answer: Any) -> Any:
+        if forgetting and isinstance(answer["data"], dict):
+            answer["data"].pop("priority")
+        return answer
+
+    def start_forgetting() -> None:
+        nonlocal forgetting
+        forgetting = True
+
+    transport = Upstream(sandbox).alter(forget)
+    person = Person(yes, meanwhile=start_forgetting)
+    async with connected(transport=transport, person=person, era="legacy") as client:
+        result = await client.call_tool(tool, arguments if tool == REPLACE else ids_of(target(sandbox)))
+    assert "changed while" not in text(result)
+    assert "changed meanwhile" not in text(result)
+    assert "Nothing was changed" in text(result)
+    assert sandbox.writes == []

@@ -129,7 +129,7 @@ async def test_throttling_before_the_delete_is_waited_out_and_then_looked_at_aga
         result = await client.call_tool(TOOL, arguments)
     if meddled:
         assert data(result)["status"] == "refused"
-        assert "While Patchworks throttled, something that was agreed to changed" in text(result)
+        assert "Patchworks throttled. Something that was agreed to changed meanwhile." in text(result)
         assert sandbox.writes == []
     else:
         assert data(result)["status"] == "done"

@@ -16,6 +16,9 @@ COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority
 _NOT_DIGESTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "other", "unreadable"}
 """What a listing tells less of than a single record, and what speaks of the version or of people."""
 
+_NAMED = ("flow_id", "flow_name", "iteration", "virtual_environment_name", "updated_at")
+"""What a deployment always has where it tells it."""
+
 EMPTY = "empty"
 """What the state of a place without a deployment begins with."""
 
@@ -65,6 +68,16 @@ def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:
     """Those of the named fields that are missing or unreadable."""
     unreadable = deployment.unreadable or ()
     return [name for name in names if name in unreadable or (name == "enabled" and deployment.enabled is None)]
+
+
+def tell_less(now: Sequence[Deployment], before: Sequence[Deployment]) -> bool:
+    """Whether the same deployments leave out what they told before, so that nobody can say what has changed."""
+    pairs = list(zip(now, before, strict=False))
+    return len(now) == len(before) and any(
+        set(untold(later, COMPARED)) - set(untold(sooner, COMPARED))
+        or any(getattr(later, name) is None and getattr(sooner, name) is not None for name in _NAMED)
+        for later, sooner in pairs
+    )
 
 
 def is_same(seen: Deployment, now: Deployment) -> bool:

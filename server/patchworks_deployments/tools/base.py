@@ -200,7 +200,8 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     if not isinstance(agreed, NotDone) and plan.must_be_compared(asked_live=asked_live):
         services(ctx).audit.ensure_writable()  # before all is read once more in vain
         now = await plan.write.plan(client)
-        agreed = agreed if now.fingerprint == plan.fingerprint else NotDone("refused", plan.outdated)
+        why = plan.why_not_still_so(now)
+        agreed = NotDone("refused", why) if why else agreed
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:

@@ -20,7 +20,6 @@ REQUESTS_FROM_DELETE_TO_LOOK = 6
 UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
 
-ASK_AGAIN = "Read it again and ask again."
 _RESTORES = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
 
 Held = tuple[list[Deployment], UpstreamError | None]
@@ -32,8 +31,8 @@ class Exchange:
     """What goes and what comes, and how far that has got.
 
     `delete` removes the `old` deployment and `create` makes the new one; `lost` is what does not come back of the old
-    one, and `others` are the deployments that the new version had before. `is_still_so` reads again whether all is as
-    it was agreed to, and `undo` is the call that leads back from the new deployment.
+    one, and `others` are the deployments that the new version had before. `why_not_still_so` reads again, and says what
+    is not as it was agreed to. `undo` is the call that leads back from the new deployment.
     """
 
     acting: Acting
@@ -43,7 +42,7 @@ class Exchange:
     create: Create
     lost: tuple[str, ...]
     others: tuple[Deployment, ...]
-    is_still_so: Callable[[], Awaitable[bool]]
+    why_not_still_so: Callable[[], Awaitable[str | None]]
     undo: Callable[[Deployment], ToolCall]
     deleting_since: float = 0.0
     is_old_gone: bool = False
@@ -124,9 +123,8 @@ class Exchange:
 
         async def attempt() -> WriteResult:
             nonlocal has_waited
-            if only_if_still_so and has_waited and not await self.is_still_so():
-                message = f"While Patchworks throttled, something that was agreed to changed. {ASK_AGAIN}"
-                return WriteResult(status="refused", message=message)
+            if only_if_still_so and has_waited and (why := await self.why_not_still_so()):
+                return WriteResult(status="refused", message=f"Patchworks throttled. {why}")
             has_waited, left = True, self.acting.client.requests_left
             if only_if_still_so and left is not None and left < REQUESTS_FROM_DELETE_TO_LOOK:
                 raise Throttled(f"Patchworks allows only {left} more requests now, too few to replace a deployment.")
@@ -287,4 +285,5 @@ def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:
 
 
 def _nothing_done(what: str, step: WriteResult) -> ReplaceResult:
-    return ReplaceResult(status=step.status, message=f"{what} {step.message} Nothing was changed.")
+    said = step.message if step.status == "refused" else f"{step.message} Nothing was changed."
+    return ReplaceResult(status=step.status, message=f"{what} {said}")

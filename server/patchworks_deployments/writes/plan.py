@@ -22,6 +22,12 @@ from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceR
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 
+UNTOLD = (
+    "Patchworks no longer tells all that was agreed to, so it cannot be seen whether it is still so. "
+    "Nothing was changed by this call. Ask again later."
+)
+"""What a result says of a plan that cannot be compared with what is there now."""
+
 Environment = tuple[str | None, str | None]
 """An environment's id and name; the name is None where it is not known, and both are where neither is."""
 
@@ -105,6 +111,12 @@ class Plan(abc.ABC, Generic[Result]):
         It depends on what was read and on nothing else, because the SDK asks anew when a question changes: a clock
         in it would ask for ever, and a fact left out of it would let an old answer count for a new state.
         """
+
+    def why_not_still_so(self, now: "AnyPlan") -> str | None:
+        """What a result says where the plan as it is read `now` is not this one any more; None where it is."""
+        if now.fingerprint == self.fingerprint:
+            return None
+        return UNTOLD if comparing.tell_less(now.basis, self.basis) else self.outdated
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """Whether everything has to be read again before the write, to see that what was agreed to is still true.

@@ -16,7 +16,7 @@ from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.exchange import ASK_AGAIN, Exchange
+from patchworks_deployments.writes.exchange import Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
@@ -94,7 +94,7 @@ class Replacement(Plan[ReplaceResult]):
     """
 
     typed_to = "To deploy it there all the same"
-    outdated = f"Something that was agreed to changed meanwhile. Nothing was changed. {ASK_AGAIN}"
+    outdated = "Something that was agreed to changed meanwhile. Nothing was changed. Read it again and ask again."
 
     write: Replace
     delete: Delete
@@ -178,7 +178,7 @@ class Replacement(Plan[ReplaceResult]):
             create=self.create,
             lost=self.lost,
             others=self.basis[1:],
-            is_still_so=partial(self._is_still_so, acting.client),
+            why_not_still_so=partial(self._compare, acting.client),
             undo=partial(self.write.undo, self.old),
         )
         # Between delete and create nobody may interrupt: a cancellation of the call waits outside.
@@ -186,8 +186,8 @@ class Replacement(Plan[ReplaceResult]):
             result = await steps.run()
         return result.model_copy(update={"before": self.old, "confirmed_by": acting.agreed})
 
-    async def _is_still_so(self, client: DeploymentsClient) -> bool:
-        return (await self.write.plan(client)).fingerprint == self.fingerprint
+    async def _compare(self, client: DeploymentsClient) -> str | None:
+        return self.why_not_still_so(await self.write.plan(client))
 
     def not_done(self, reason: NotDone) -> ReplaceResult:
         """The result of a replacement that does not go ahead."""

@@ -197,7 +197,9 @@ async def _follow_up(record: Record, client: Client, stage: Stage, *, meddled: b
     before, made = rows_of(stage.sandbox), len(stage.meddlings)
     if meddled:
         # Of several, the undo names those that it is about.
-        named = [int(name.rpartition("/")[2]) for name in call["arguments"].get("deployments", [])]
+        about = call["arguments"]
+        names = about.get("deployments") or [about[name] for name in ("deployment_id",) if name in about]
+        named = [int(name.rpartition("/")[2]) for name in names]
         stage.scene = replace(stage.scene, targets=tuple(named) or stage.scene.targets)
         is_filling = call["tool"] == "create_deployment" and record.case.write.is_of_another_flow
         stage.meddle(redeploys if is_filling else in_the_way(stage))

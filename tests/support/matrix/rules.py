@@ -208,7 +208,8 @@ def undo_leads_back(record: Record) -> Verdict:
     if follow.told.crash:
         return follow.told.crash
     is_back = facts.essence(facts.undone(record, follow.after)) == facts.essence(facts.undone(record, record.before))
-    moved_since = record.then != record.later or any(facts.untold(p) for p in record.passages)
+    is_unread = any(facts.untold(p) for p in record.passages) or not all(f.passes for _, f in record.case.faults)
+    moved_since = record.then != record.later or is_unread
     is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
     is_excused = (moved_since and is_refusal) or facts.is_said_to_be_lost(record)
     return None if is_back or is_excused else f"{follow.told.status}: not as before"

@@ -1,5 +1,6 @@
 """What is said of a write whose answer and whose reading back do not fit together."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -175,8 +176,12 @@ async def test_a_preview_says_what_would_be_and_asks_for_no_more() -> None:
                 ("create_deployment", CREATE),
                 ("update_deployment", {**IDS, "priority": 42}),
                 ("delete_deployment", IDS),
+                ("enable_deployment", {"flow_version_id": "1052", "deployment_id": "504"}),
+                ("disable_deployment", IDS),
             )
         ]
     assert "Create this deployment, disabled.\nThen: disabled, queue priority 5" in shown[0]
     assert "Update this deployment.\nChange of queue priority: 1 → 42" in shown[1]
     assert "Delete this deployment for good.\nLost for good: id 500, enabled_at " in shown[2]
+    assert shown[3].endswith("Change of state: disabled → enabled")
+    assert re.search("Change of state: enabled since .* UTC → disabled$", shown[4])

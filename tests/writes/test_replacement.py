@@ -11,6 +11,9 @@ from patchworks_deployments.sandbox import Sandbox
 
 TOOL = "replace_deployment"
 
+READS: dict[Era, int] = {"legacy": 4, "auto": 6}
+"""Requests before the first step: both versions, for each round of a call and once more after the question."""
+
 
 @both_eras
 @pytest.mark.parametrize("seen_elsewhere", [True, False])
@@ -23,6 +26,7 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
     async with connected(sandbox, person=person, era=era) as client:
         result = data(await client.call_tool(TOOL, arguments))
         assert (result["status"], result["verified"]) == ("done", True)
+        assert [sent.method for sent in sandbox.requests][READS[era] :] == ["DELETE", "GET", "POST", "GET", "GET"]
         assert len(person.asked) == 1
         assert ("To deploy it there all the same, type its id" in person.asked[0]) is not seen_elsewhere
         (new,) = versions_at(sandbox, old)
@@ -86,7 +90,8 @@ async def test_without_environment_the_new_one_comes_before_the_old_one_goes(era
     person = Person(yes)
     async with connected(sandbox, person=person, era=era) as client:
         result = data(await client.call_tool(TOOL, arguments))
-        assert [sent.method for sent in sandbox.writes] == ["POST", "DELETE"]
+        steps = ["POST", "GET", "GET", "DELETE", "GET", "GET"]  # each is read back, and before the delete it is looked
+        assert [sent.method for sent in sandbox.requests][READS[era] :] == steps
         undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))
     assert (result["status"], result["verified"]) == ("done", True)
     assert "gap_milliseconds" not in result

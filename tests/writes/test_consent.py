@@ -1,0 +1,146 @@
+"""Who is asked, how, and what counts as agreement."""
+
+from typing import Any
+
+import pytest
+from mcp_types import ElicitRequestFormParams, ElicitResult
+from support.cases import without
+from support.clients import IDS, Clock, Era, Person, both_eras, connected, data, no, text, yes
+from support.faults import Upstream
+
+from patchworks_deployments.sandbox import Sandbox
+
+
+@both_eras
+async def test_where_codes_are_wanted_nobody_is_asked_but_in_a_protected_environment(era: Era) -> None:
+    """A client that can ask gets a code all the same; a protected environment takes a person."""
+    person = Person(yes)
+    async with connected(person=person, era=era, confirm_by="code") as client:
+        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
+        agreed = data(await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code}))
+    assert (person.asked, agreed["status"], agreed["confirmed_by"]) == ([], "done", "code")
+    async with connected(person=person, era=era, confirm_by="code", protected_environments="UK Live") as client:
+        agreed = data(await client.call_tool("disable_deployment", IDS))
+    assert (len(person.asked), agreed["status"], agreed["confirmed_by"]) == (1, "done", "human")
+
+
+async def test_a_dry_run_of_what_is_so_already_says_that_it_is() -> None:
+    """There is nothing to preview."""
+    sandbox = Sandbox()
+    sandbox.account.deployments[500].enabled_at = None
+    async with connected(sandbox) as client:
+        result = await client.call_tool("disable_deployment", {**IDS, "dry_run": True})
+    assert data(result)["status"] == "unchanged"
+    assert "It already is as wanted; nothing was sent and nobody was asked." in text(result)
+
+
+@both_eras
+async def test_each_no_says_what_it_was(era: Era) -> None:
+    """Declining, and sending the form without agreeing, are told apart; neither is an error."""
+
+    def unticked(_: ElicitRequestFormParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"agree": False})
+
+    for answer, said in ((no, "The person did not agree."), (unticked, "The person sent the form without agreeing")):
+        async with connected(person=Person(answer), era=era) as client:
+            result = await client.call_tool("disable_deployment", IDS)
+        assert (data(result)["status"], result.is_error) == ("declined", False)
+        assert text(result).startswith(said)
+        assert "Nothing was changed." in text(result)
+
+
+@both_eras
+@pytest.mark.parametrize(("typed", "status"), [(" 500 ", "done"), ("5000", "declined"), ("", "declined")])
+async def test_the_id_that_is_typed_is_compared_whole(typed: str, status: str, era: Era) -> None:
+    """Spaces around it make no difference, and nothing else is close enough."""
+    person = Person(lambda _: ElicitResult(action="accept", content={"typed_id": typed}))
+    async with connected(person=person, era=era) as client:
+        assert data(await client.call_tool("delete_deployment", IDS))["status"] == status
+
+
+async def test_the_first_code_and_a_stale_one_come_with_words_of_their_own() -> None:
+    """The first says to show the preview; later ones say why the code was not good, and to ask anew."""
+    async with connected(clock=Clock()) as client:
+        first = await client.call_tool("disable_deployment", IDS)
+        stale = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": "6b49d458-aaaaaaaaaaaaaaaa"})
+    assert text(first).startswith("Nothing was changed yet. Show this preview to the person.")
+    assert text(stale).startswith("That code is not good for this")
+    assert data(first)["confirmation_code"] == data(stale)["confirmation_code"]
+
+
+@pytest.mark.parametrize("seconds", [0, 599])
+async def test_a_code_may_be_copied_carelessly_and_late(seconds: int) -> None:
+    """Capitals and spaces around it do no harm, and the last second counts."""
+    clock = Clock()
+    async with connected(clock=clock) as client:
+        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
+        clock.now += seconds
+        result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": f" {code.upper()} "})
+    assert data(result)["status"] == "done"
+
+
+@pytest.mark.parametrize("code", ["-", "zz", "zzzzzzzz-a", "6b49d45-a", "ffffffff-", "ffffffff-aaaaaaaaaaaaaaaa", "-1"])
+async def test_what_is_no_code_is_worth_nothing(code: str) -> None:
+    """Whatever a model makes up gets a preview."""
+    sandbox = Sandbox()
+    async with connected(sandbox) as client:
+        result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
+    assert data(result)["status"] == "confirmation_required"
+    assert sandbox.writes == []
+
+
+async def test_a_code_of_a_process_without_keys_is_good_in_no_other() -> None:
+    """The sandbox has no secret that processes could share."""
+    sandbox = Sandbox()
+    async with connected(sandbox) as client:
+        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
+    async with connected(sandbox) as client:
+        result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
+    assert data(result)["status"] == "confirmation_required"
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("untold", "protected", "named"),
+    [
+        ((), "UK Live", '"UK Live" (10)'),
+        ((), "10", '"UK Live" (10)'),
+        ((), "11,US Live", None),
+        (("virtual_environment",), "UK Live", "10"),
+        (("virtual_environment",), "11", None),
+        (("virtual_environment", "virtual_environment_id"), "UK Live", "an environment that is not known"),
+        (("virtual_environment", "virtual_environment_id"), "11", "an environment that is not known"),
+    ],
+)
+async def test_what_is_not_told_of_an_environment_counts_as_protected(
+    untold: tuple[str, ...], protected: str, named: str | None, era: Era
+) -> None:
+    """Its id where ids are listed, its name where names are; the question begins with what is known of it."""
+    person = Person(no)
+    transport = Upstream().alter(lambda _, answer: without(answer, *untold))
+    async with connected(transport=transport, person=person, era=era, protected_environments=protected) as client:
+        await client.call_tool("disable_deployment", IDS)
+    first = person.asked[0].partition("\n")[0]
+    assert first == (
+        f"Protected environment: {named}" if named else "Disable this deployment: it stops processing runs."
+    )
+
+
+async def test_all_protected_environments_are_named_in_order() -> None:
+    """A move touches the environment that is left and the one that is entered."""
+    person, sandbox = Person(no), Sandbox()
+    arguments: dict[str, Any] = {**IDS, "virtual_environment_id": "13"}
+    async with connected(sandbox, person=person, protected_environments="UK Live,13") as client:
+        await client.call_tool("update_deployment", arguments)
+    assert person.asked[0].startswith('Protected environment: "UK Live" (10), 13\n')
+
+
+@both_eras
+async def test_who_cannot_ask_is_told_why_no_code_will_do(era: Era) -> None:
+    """A protected environment is named as the reason where it is, and the setting where that is it."""
+    async with connected(era=era, protected_environments="UK Live", confirm_by="human") as client:
+        protected = text(await client.call_tool("disable_deployment", IDS))
+    async with connected(era=era, confirm_by="human") as client:
+        other = text(await client.call_tool("disable_deployment", IDS))
+    assert protected.startswith("This touches a protected environment")
+    assert other.startswith("A human must agree to this")

@@ -1,0 +1,175 @@
+"""What is said of a replacement: in its question, in its result, and where it makes no sense."""
+
+import json
+from typing import Any
+
+import pytest
+from support.cases import replaceable, without
+from support.clients import Era, Person, both_eras, connected, data, no, text, yes
+from support.faults import Upstream
+from support.replacing import NO, TOOL, replace
+
+from patchworks_deployments.sandbox import Sandbox
+
+OLD = 'deployment 500, flow "Shopify orders to NetSuite" (100) iteration 2 (version 1001), enabled since '
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("given", "comes"),
+    [
+        ({}, "enabled, queue priority 1"),
+        ({"priority": 4}, "enabled, queue priority 4"),
+        ({"enabled": False}, "disabled, queue priority 1"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_question_is_the_whole_deed(given: dict[str, Any], comes: str, known: bool, era: Era) -> None:  # noqa: FBT001
+    """Order, place, what goes, what comes and what is lost, and for an unknown version that it is unknown."""
+    sandbox, person = Sandbox(), Person(no)
+    old, arguments = replaceable(sandbox, seen_elsewhere=known)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, {**arguments, **given})
+    new = sandbox.account.flow_versions[int(arguments["new_flow_version_id"])]
+    told = f'flow "Shopify orders to NetSuite" (100) iteration {new.iteration}' if known else f"flow version {new.id}"
+    asked = person.asked[0].splitlines()
+    since, changed = (f"{t:%Y-%m-%d %H:%M} UTC" for t in (old.enabled_at or old.created_at, old.updated_at))
+    created, enabled = (f"{t:%Y-%m-%dT%H:%M:%SZ}" for t in (old.created_at, old.enabled_at or old.created_at))
+    assert asked[:7] == [
+        "Replace a deployment: the old one is deleted, then the new one is created.",
+        "",
+        'Where: environment "UK Live" (10)',
+        f"Goes: {OLD}{since}, queue priority 1",
+        f"Comes: {told} (version {new.id}), {comes}",
+        f"Lost for good: id 500, enabled_at {enabled}, created_at {created}, package_id 60",
+        f"Last changed: {changed}",
+    ]
+    unknown = f"Not known: whether version {new.id} is of the same flow; it is deployed nowhere"
+    assert (asked[7] == unknown) is not known
+    assert asked[-1].startswith("To deploy it there all the same, type its id: ") is not known
+    assert data(result)["before"]["id"] == "500"
+    assert text(result) == "The person did not agree. Nothing was changed."
+
+
+async def test_a_queue_priority_that_is_inherited_and_a_state_that_is_given_are_said_and_sent() -> None:
+    """A disabled deployment with the flow's queue priority is replaced by an enabled one that inherits it, too."""
+    sandbox, person = Sandbox(), Person(yes)
+    old, arguments = replaceable(sandbox)
+    old.priority, old.enabled_at = None, None
+    async with connected(sandbox, person=person) as client:
+        result = await client.call_tool(TOOL, {**arguments, "enabled": True})
+    assert ", disabled, queue priority inherited\nComes: " in person.asked[0]
+    assert "), enabled, queue priority inherited\nLost for good: id 500, created_at " in person.asked[0]
+    assert sandbox.writes[-1].body == {
+        "flow_version_id": arguments["new_flow_version_id"],
+        "virtual_environment_id": "10",
+    }
+    undo = data(result)["undo"]["arguments"]
+    assert (undo["new_flow_version_id"], undo["enabled"], "priority" in undo) == ("1001", False, False)
+
+
+@both_eras
+async def test_the_words_of_a_result_hold_what_its_data_holds(era: Era) -> None:
+    """The new deployment with place and state, the way back as a call, and what is lost."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    result = await replace(Upstream(sandbox), era, arguments)
+    outcome = data(result)
+    undo = json.dumps(outcome["undo"]["arguments"])
+    head, *lines = text(result).splitlines()
+    assert head == outcome["message"]
+    assert lines[0].startswith(
+        f'Deployment {outcome["after"]["id"]}: flow "Shopify orders to NetSuite" (100) iteration '
+    )
+    assert ', environment "UK Live" (10), enabled since ' in lines[0]
+    assert lines[1:] == [f"Undo: {TOOL} {undo}", f"Lost for good: {', '.join(outcome['lost'])}"]
+    assert (outcome["before"]["id"], outcome["confirmed_by"]) == ("500", "human")
+    assert (
+        outcome["undo"]["arguments"].items()
+        >= {
+            "flow_version_id": arguments["new_flow_version_id"],
+            "deployment_id": outcome["after"]["id"],
+            "new_flow_version_id": "1001",
+            "priority": 1,
+            "enabled": True,
+        }.items()
+    )
+
+
+@both_eras
+async def test_a_repair_stands_in_the_words_too(era: Era) -> None:
+    """A host that hands on nothing but words hands on the call."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    result = await replace(Upstream(sandbox).on("POST", NO, NO), era, arguments)
+    repair = data(result)["repair"]
+    assert f"Repair: {repair['tool']} {json.dumps(repair['arguments'])}" in text(result)
+    assert "Undo:" not in text(result)
+    assert "Deployment " not in text(result).splitlines()[1]
+
+
+async def test_a_preview_and_a_code_come_with_the_question() -> None:
+    """Whoever cannot be asked reads it there."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    async with connected(sandbox) as client:
+        dry = await client.call_tool(TOOL, {**arguments, "dry_run": True})
+        preview = await client.call_tool(TOOL, arguments)
+    for shown in (dry, preview):
+        assert "Replace a deployment: the old one is deleted, then the new one is created." in text(shown)
+        assert data(shown)["before"]["id"] == "500"
+    assert text(preview).endswith(f"\nconfirmation_code: {data(preview)['confirmation_code']}")
+    assert "confirmation_code" not in text(dry)
+
+
+@pytest.mark.parametrize("untold", ["enabled_at", "priority", "flow_id"])
+async def test_what_could_not_be_restored_is_not_replaced(untold: str) -> None:
+    """Each field that the restoring rests on has to be known."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    names = ("flow_id", "flow_version") if untold == "flow_id" else (untold,)
+    result = await replace(Upstream(sandbox).alter(lambda _, answer: without(answer, *names)), "auto", arguments)
+    assert result.is_error
+    assert "The old deployment cannot be read completely, so it could not be restored." in text(result)
+    assert sandbox.writes == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("same version", "That version is the one deployed there. Nothing was changed. Name another version's id."),
+        ("other flow", "to flow 100. Nothing was changed. Name a version of the same flow."),
+        ("there already", "The new version is already deployed there. Nothing was changed. Look at both deployments."),
+    ],
+)
+async def test_what_does_not_fit_is_said_with_what_to_do(wrong: str, said: str) -> None:
+    """Each refusal has a next step."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    version = int(arguments["new_flow_version_id"])
+    if wrong == "same version":
+        arguments["new_flow_version_id"] = arguments["flow_version_id"]
+    elif wrong == "other flow":
+        sandbox.account.flow_versions[version].flow_id = 101
+    else:
+        other = next(d for d in sandbox.account.deployments.values() if d.flow_version_id == version)
+        other.virtual_environment_id = old.virtual_environment_id
+    result = await replace(Upstream(sandbox), "auto", arguments)
+    assert result.is_error
+    assert said in text(result)
+    assert sandbox.writes == []
+
+
+@both_eras
+async def test_a_version_that_is_elsewhere_may_come(era: Era) -> None:
+    """Only its being in the same place stands against it, and where its flow is told nothing has to be typed."""
+    sandbox, person = Sandbox(), Person(yes)
+    _, arguments = replaceable(sandbox)
+    version = int(arguments["new_flow_version_id"])
+    other = next(d for d in sandbox.account.deployments.values() if d.flow_version_id == version)
+    other.virtual_environment_id = None
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    assert data(result)["status"] == "done"
+    assert "type its id" not in person.asked[0]
+    assert other.id in sandbox.account.deployments

@@ -1,0 +1,148 @@
+"""What each write to one deployment asks Patchworks for, what comes of it, and the call that takes it back."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.cases import target
+from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+
+from patchworks_deployments.sandbox import Sandbox
+
+SINCE = "2026-03-04T23:00:00Z"
+UPDATES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    (
+        {"enabled_at": "2026-03-05T00:00:00+01:00"},
+        {"enabled_at": "2026-03-05T00:00:00+01:00"},
+        {"enabled": True, "enabled_at": SINCE},
+        {"enabled_at": True},
+    ),
+    ({"deploy_disabled": True}, {"deploy_disabled": True}, {"enabled": False}, {"enabled_at": True}),
+    ({"clear": ["enabled_at"]}, {"enabled_at": None}, {"enabled": False}, {"enabled_at": True}),
+    ({"priority": 7}, {"priority": 7}, {"enabled": True, "priority": 7}, {"priority": 1}),
+    (
+        {"clear": ["priority", "virtual_environment_id"]},
+        {"priority": None, "virtual_environment_id": None},
+        {"enabled": True},
+        {"priority": 1, "virtual_environment_id": "10"},
+    ),
+    (
+        {"virtual_environment_id": "11"},
+        {"virtual_environment_id": "11"},
+        {"enabled": True, "virtual_environment_id": "11"},
+        {"virtual_environment_id": "10"},
+    ),
+]
+"""Arguments, the body that is sent, what is so afterwards, and what the undo gives back; True where it is a time."""
+
+
+@both_eras
+@pytest.mark.parametrize(("arguments", "body", "wanted", "undone"), UPDATES, ids=range(len(UPDATES)))
+async def test_an_update_sends_shows_and_undoes_what_was_given(
+    arguments: dict[str, Any], body: dict[str, Any], wanted: dict[str, Any], undone: dict[str, Any], era: Era
+) -> None:
+    """The preview foresees what comes, and the undo leads back to what was."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    sandbox.account.deployments = {500: row}
+    was = row.virtual_environment_id, row.priority, row.enabled_at
+    async with connected(sandbox, person=Person(yes), era=era) as client:
+        preview = data(await client.call_tool("update_deployment", {**IDS, **arguments, "dry_run": True}))
+        result = data(await client.call_tool("update_deployment", {**IDS, **arguments}))
+        undo = result["undo"]
+        assert data(await client.call_tool(undo["tool"], undo["arguments"]))["status"] == "done"
+    assert (result["status"], result["verified"]) == ("done", True)
+    assert sandbox.writes[0].body == body
+    seen = ("enabled", "enabled_at", "priority", "virtual_environment_id")
+    foreseen, came = ({name: of["after"].get(name) for name in seen} for of in (preview, result))
+    assert foreseen == came
+    assert wanted.items() <= came.items()
+    given = {name: value for name, value in undo["arguments"].items() if name not in {*IDS, "if_state"}}
+    assert given == {name: result["before"]["enabled_at"] if value is True else value for name, value in undone.items()}
+    assert (row.virtual_environment_id, row.priority, row.enabled_at) == was
+
+
+async def test_what_was_reset_before_is_reset_by_the_undo() -> None:
+    """A queue priority and an environment that were not set are cleared again."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    row.priority, row.virtual_environment_id, row.enabled_at = None, None, None
+    sandbox.account.deployments = {500: row}
+    arguments = {**IDS, "priority": 4, "virtual_environment_id": "11", "enabled_at": SINCE}
+    async with connected(sandbox, person=Person(yes)) as client:
+        undo = data(await client.call_tool("update_deployment", arguments))["undo"]
+        await client.call_tool(undo["tool"], undo["arguments"])
+    assert undo["arguments"]["clear"] == ["virtual_environment_id", "priority", "enabled_at"]
+    assert (row.priority, row.virtual_environment_id, row.enabled_at) == (None, None, None)
+
+
+async def test_a_new_environment_is_shown_without_the_old_one_s_name() -> None:
+    """Its name is not known beforehand; where the environment stays, its name does."""
+    async with connected() as client:
+        moved = await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "11", "dry_run": True})
+        stayed = await client.call_tool("update_deployment", {**IDS, "priority": 7, "dry_run": True})
+    assert 'Change of environment: environment "UK Live" (10) → environment 11' in text(moved)
+    assert "virtual_environment_name" not in data(moved)["after"]
+    assert data(stayed)["after"]["virtual_environment_name"] == "UK Live"
+
+
+@both_eras
+async def test_a_create_tells_its_place_and_its_effect(era: Era) -> None:
+    """What the version's other deployments tell of flow and environment stands in the question, and its state."""
+    sandbox, person = Sandbox(), Person(yes)
+    row = target(sandbox)
+    flow, version = sandbox.account.flow_of(row), sandbox.account.version_of(row)
+    sandbox.account.deployments[700] = replace(row, id=700, virtual_environment_id=None)
+    arguments = {"flow_version_id": str(row.flow_version_id), "priority": 3}
+    async with connected(sandbox, person=person, era=era, confirm="all") as client:
+        running = data(await client.call_tool("create_deployment", arguments))
+        await client.call_tool("create_deployment", {**arguments, "deploy_disabled": True})
+    assert person.asked[0].startswith("Create this deployment: it starts processing runs.\n")
+    assert person.asked[1].startswith("Create this deployment, disabled.\n")
+    for question, state in zip(person.asked, ("enabled", "disabled"), strict=True):
+        assert f'Where: flow "{flow.name}" ({flow.id}) iteration {version.iteration}, no environment' in question
+        assert f"Then: {state}, queue priority 3" in question
+    assert [sent.body for sent in sandbox.writes] == [arguments, {**arguments, "deploy_disabled": True}]
+    undo = {"flow_version_id": arguments["flow_version_id"], "deployment_id": running["after"]["id"]}
+    assert running["undo"]["tool"] == "delete_deployment"
+    assert undo.items() <= running["undo"]["arguments"].items()
+
+
+async def test_a_create_in_an_environment_that_is_taken_otherwise_is_refused() -> None:
+    """The deployment that is there is named with its state, and the tools that change it."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    arguments = {"flow_version_id": "1001", "virtual_environment_id": "10"}
+    async with connected(sandbox, person=Person(yes)) as client:
+        other_priority = await client.call_tool("create_deployment", {**arguments, "priority": 9})
+        other_state = await client.call_tool("create_deployment", {**arguments, "deploy_disabled": True})
+        same = await client.call_tool("create_deployment", arguments)
+    for refused in (other_priority, other_state):
+        assert text(refused).startswith("Flow version 1001 is already deployed there as deployment 500 (enabled since ")
+        assert f"UTC, queue priority {row.priority}). Nothing was changed. Use enable_deployment" in text(refused)
+    assert data(same)["status"] == "unchanged"
+    assert data(same)["before"]["id"] == "500"
+    assert sandbox.writes == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_a_delete_names_what_is_lost_and_what_creates_it_again(enabled: bool) -> None:  # noqa: FBT001
+    """Ids and times do not come back; environment, queue priority and state do."""
+    sandbox = Sandbox()
+    row = sandbox.account.deployments[500]
+    row.enabled_at = row.enabled_at if enabled else None
+    async with connected(sandbox, person=Person(yes)) as client:
+        result = data(await client.call_tool("delete_deployment", IDS))
+    before = result["before"]
+    since = [f"enabled_at {before['enabled_at']}"] if enabled else []
+    assert result["lost"] == ["id 500", *since, f"created_at {before['created_at']}", "package_id 60"]
+    assert result["undo"] == {
+        "tool": "create_deployment",
+        "arguments": {
+            "flow_version_id": "1001",
+            "virtual_environment_id": "10",
+            "priority": 1,
+            **({} if enabled else {"deploy_disabled": True}),
+            "if_state": "empty-100",
+        },
+    }

@@ -1,0 +1,228 @@
+"""What is said of switching many: in the question, in a preview, and of each deployment afterwards."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from support.clients import Era, Person, both_eras, connected, data, no, text, yes
+from support.faults import Upstream, reading, reply, write
+
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.account import VirtualEnvironment
+
+TOOL = "set_deployments_enabled"
+
+LOOK_FIRST = "Look at the unknown ones again before anything else is done."
+
+
+def _many(count: int, *, enabled: bool) -> Sandbox:
+    """A sandbox of so many deployments, each of a flow of its own in an environment of its own."""
+    sandbox = Sandbox()
+    account, row = sandbox.account, sandbox.account.deployments[500]
+    version, flow = account.version_of(row), account.flow_of(row)
+    account.deployments = {}
+    for n in range(count):
+        account.flows[3000 + n] = replace(flow, id=3000 + n)
+        account.flow_versions[4000 + n] = replace(version, id=4000 + n, flow_id=3000 + n)
+        account.virtual_environments[5000 + n] = VirtualEnvironment(5000 + n, f"Shop {n}")
+        account.deployments[900 + n] = replace(
+            row,
+            id=900 + n,
+            flow_version_id=4000 + n,
+            virtual_environment_id=5000 + n,
+            enabled_at=row.enabled_at if enabled else None,
+        )
+    return sandbox
+
+
+@both_eras
+@pytest.mark.parametrize(("count", "more"), [(12, 0), (15, 3)])
+async def test_a_question_about_many_names_twelve_of_each_and_counts_the_rest(count: int, more: int, era: Era) -> None:
+    """Environments, flows and deployments each stand in one line, however many there are."""
+    person = Person(no)
+    async with connected(_many(count, enabled=True), person=person, era=era) as client:
+        await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    head, empty, where, which, ids, *_ = person.asked[0].splitlines()
+    assert (head, empty) == (f"Disable {count} deployments: they stop processing runs.", "")
+    rest = f" and {more} more" if more else ""
+    assert re.fullmatch(rf'In: (environment "Shop \d+" \(50\d\d\): 1(; |$)){{12}}{rest.strip()}', where)
+    assert re.fullmatch(rf'Of: (flow "[^"]+" \(30\d\d\): 1(; |$)){{12}}{rest.strip()}', which)
+    assert ids == f"Deployments: {', '.join(str(900 + n) for n in range(12))}{',' + rest if more else ''}"
+    assert "Already" not in person.asked[0]
+
+
+async def test_a_question_about_enabling_says_so() -> None:
+    """They start processing runs, and those that are enabled already are counted."""
+    sandbox, person = _many(3, enabled=False), Person(no)
+    sandbox.account.deployments[901].enabled_at = sandbox.account.deployments[901].created_at
+    async with connected(sandbox, person=person, confirm="all") as client:
+        await client.call_tool(TOOL, {"enabled": True, "flow": "Shopify"})
+    assert person.asked[0].startswith("Enable 2 deployments: they start processing runs.\n")
+    assert "Deployments: 900, 902\nAlready enabled: 1 more, left alone" in person.asked[0]
+
+
+async def test_a_preview_names_what_would_be_switched() -> None:
+    """Twelve of them with their places, the whole question in words, and nothing as if it had been tried."""
+    async with connected(_many(13, enabled=True)) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify", "dry_run": True})
+        asked = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    for shown in (result, asked):
+        assert [entry["deployment"] for entry in data(shown)["not_tried"]] == [
+            f"{4000 + n}/{900 + n}" for n in range(12)
+        ]
+        assert data(shown)["not_tried"][0]["why"].endswith('(3000) iteration 2, environment "Shop 0" (5000)')
+        assert "Disable 13 deployments" in text(shown)
+        assert "not tried" not in text(shown)
+    assert data(result)["status"] == "preview"
+    assert text(asked).endswith(f"\nconfirmation_code: {data(asked)['confirmation_code']}")
+
+
+async def test_who_said_no_is_not_told_what_was_not_tried() -> None:
+    """Nothing of it was tried, and nothing is named."""
+    async with connected(_many(2, enabled=True), person=Person(no)) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    assert (data(result)["status"], "not_tried" in data(result)) == ("declined", False)
+    assert "Disable 2 deployments" not in text(result)
+
+
+@both_eras
+async def test_what_is_so_already_is_said_without_asking(era: Era) -> None:
+    """Nobody is asked, and nothing is sent."""
+    sandbox, person = _many(2, enabled=False), Person(yes)
+    async with connected(sandbox, person=person, era=era) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    assert data(result)["status"] == "unchanged"
+    assert (person.asked, sandbox.writes) == ([], [])
+
+
+@both_eras
+async def test_each_fate_has_its_line(era: Era) -> None:
+    """A model that reads the words alone learns of each deployment that is not simply done, and why."""
+    sandbox = _many(6, enabled=True)
+    account = sandbox.account
+    account.deployments[905].enabled_at = None
+
+    def touch(_: httpx2.Request) -> None:
+        account.deployments[904].updated_at = account.deployments[904].updated_at.replace(year=2027)
+
+    def posts(id_: int) -> Callable[[httpx2.Request], bool]:
+        return lambda request: write(request) and f"/{id_}/" in request.url.path
+
+    transport = (
+        Upstream(sandbox)
+        .on(reading(901), None)
+        .always(reading(901), reply(500))
+        .always(posts(902), reply(422, {"message": "No."}))
+        .always(posts(903), httpx2.ReadTimeout)
+        .always(reading(904), touch)
+    )
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    head, *lines = text(result).splitlines()
+    counts = (
+        "1 disabled and verified, 1 disabled but not read back, 1 were so already, 1 failed, 1 unknown, 1 not tried"
+    )
+    assert head == data(result)["message"] == f"{counts}. {LOOK_FIRST}"
+    assert lines[0] == "not read back: 4001/901"
+    assert re.fullmatch(r"failed 4002/902: .*422.*", lines[1])
+    assert re.fullmatch(r"unknown 4003/903: .*Look again with get_deployment.*", lines[2])
+    assert lines[3] == "not tried 4004/904: It changed since it was agreed to, and was left alone."
+    assert lines[4:] == ["Undo: the call in `undo`, for the 2 that changed"]
+    assert data(result)["unchanged"] == ["4005/905"]
+    assert data(result)["confirmed_by"] == "human"
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("step", "status", "said"),
+    [
+        (None, "done", "2 disabled and verified, 0 were so already."),
+        (
+            reply(422, {"message": "No."}),
+            "failed",
+            "0 disabled and verified, 0 were so already, 2 failed. The same call again finishes the rest.",
+        ),
+        (
+            reply(500),
+            "unknown",
+            f"0 disabled and verified, 0 were so already, 2 unknown. {LOOK_FIRST}",
+        ),
+    ],
+)
+async def test_one_fate_of_all_is_the_fate_of_the_call(step: Any, status: str, said: str, era: Era) -> None:
+    """Where none was done the call has failed, or nobody knows; only what was done can be undone."""
+    transport = Upstream(_many(2, enabled=True)).always(write, step)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    assert (data(result)["status"], data(result)["message"]) == (status, said)
+    assert ("undo" in data(result), "verified" in data(result)) == (status == "done", status == "done")
+    assert result.is_error is (status != "done")
+
+
+@both_eras
+async def test_what_somebody_else_has_switched_meanwhile_is_so_already(era: Era) -> None:
+    """It is neither sent again nor taken back by the undo."""
+    sandbox = _many(2, enabled=True)
+    account = sandbox.account
+    transport = Upstream(sandbox).before(reading(900), lambda _: setattr(account.deployments[900], "enabled_at", None))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = data(await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"}))
+    assert (result["status"], result["unchanged"], result["done"]) == ("done", ["4000/900"], ["4001/901"])
+    assert result["undo"]["arguments"]["deployments"] == ["4001/901"]
+    assert result["undo"]["arguments"]["enabled"] is True
+
+
+async def test_the_order_in_which_deployments_are_named_does_not_matter() -> None:
+    """A code for some deployments is good for the same ones in another order, each named once or twice."""
+    sandbox = _many(3, enabled=True)
+    async with connected(sandbox) as client:
+        arguments: dict[str, Any] = {"enabled": False, "deployments": ["902", "4000/900"]}
+        code = data(await client.call_tool(TOOL, arguments))["confirmation_code"]
+        again = {**arguments, "deployments": ["4000/900", "902"], "confirmation_code": code}
+        assert data(await client.call_tool(TOOL, again))["done"] == ["4000/900", "4002/902"]
+    assert {id_ for id_, row in sandbox.account.deployments.items() if row.enabled_at} == {901}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "Say which deployments to switch."),
+        ({"deployments": ["900"], "flow": "orders"}, "Give one of the two."),
+        ({"environment": "Atlantis"}, "Look with deployment_overview or list_deployments."),
+        ({"deployments": ["7", "900", "8"]}, "There is no deployment 7, 8. Nothing was changed. Correct the ids."),
+        ({"flow": "Shopify"}, "201 deployments match, and at most 200 can be switched at once. Nothing was changed."),
+        ({"flow": "Shopify"}, "Narrow it, or go environment by environment."),
+    ],
+)
+async def test_a_refusal_says_what_to_do_instead(arguments: dict[str, Any], said: str) -> None:
+    """Each has a next step."""
+    async with connected(_many(201, enabled=True), person=Person(yes)) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, **arguments})
+    assert result.is_error
+    assert said in text(result)
+
+
+async def test_two_hundred_are_not_too_many() -> None:
+    """The largest call that is allowed switches each of them."""
+    sandbox = _many(200, enabled=True)
+    async with connected(sandbox, person=Person(yes)) as client:
+        result = data(await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"}))
+    assert len(result["done"]) == len(sandbox.writes) == 200
+
+
+async def test_records_that_cannot_be_read_are_not_left_out_silently() -> None:
+    """Nothing is switched by a filter where some of what it may mean cannot be read."""
+    sandbox = _many(3, enabled=True)
+
+    def spoil(_: httpx2.Request, answer: Any) -> Any:
+        if isinstance(answer, dict) and isinstance(answer.get("data"), list):
+            answer["data"][1] = {"id": None}
+        return answer
+
+    async with connected(transport=Upstream(sandbox).alter(spoil), person=Person(yes)) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    assert "1 deployments cannot be read. Nothing was changed. Name the deployments." in text(result)
+    assert sandbox.writes == []

@@ -143,6 +143,6 @@ async def test_a_delete_names_what_is_lost_and_what_creates_it_again(enabled: bo
             "virtual_environment_id": "10",
             "priority": 1,
             **({} if enabled else {"deploy_disabled": True}),
-            "if_state": "empty-100",
+            "if_state": "empty.100",
         },
     }

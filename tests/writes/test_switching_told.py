@@ -130,7 +130,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     assert re.fullmatch(r"failed 4002/902: .*422.*", lines[1])
     assert re.fullmatch(r"unknown 4003/903: .*Look again with get_deployment.*", lines[2])
     assert lines[3] == "not tried 4004/904: It changed since it was agreed to, and was left alone."
-    assert lines[4:] == ["Undo: the call in `undo`, for the 2 that changed"]
+    assert lines[4:] == ['Undo: set_deployments_enabled {"enabled": true, "deployments": ["4000/900", "4001/901"]}']
     assert data(result)["unchanged"] == ["4005/905"]
     assert data(result)["confirmed_by"] == "human"
 

@@ -190,7 +190,7 @@ class Change(Plan[WriteResult]):
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
-        elif undo and self.before and self.after is None and self.before.virtual_environment_id is None:
+        elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.patience:
             undo = undo.only_if(await self._place_left(acting.client))
         await acting.tell(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(

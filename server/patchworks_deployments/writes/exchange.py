@@ -105,7 +105,7 @@ class Exchange:
             removed = await self._delete(only_if_still_so=False)
             if not removed.verified:
                 what = f"The new version is deployed, but the old deployment was not seen to go. {removed.message}"
-                held, unread = await self._look()
+                held, unread = await self._glance()
                 return ReplaceResult(
                     status="partial",
                     message=f"{what} {_shown(held, unread)} The call in `repair` deletes it.",
@@ -256,10 +256,14 @@ class Exchange:
 
     async def _stopped(self, message: str) -> ReplaceResult:
         """Stop where the state is not known, with what one more look can see of it."""
+        return self._ended("unknown", message, *await self._glance())
+
+    async def _glance(self) -> Held:
+        """What one short look sees of the place: the last thing that a call does."""
         try:
-            return self._ended("unknown", message, await self._read_place(self.acting.client.glancing()))
+            return await self._read_place(self.acting.client.glancing()), None
         except UpstreamError as error:
-            return self._ended("unknown", message, [], error)
+            return [], error
 
     def _ended(
         self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None = None

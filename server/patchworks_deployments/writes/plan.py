@@ -176,8 +176,8 @@ class Tell(Protocol):
 class Acting:
     """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell.
 
-    With `patience` also reading back waits where Patchworks throttles, because what comes next rests on it. Of the
-    steps that the audit log lacks, `unrecorded` says why.
+    With `patience` the write is one of several: also reading back waits where Patchworks throttles, because what comes
+    next rests on it, and nobody asks for its own undo. Of the steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient

@@ -182,7 +182,7 @@ def what_changed_can_be_undone(record: Record) -> Verdict:
     told, changed = record.told, record.changed_by(record.ended)
     if not changed or record.meddlings or not _is_single(record):
         return None
-    is_seen = told.data.get("verified") or told.status == "partial"
+    is_seen = told.data.get("verified") and not any(facts.untold(p) for p in record.passages)
     return "no undo" if is_seen and not told.data.get("undo") and not facts.is_said_to_be_lost(record) else None
 
 
@@ -211,7 +211,8 @@ def undo_leads_back(record: Record) -> Verdict:
     is_unread = any(facts.untold(p) for p in record.passages) or not all(f.passes for _, f in record.case.faults)
     moved_since = record.then != record.later or is_unread
     is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
-    is_excused = (moved_since and is_refusal) or facts.is_said_to_be_lost(record)
+    is_untold = any(facts.untold(p) for p in record.passages)
+    is_excused = (moved_since and is_refusal) or facts.is_said_to_be_lost(record) or is_untold
     return None if is_back or is_excused else f"{follow.told.status}: not as before"
 
 

@@ -79,6 +79,29 @@ async def test_a_code_may_be_copied_carelessly_and_late(seconds: int) -> None:
     assert data(result)["status"] == "done"
 
 
+@both_eras
+@pytest.mark.parametrize(
+    ("tool", "arguments", "others"),
+    [
+        ("update_deployment", {**IDS, "priority": 42}, [{"priority": 43}, {"enabled_at": "2026-03-05T00:00:00Z"}]),
+        ("create_deployment", {"flow_version_id": "1001", "priority": 4}, [{"priority": 5}, {"deploy_disabled": True}]),
+        ("replace_deployment", {**IDS, "new_flow_version_id": "1000"}, [{"priority": 5}, {"enabled": False}]),
+        ("set_deployments_enabled", {"enabled": False, "environment": "10"}, [{"environment": "UK Live"}]),
+    ],
+)
+async def test_a_code_is_bound_to_every_argument(
+    tool: str, arguments: dict[str, Any], others: list[dict[str, Any]], era: Era
+) -> None:
+    """The same target in the same state, but something else that would be done to it."""
+    sandbox = Sandbox()
+    async with connected(sandbox, era=era, confirm="all") as client:
+        code = data(await client.call_tool(tool, arguments))["confirmation_code"]
+        for other in others:
+            result = await client.call_tool(tool, {**arguments, **other, "confirmation_code": code})
+            assert data(result)["status"] == "confirmation_required"
+    assert sandbox.writes == []
+
+
 @pytest.mark.parametrize("code", ["-", "zz", "zzzzzzzz-a", "6b49d45-a", "ffffffff-", "ffffffff-aaaaaaaaaaaaaaaa", "-1"])
 async def test_what_is_no_code_is_worth_nothing(code: str) -> None:
     """Whatever a model makes up gets a preview."""

@@ -19,6 +19,18 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, An
     ),
     ({"deploy_disabled": True}, {"deploy_disabled": True}, {"enabled": False}, {"enabled_at": True}),
     ({"clear": ["enabled_at"]}, {"enabled_at": None}, {"enabled": False}, {"enabled_at": True}),
+    (
+        {"priority": 7, "enabled_at": SINCE},
+        {"priority": 7, "enabled_at": SINCE},
+        {"enabled": True, "enabled_at": SINCE, "priority": 7},
+        {"priority": 1, "enabled_at": True},
+    ),
+    (
+        {"priority": 7, "deploy_disabled": True},
+        {"priority": 7, "deploy_disabled": True},
+        {"enabled": False, "priority": 7},
+        {"priority": 1, "enabled_at": True},
+    ),
     ({"priority": 7}, {"priority": 7}, {"enabled": True, "priority": 7}, {"priority": 1}),
     (
         {"clear": ["priority", "virtual_environment_id"]},

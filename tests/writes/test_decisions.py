@@ -162,6 +162,7 @@ async def test_the_question_of_a_create_tells_where_the_version_is_and_what_come
     (elsewhere,) = [line for line in question.splitlines() if line.startswith("Flow version: 1001, now deployed in: ")]
     assert elsewhere.endswith(told)
     assert elsewhere.count("no environment as") == min(others, 10)
+    assert ("Where: flow version 1001, no environment" in question) is not others
     assert "Then: disabled, queue priority 5" in question
     assert "Lost for good" not in question
     assert data(result)["status"] == "done"
@@ -180,6 +181,7 @@ async def test_a_preview_says_what_would_be_and_asks_for_no_more() -> None:
                 ("disable_deployment", IDS),
             )
         ]
+    assert "Deployment new: flow" in shown[0]
     assert "Create this deployment, disabled.\nThen: disabled, queue priority 5" in shown[0]
     assert "Update this deployment.\nChange of queue priority: 1 → 42" in shown[1]
     assert "Delete this deployment for good.\nLost for good: id 500, enabled_at " in shown[2]

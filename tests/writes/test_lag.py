@@ -10,7 +10,8 @@ import httpx2
 import pytest
 from support.cases import CASES, FLOW, Case, ids_of, replaceable, target, versions_at, without
 from support.clients import IDS, Era, Person, Progress, both_eras, connected, data, text, yes
-from support.faults import Acted, Upstream, delay, lost, reply, write
+from support.faults import Acted, Upstream, delay, listing, lost, reply, write
+from support.replacing import EMPTY
 from support.virtual_time import in_virtual_time
 
 from patchworks_deployments.sandbox import Sandbox
@@ -189,14 +190,18 @@ async def test_of_an_update_that_took_in_part_the_part_is_told_and_undone(era: E
 
 
 @both_eras
-async def test_bringing_back_what_was_deleted_gives_way_to_what_is_there(era: Era) -> None:
-    """The undo of a delete rests on an empty place, and is refused once another version of the flow has come there."""
+@pytest.mark.parametrize("version", ["another", "the same"])
+async def test_bringing_back_what_was_deleted_gives_way_to_what_is_there(era: Era, version: str) -> None:
+    """The undo of a delete rests on an empty place: the flow's listing and that of the version have to lack it."""
     sandbox = Sandbox()
     old, replacing = replaceable(sandbox)
-    async with connected(sandbox, person=Person(yes), era=era) as client:
+    other = int(replacing["new_flow_version_id"]) if version == "another" else old.flow_version_id
+    transport = Upstream(sandbox)
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
         undo = data(await client.call_tool("delete_deployment", ids_of(old)))["undo"]
-        other = int(replacing["new_flow_version_id"])
         _add(sandbox, old, 800, flow_version_id=other)
+        if version == "the same":
+            transport.always(listing, EMPTY)
         late = await client.call_tool(undo["tool"], undo["arguments"])
     assert late.is_error
     assert f"By now deployment 800 of flow version {other} is there" in text(late)

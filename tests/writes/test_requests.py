@@ -84,6 +84,7 @@ async def test_what_was_reset_before_is_reset_by_the_undo() -> None:
     async with connected(sandbox, person=Person(yes)) as client:
         undo = data(await client.call_tool("update_deployment", arguments))["undo"]
         await client.call_tool(undo["tool"], undo["arguments"])
+    assert undo["arguments"].keys() == {*IDS, "clear", "if_state"}
     assert undo["arguments"]["clear"] == ["virtual_environment_id", "priority", "enabled_at"]
     assert (row.priority, row.virtual_environment_id, row.enabled_at) == (None, None, None)
 

@@ -255,7 +255,7 @@ class Create(DeploymentWrite):
                 f"({rendering.state(already)}, queue priority {rendering.priority(already)}).",
                 next_step="Use enable_deployment, disable_deployment or update_deployment on it.",
             )
-        after = already or self._wished(wanted, present, there)
+        after = already or self._wished(wanted, present)
         return Change(write=self, basis=present, before=already, after=after, wanted=wanted)
 
     async def _require_state(self, client: DeploymentsClient, present: Sequence[Deployment]) -> None:
@@ -269,9 +269,7 @@ class Create(DeploymentWrite):
             version = f"of flow version {there[0].flow_version_id}"
             raise StateMoved(f"By now deployment {there[0].id} {version} is there: {rendering.place(there[0])}.")
 
-    def _wished(
-        self, wanted: Mapping[str, Any], present: Sequence[Deployment], there: Sequence[Deployment]
-    ) -> Deployment:
+    def _wished(self, wanted: Mapping[str, Any], present: Sequence[Deployment]) -> Deployment:
         """The deployment that would come, with the names that its neighbours tell."""
         known = present[0] if present else None
         return Deployment(
@@ -280,7 +278,6 @@ class Create(DeploymentWrite):
             flow_id=known.flow_id if known else None,
             flow_name=known.flow_name if known else None,
             iteration=known.iteration if known else None,
-            virtual_environment_name=there[0].virtual_environment_name if there else None,
             **wanted,
         )
 

@@ -73,6 +73,7 @@ async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_t
         assert data(result)["status"] == "partial"
         assert "The new version is not known to be of the same flow" in text(result)
         assert "There now: nothing of the flow." in text(result)
+        assert f"Deployment {data(result)['after']['id']}:" not in text(result)
         assert data(result)["now"] == []
         for word in ("repair", "undo"):
             call = data(result)[word]
@@ -195,6 +196,7 @@ async def test_what_changed_meanwhile_is_not_replaced(era: Era) -> None:
     async with connected(sandbox, person=person, era=era) as client:
         result = await client.call_tool(TOOL, arguments)
     assert data(result)["status"] == ("refused" if era == "legacy" else "declined")
+    assert ("Replace a deployment:" in text(result)) is (era == "legacy")
     assert sandbox.writes == []
 
 

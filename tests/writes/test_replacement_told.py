@@ -1,10 +1,12 @@
 """What is said of a replacement: in its question, in its result, and where it makes no sense."""
 
+import dataclasses
 import json
 from typing import Any
 
+import httpx2
 import pytest
-from support.cases import replaceable, without
+from support.cases import FLOW, replaceable, without
 from support.clients import Era, Person, both_eras, connected, data, no, text, yes
 from support.faults import Upstream
 from support.replacing import NO, TOOL, replace
@@ -173,3 +175,37 @@ async def test_a_version_that_is_elsewhere_may_come(era: Era) -> None:
     assert data(result)["status"] == "done"
     assert "type its id" not in person.asked[0]
     assert other.id in sandbox.account.deployments
+
+
+@both_eras
+@pytest.mark.parametrize("flow", [100, 101])
+async def test_one_deployment_that_tells_its_flow_is_enough(era: Era, flow: int) -> None:
+    """The new version's first deployment does not tell it, the second does, and that decides."""
+    sandbox, person = Sandbox(), Person(no)
+    old, arguments = replaceable(sandbox)
+    version = int(arguments["new_flow_version_id"])
+    first = next(d for d in sandbox.account.deployments.values() if d.flow_version_id == version)
+    sandbox.account.deployments[900] = dataclasses.replace(first, id=900, virtual_environment_id=None)
+    sandbox.account.flow_versions[version].flow_id = flow
+
+    def hide(_: httpx2.Request, answer: Any) -> Any:
+        rows = answer["data"] if isinstance(answer["data"], list) else []
+        return {**answer, "data": [without(rows[0], *FLOW, "flow_version"), *rows[1:]]} if rows else answer
+
+    async with connected(transport=Upstream(sandbox).alter(hide), person=person, era=era) as client:
+        result = await client.call_tool(TOOL, arguments)
+    if flow == sandbox.account.flow_of(old).id:
+        assert f'Comes: flow "Shopify orders to NetSuite" (100) iteration 1 (version {version})' in person.asked[0]
+        assert "type its id" not in person.asked[0]
+    else:
+        assert "belongs to flow 101, the deployment to flow 100." in text(result)
+
+
+async def test_a_time_that_is_not_told_is_left_out() -> None:
+    """A question without it has one line less."""
+    sandbox, person = Sandbox(), Person(no)
+    _, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox).alter(lambda _, answer: without(answer, "updated_at"))
+    async with connected(transport=transport, person=person) as client:
+        await client.call_tool(TOOL, arguments)
+    assert "Last changed" not in person.asked[0]

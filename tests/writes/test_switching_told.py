@@ -88,6 +88,15 @@ async def test_who_said_no_is_not_told_what_was_not_tried() -> None:
     assert "Disable 2 deployments" not in text(result)
 
 
+async def test_who_cannot_be_asked_reads_the_question_in_the_refusal() -> None:
+    """A person can decide by it, and do it from elsewhere."""
+    async with connected(_many(2, enabled=True), confirm_by="human") as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    assert data(result)["status"] == "refused"
+    assert "Disable 2 deployments: they stop processing runs." in text(result)
+    assert "not tried" not in text(result)
+
+
 @both_eras
 async def test_what_is_so_already_is_said_without_asking(era: Era) -> None:
     """Nobody is asked, and nothing is sent."""

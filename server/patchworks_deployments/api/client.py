@@ -35,7 +35,7 @@ RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initia
 PAGE_SIZE = 100
 """Deployments on a page, the most that the API allows."""
 
-GLANCE_SECONDS = 6.0
+GLANCE_SECONDS = 5.0
 """Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
 
 RETRY_SECONDS = 25.0

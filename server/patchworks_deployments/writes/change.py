@@ -208,12 +208,9 @@ class Change(Plan[WriteResult]):
     async def _place_left(self, client: DeploymentsClient) -> str:
         """The state of the place that a deployment without environment has left, where several can be side by side."""
         assert self.before
-        flow = self.before.flow_id
-        try:
-            there = await client.every_deployment_at(flow or "", None)
-        except UpstreamError:
-            there = []
-        return comparing.empty_place(flow, [d.id for d in there if d.id != self.before.id])
+        flow = self.before.flow_id or ""
+        there, _ = await look_until(lambda _: True, lambda c: c.every_deployment_at(flow, None), client)
+        return comparing.empty_place(flow, [d.id for d in there or [] if d.id != self.before.id])
 
     def not_done(self, reason: NotDone) -> WriteResult:
         """The result of a change that does not go ahead; a preview shows what it would do."""

@@ -216,7 +216,8 @@ class Exchange:
             what += " Deploying it may have replaced what ran of its flow, or the old deployment."
         ended = self._ended("partial", f"{what} The call in `undo` deletes the new one.", *await self._look())
         delete = Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
-        return ended.model_copy(update={"after": new, "undo": delete.only_if(comparing.fingerprint([new]))})
+        undo = delete.only_if(comparing.fingerprint([new])) if created.verified else delete
+        return ended.model_copy(update={"after": new, "undo": undo})
 
     def _undo(self, created: WriteResult, new: Deployment) -> ToolCall:
         return self.undo(new).only_if(comparing.fingerprint([new])) if created.verified else self.undo(new)

@@ -125,6 +125,8 @@ def _half(stage: Stage) -> Step:
     """Of an update only the queue priority takes."""
 
     def halve(request: httpx2.Request) -> None:
+        if not request.content:
+            return
         fields = httpx2.Response(200, content=request.content).json()
         fields.pop("virtual_environment_id", None)
         halved = httpx2.Request(request.method, request.url, json=fields)

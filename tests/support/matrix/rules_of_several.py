@@ -38,6 +38,8 @@ def _of_one(record: Record, id_: int, fate: str, why: str) -> Verdict:
     is_so = any(id_ in rows and (rows[id_].enabled_at is not None) is wanted for rows in record.states)
     changed = [p for p in writes if id_ in p.changed]
     is_readable = bool(writes) and fate_is_readable(record, writes[-1])
+    # A 404 to a write is believed only where reading agrees.
+    is_refused = all(was_refused(p) and (is_readable or not facts.is_missing(p)) for p in writes)
     wrong = {
         "done": not is_so and "done, but it is not so",
         "unverified": (not any(map(was_accepted, writes)) and "unverified, but nobody accepted it")
@@ -45,7 +47,7 @@ def _of_one(record: Record, id_: int, fate: str, why: str) -> Verdict:
         "unchanged": changed and "unchanged, but changed by us",
         "failed": (changed and "failed, but changed")
         or (any(not (p.told and p.told.is_client_error) for p in writes) and "failed, but not refused"),
-        "unknown": (all(map(was_refused, writes)) and "unknown, but refused or never sent")
+        "unknown": (is_refused and "unknown, but refused or never sent")
         or (is_readable and is_so and "unknown, but there to be read"),
         "not_tried": changed and "not tried, but changed",
     }[fate]

@@ -208,7 +208,8 @@ def undo_leads_back(record: Record) -> Verdict:
     if follow.told.crash:
         return follow.told.crash
     is_back = facts.essence(facts.undone(record, follow.after)) == facts.essence(facts.undone(record, record.before))
-    is_unread = any(facts.untold(p) for p in record.passages) or not all(f.passes for _, f in record.case.faults)
+    is_unread = any(facts.untold(p) or not facts.is_honest(p) for p in record.reads_after)
+    is_unread = is_unread or not all(fault.passes for _, fault in record.case.faults)
     moved_since = record.then != record.later or is_unread
     is_refusal = follow.told.status in {"error", "refused"} and not any(p.changed for p in follow.writes)
     is_untold = any(facts.untold(p) for p in record.passages)

@@ -7,7 +7,7 @@ import pytest
 from support.cases import replaceable, versions_at
 from support.clients import Era, Person, both_eras, connected, data, text, yes
 from support.faults import Step, Upstream, listing, reply
-from support.replacing import NO, TOOL, methods, read_after, replace
+from support.replacing import EMPTY, NO, TOOL, methods, read_after, replace
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.account import Deployment
@@ -115,6 +115,16 @@ async def test_throttling_after_the_create_delays_the_delete_and_no_more(era: Er
     assert old.id not in sandbox.account.deployments
 
 
+@both_eras
+async def test_few_requests_that_are_left_after_the_create_do_not_keep_the_old_one(era: Era) -> None:
+    """Only what would leave a place empty waits for enough of them."""
+    sandbox = Sandbox(requests_per_minute=10 if era == "legacy" else 12)
+    old, arguments = _without_environment(sandbox)
+    result = await replace(Upstream(sandbox), era, arguments)
+    assert (data(result)["status"], data(result)["verified"]) == ("done", True)
+    assert old.id not in sandbox.account.deployments
+
+
 # In an environment --------------------------------------------------------------------------------
 
 
@@ -177,6 +187,17 @@ async def test_two_that_have_not_changed_places_are_no_success(era: Era) -> None
     assert (data(result)["status"], data(result)["verified"]) == ("unknown", False)
     assert "Yet the two have not changed places. There now: deployment" in text(result)
     assert str(old.id) in {held["id"] for held in data(result)["now"]}
+
+
+@both_eras
+async def test_an_exchange_that_the_listing_shows_late_is_waited_for(era: Era) -> None:
+    """The first look at the place finds nothing, the second one what is there."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox)
+    transport.on(read_after(transport, 2, "/flow-version-deployments"), EMPTY)
+    result = await replace(transport, era, arguments)
+    assert (data(result)["status"], data(result)["verified"]) == ("done", True)
 
 
 @both_eras

@@ -1,5 +1,6 @@
 """The steps of a replacement: what is known before each, and what is said where one does not come."""
 
+import dataclasses
 from typing import Any
 
 import httpx2
@@ -207,6 +208,20 @@ async def test_a_place_that_cannot_be_read_at_the_end_is_said_to_be_unknown(era:
     _, arguments = replaceable(sandbox)
     result = await replace(Upstream(sandbox).always(listing, reply(500)), era, arguments)
     assert data(result)["status"] == "done"
+    assert "What is there now is not known:" in text(result)
+    assert "now" not in data(result)
+
+
+@both_eras
+async def test_another_flow_s_version_in_a_place_that_cannot_be_read(era: Era) -> None:
+    """The new one was seen to be of another flow; what is there of the old one's is not known."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+    account = sandbox.account
+    account.flows[3000] = dataclasses.replace(account.flow_of(old), id=3000)
+    account.flow_versions[int(arguments["new_flow_version_id"])].flow_id = 3000
+    result = await replace(Upstream(sandbox).always(listing, reply(500)), era, arguments)
+    assert data(result)["status"] == "partial"
     assert "What is there now is not known:" in text(result)
     assert "now" not in data(result)
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from support.cases import replaceable, versions_at
 from support.clients import Era, Person, both_eras, connected, data, text, yes
-from support.faults import Step, Upstream, listing, reply
+from support.faults import Step, Upstream, delay, listing, reply
 from support.replacing import EMPTY, NO, TOOL, methods, read_after, replace
 
 from patchworks_deployments.sandbox import Sandbox
@@ -53,6 +53,7 @@ async def test_nothing_is_deleted_for_a_create_that_was_not_seen(era: Era, step:
         repaired = await client.call_tool(repair["tool"], repair["arguments"])
     assert data(result)["status"] == "unknown"
     assert "Deploying it may have replaced the old deployment." in text(result)
+    assert ("What is there now is not known:" in text(result)) is (reading is not None)
     assert methods(transport)[:-1] == ["POST"]
     assert data(repaired)["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
@@ -260,11 +261,23 @@ async def test_a_create_that_was_accepted_and_does_not_show_may_still_come(era: 
 
 
 @both_eras
-async def test_an_inherited_queue_priority_that_is_kept_is_not_lost(era: Era) -> None:
-    """Only a queue priority that was given takes the place of the flow's."""
+@pytest.mark.parametrize(("priority", "given"), [(None, {}), (4, {"priority": 5}), (4, {})])
+async def test_only_an_inherited_queue_priority_that_is_replaced_is_lost(
+    priority: int | None, given: dict[str, int], era: Era
+) -> None:
+    """One that is kept, or that takes the place of another that was set, is no loss."""
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
-    old.priority = None
-    result = await replace(Upstream(sandbox), era, arguments)
+    old.priority = priority
+    result = await replace(Upstream(sandbox), era, {**arguments, **given})
     assert "inherited queue priority" not in data(result)["lost"]
     assert f"id {old.id}" in data(result)["lost"]
+
+
+@both_eras
+async def test_the_gap_is_told_in_milliseconds(era: Era) -> None:
+    """It lasts from the delete's leaving to the new deployment's being seen."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    result = await replace(Upstream(sandbox).on("POST", delay(0.05)), era, arguments)
+    assert 50 <= data(result)["gap_milliseconds"] < 10_000

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from support.cases import replaceable, versions_at
 from support.clients import Era, Person, both_eras, connected, data, text, yes
-from support.faults import Step, Upstream, listing, reply
-from support.replacing import NO, TOOL, methods, read_after, replace
+from support.faults import Step, Upstream, delay, listing, reply
+from support.replacing import EMPTY, NO, TOOL, methods, read_after, replace
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.account import Deployment
@@ -53,6 +53,7 @@ async def test_nothing_is_deleted_for_a_create_that_was_not_seen(era: Era, step:
         repaired = await client.call_tool(repair["tool"], repair["arguments"])
     assert data(result)["status"] == "unknown"
     assert "Deploying it may have replaced the old deployment." in text(result)
+    assert ("What is there now is not known:" in text(result)) is (reading is not None)
     assert methods(transport)[:-1] == ["POST"]
     assert data(repaired)["status"] == "done"
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
@@ -112,6 +113,16 @@ async def test_throttling_after_the_create_delays_the_delete_and_no_more(era: Er
     old, arguments = _without_environment(sandbox)
     transport = Upstream(sandbox).on("DELETE", reply(429, {}, retry_after=30))
     result = await replace(transport, era, arguments)
+    assert (data(result)["status"], data(result)["verified"]) == ("done", True)
+    assert old.id not in sandbox.account.deployments
+
+
+@both_eras
+async def test_few_requests_that_are_left_after_the_create_do_not_keep_the_old_one(era: Era) -> None:
+    """Only what would leave a place empty waits for enough of them."""
+    sandbox = Sandbox(requests_per_minute=10 if era == "legacy" else 12)
+    old, arguments = _without_environment(sandbox)
+    result = await replace(Upstream(sandbox), era, arguments)
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
     assert old.id not in sandbox.account.deployments
 
@@ -182,12 +193,37 @@ async def test_a_new_one_that_is_not_alone_is_no_success(era: Era) -> None:
 
 
 @both_eras
+async def test_an_exchange_that_the_listing_shows_late_is_waited_for(era: Era) -> None:
+    """The first look at the place finds nothing, the second one what is there."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    transport = Upstream(sandbox)
+    transport.on(read_after(transport, 2, "/flow-version-deployments"), EMPTY)
+    result = await replace(transport, era, arguments)
+    assert (data(result)["status"], data(result)["verified"]) == ("done", True)
+
+
+@both_eras
 async def test_a_place_that_cannot_be_read_at_the_end_is_said_to_be_unknown(era: Era) -> None:
     """Both steps were seen; what is there by now is not."""
     sandbox = Sandbox()
     _, arguments = replaceable(sandbox)
     result = await replace(Upstream(sandbox).always(listing, reply(500)), era, arguments)
     assert data(result)["status"] == "done"
+    assert "What is there now is not known:" in text(result)
+    assert "now" not in data(result)
+
+
+@both_eras
+async def test_another_flow_s_version_in_a_place_that_cannot_be_read(era: Era) -> None:
+    """The new one was seen to be of another flow; what is there of the old one's is not known."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox, seen_elsewhere=False)
+    account = sandbox.account
+    account.flows[3000] = dataclasses.replace(account.flow_of(old), id=3000)
+    account.flow_versions[int(arguments["new_flow_version_id"])].flow_id = 3000
+    result = await replace(Upstream(sandbox).always(listing, reply(500)), era, arguments)
+    assert data(result)["status"] == "partial"
     assert "What is there now is not known:" in text(result)
     assert "now" not in data(result)
 
@@ -226,11 +262,23 @@ async def test_a_create_that_was_accepted_and_does_not_show_may_still_come(era: 
 
 
 @both_eras
-async def test_an_inherited_queue_priority_that_is_kept_is_not_lost(era: Era) -> None:
-    """Only a queue priority that was given takes the place of the flow's."""
+@pytest.mark.parametrize(("priority", "given"), [(None, {}), (4, {"priority": 5}), (4, {})])
+async def test_only_an_inherited_queue_priority_that_is_replaced_is_lost(
+    priority: int | None, given: dict[str, int], era: Era
+) -> None:
+    """One that is kept, or that takes the place of another that was set, is no loss."""
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
-    old.priority = None
-    result = await replace(Upstream(sandbox), era, arguments)
+    old.priority = priority
+    result = await replace(Upstream(sandbox), era, {**arguments, **given})
     assert "inherited queue priority" not in data(result)["lost"]
     assert f"id {old.id}" in data(result)["lost"]
+
+
+@both_eras
+async def test_the_gap_is_told_in_milliseconds(era: Era) -> None:
+    """It lasts from the delete's leaving to the new deployment's being seen."""
+    sandbox = Sandbox()
+    _, arguments = replaceable(sandbox)
+    result = await replace(Upstream(sandbox).on("POST", delay(0.05)), era, arguments)
+    assert 50 <= data(result)["gap_milliseconds"] < 10_000

@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import PAGE_SIZE, DeploymentsClient
 from patchworks_deployments.api.pacing import Progress, each, patiently
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 
-LIST_PAGE_SIZE = 100
 MAX_LIST_PAGES = 500
 
 
@@ -37,7 +36,7 @@ class Selection:
             package_id=self.package if are_ids(self.package) else None,
             sort="created_at",
             page=page,
-            per_page=LIST_PAGE_SIZE,
+            per_page=PAGE_SIZE,
         )
 
     def holds(self, deployment: Deployment) -> bool:
@@ -94,7 +93,7 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
 
 def _extent(page: DeploymentPage) -> int:
     """Tell how many pages there are, as far as this one says."""
-    if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= LIST_PAGE_SIZE:
+    if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= PAGE_SIZE:
         raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
     if page.pages and page.pages > MAX_LIST_PAGES:
         raise InvalidArgument(

@@ -190,17 +190,17 @@ class Acting:
     patience: Patience | None = None
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
-    async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]], called: str = "") -> WriteResult:
+    async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]]) -> WriteResult:
         """Make one of the several writes of a call, and record it as soon as it is over.
 
-        The audit log calls the step `called`, or by its write's name: `delete`.
+        The audit log calls the step by its write's name: `delete`.
         """
         started = time.monotonic()
         try:
             result = await attempt()
         except DeploymentsError as error:
             result = WriteResult(status="failed", message=error.what)
-        step = f"{self.tool}: {called or write.name.removesuffix('_deployment')}"
+        step = f"{self.tool}: {write.name.removesuffix('_deployment')}"
         given = {**write.arguments, "reason": self.reason}
         if trouble := self.audit.record(step, given, result.to_json(), self.who, time.monotonic() - started):
             self.unrecorded.append(trouble)

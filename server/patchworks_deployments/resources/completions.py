@@ -19,13 +19,13 @@ from patchworks_deployments.api.credentials import caller_tag
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import Selection, are_ids
 from patchworks_deployments.caller import caller
+from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.rendering import environment
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.attention import iteration_label
 from patchworks_deployments.resources.uris import leading_id
-from patchworks_deployments.writes.consent import Services
 
 MAX_VALUES = 100
 

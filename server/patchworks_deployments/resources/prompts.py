@@ -6,9 +6,9 @@ docstring is its prompt's description.
 
 from mcp.server.mcpserver import MCPServer
 
+from patchworks_deployments.consent.services import Services
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.uris import leading_id
-from patchworks_deployments.writes.consent import Services
 
 ASK_FIRST = (
     "Before any change, tell me exactly what will happen and wait for my yes. If the server gives you a preview and a "

@@ -9,12 +9,12 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import Resource as ListedResource
 
 from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.overview import summarise
-from patchworks_deployments.writes.consent import Services, services
 
 LISTED = [
     ListedResource(

@@ -28,6 +28,9 @@ from mcp_types import Tool as ListedTool
 from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
 from patchworks_deployments.caller import may_write
+from patchworks_deployments.consent.codes import Codes
+from patchworks_deployments.consent.policy import Policy
+from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
@@ -45,7 +48,6 @@ from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.writing import write_tools
 from patchworks_deployments.writes.audit import AuditLog
-from patchworks_deployments.writes.consent import Codes, Policy, Services
 
 SERVER_NAME = "patchworks-deployments"
 

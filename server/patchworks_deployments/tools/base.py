@@ -17,6 +17,9 @@ from pydantic import ValidationError
 
 from patchworks_deployments.api.pacing import beating
 from patchworks_deployments.caller import WRITE_SCOPE, Who, caller, can_ask, is_stateless, may_write, who
+from patchworks_deployments.consent.decision import Call, Consent, Decision, agreement, decide
+from patchworks_deployments.consent.question import Form
+from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
@@ -24,7 +27,6 @@ from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog
-from patchworks_deployments.writes.consent import Call, Consent, Decision, Form, Services, agreement, decide, services
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 

@@ -8,6 +8,8 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
 from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.consent.decision import Consent
+from patchworks_deployments.consent.services import services
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.values import (
@@ -25,7 +27,6 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
-from patchworks_deployments.writes.consent import Consent, services
 from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan

@@ -10,6 +10,7 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
 from patchworks_deployments.api.query import DeploymentQuery
+from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Maybe
 from patchworks_deployments.model.values import (
@@ -22,7 +23,6 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.resources.uris import PER_PAGE, deployment_link
 from patchworks_deployments.tools.base import DeploymentTool
-from patchworks_deployments.writes.consent import Services, services
 
 Page = Maybe[Annotated[int, Field(ge=1)]]
 

@@ -12,6 +12,8 @@ from mcp.server.mcpserver import ElicitationResult, Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from patchworks_deployments.consent.decision import Consent
+from patchworks_deployments.consent.services import services
 from patchworks_deployments.model.deployment import Clearable
 from patchworks_deployments.model.values import (
     Code,
@@ -28,7 +30,6 @@ from patchworks_deployments.model.values import (
 )
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
 from patchworks_deployments.writes.change import Change
-from patchworks_deployments.writes.consent import Consent, services
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.outcome import WriteResult
 

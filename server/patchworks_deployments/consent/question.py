@@ -1,0 +1,50 @@
+"""The question that a person is asked, and the forms that a person fills in."""
+
+import abc
+from collections.abc import Sequence
+
+from mcp.server.mcpserver import Elicit
+from pydantic import BaseModel, Field
+
+from patchworks_deployments.writes.plan import AnyPlan
+
+
+class Form(BaseModel, abc.ABC):
+    """What a person fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
+
+    @abc.abstractmethod
+    def agrees_to(self, plan: AnyPlan) -> bool:
+        """Whether this answer lets the change happen."""
+
+
+class Agreement(Form):
+    """The form for most writes: a box that is never ticked beforehand."""
+
+    agree: bool = Field(default=False, title="Yes, do this", description="Tick to let it happen.")
+
+    def agrees_to(self, plan: AnyPlan) -> bool:
+        """Whether the box is ticked."""
+        del plan
+        return self.agree
+
+
+class TypedId(Form):
+    """The form for what a tick is too little for: the id that the question names, typed."""
+
+    typed_id: str = Field(title="Id", description="Type the id that the question names.", max_length=64)
+
+    def agrees_to(self, plan: AnyPlan) -> bool:
+        """Whether the id is that of the deployment or the version in question."""
+        return self.typed_id.strip() == plan.must_be_typed
+
+
+def ask(plan: AnyPlan, protected: Sequence[str]) -> Elicit[Form]:
+    """The question for a person: `protected` environments at its top, and all that was read at its end.
+
+    In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
+    """
+    lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
+    lines += [plan.question(), f"As read: state {plan.fingerprint}"]
+    if plan.must_be_typed:
+        lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")
+    return Elicit("\n".join(lines), TypedId if plan.must_be_typed else Agreement)

@@ -1,0 +1,26 @@
+"""What is opened once for the process and used by every call."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.mcpserver import Context
+
+from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.consent.codes import Codes
+from patchworks_deployments.consent.policy import Policy
+from patchworks_deployments.writes.audit import AuditLog
+
+
+@dataclass(frozen=True)
+class Services:
+    """What is opened once for the process and used by every call."""
+
+    client: DeploymentsClient
+    policy: Policy
+    codes: Codes
+    audit: AuditLog
+
+
+def services(ctx: Context[Services, Any]) -> Services:
+    """The process's services, from any call."""
+    return ctx.request_context.lifespan_context

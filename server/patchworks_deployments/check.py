@@ -1,15 +1,17 @@
 """Tries the settings against the API, step by step, changing nothing."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx2
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.api.query import DeploymentQuery
+from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.errors import DeploymentsError
-from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.audit import AuditLog
+from patchworks_deployments.writes.plan import environments_of
 
 Finding = tuple[bool, str]
 """Whether it works, and a line that says what."""
@@ -47,8 +49,8 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
             if deployment.flow_version_id:
                 yield await _get(client, deployment.flow_version_id, deployment.id)
                 break
-    for finding in _protected(settings, page):
-        yield finding
+        async for finding in _protected(settings, client):
+            yield finding
     yield True, "writing was not tried: that would change something"
 
 
@@ -69,13 +71,19 @@ async def _get(client: DeploymentsClient, flow_version_id: str, deployment_id: s
     return True, f"get deployment {deployment_id}: accepted, {named}"
 
 
-def _protected(settings: Settings, page: DeploymentPage) -> Iterator[Finding]:
+async def _protected(settings: Settings, client: DeploymentsClient) -> AsyncIterator[Finding]:
     """Whether each protected environment is found; one that does not exist would protect nothing."""
-    words = [w for d in page.deployments for w in (d.virtual_environment_id, d.virtual_environment_name) if w]
-    seen = {word.casefold() for word in words}
+    if not settings.protected_environments:
+        return
+    try:
+        found = (await read_selected(client, Selection())).deployments
+    except DeploymentsError as error:
+        yield False, f"protected environments: not compared. {error}"
+        return
+    unmatched = Policy.from_settings(settings).unmatched(environments_of(found))
     for entry in settings.protected_environments:
-        if entry.casefold() in seen:
-            yield True, f"protected environment {entry}: found"
-        else:
-            is_on_a_later_page = page.total != len(page.deployments)
-            yield is_on_a_later_page, f"protected environment {entry}: not among the first 100 deployments, check it"
+        is_found = entry not in unmatched
+        told = (
+            "found" if is_found else "no deployment is in an environment with this id or name, so it protects nothing"
+        )
+        yield is_found, f"protected environment {entry}: {told}"

@@ -1,5 +1,6 @@
 """Settings from the environment (`PATCHWORKS_*`) and flags, in one model that refuses what it cannot be sure of."""
 
+import csv
 import difflib
 import ipaddress
 import os
@@ -25,6 +26,17 @@ AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "c
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _split_names(value: object) -> object:
+    """Comma-separated names; one that holds a comma stands in double quotes, as in CSV."""
+    if not isinstance(value, str):
+        return value
+    try:
+        names = [name.strip() for row in csv.reader([value], skipinitialspace=True, strict=True) for name in row]
+    except csv.Error:
+        raise ValueError('must be comma-separated, and what holds a comma in "double quotes"') from None
+    return [name for name in names if name]
 
 
 def _one_line(secret: SecretStr) -> SecretStr:
@@ -58,7 +70,7 @@ def _web_address(url: str) -> str:
 Secret = Annotated[SecretStr, AfterValidator(_one_line)]
 HeaderSecret = Annotated[Secret, AfterValidator(_fits_a_header)]
 StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(_long_keys)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path that may begin with `~`, which hosts do not expand for the servers that they start."""
@@ -91,7 +103,10 @@ class Settings(BaseSettings):
         Literal["auto", "human", "code"], Field(description="who is asked: 'auto', 'human' or 'code'")
     ] = "auto"
     protected_environments: Annotated[
-        Names, Field(description="environments, by id or name, where every write asks a human; comma-separated")
+        Names,
+        Field(
+            description='environments, best by id, where every write asks a human; comma-separated, "a, b" in quotes'
+        ),
     ] = ()
     state_keys: StateKeys = ()
     audit_log: Annotated[HomePath | None, Field(description="file that gets one JSON line per attempted write")] = None

@@ -21,6 +21,26 @@ def collect_rarely() -> None:
         gc.enable()
 
 
+REDIS_CONNECT_SECONDS = 5
+"""Seconds that Redis has to take a connection."""
+
+
+def open_redis(url: str) -> Any:  # noqa: ANN401 - an extra, so its types may not be there
+    """A client of the Redis with this address; nothing is sent yet. Raises `SettingsError`."""
+    try:
+        from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise SettingsError(
+            "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
+        ) from None
+    try:
+        return Redis.from_url(url, socket_connect_timeout=REDIS_CONNECT_SECONDS)
+    except ValueError:
+        raise SettingsError(
+            "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
+        ) from None
+
+
 BACKLOG_CONNECTIONS = 2048
 """Connections that may wait to be accepted; uvicorn's own default."""
 

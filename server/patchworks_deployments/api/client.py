@@ -6,6 +6,7 @@ Every failure leaves as one of `errors.UpstreamError`.
 import asyncio
 import contextlib
 import functools
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ import httpx2
 import stamina
 from opentelemetry.trace import SpanKind, get_tracer
 
-from patchworks_deployments.api.credentials import Credentials, build_credentials
+from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
 from patchworks_deployments.api.query import NAMES, DeploymentQuery
 from patchworks_deployments.api.transport import open_http
@@ -67,6 +68,12 @@ class DeploymentsClient:
         """This client for one who looks again and again: each look is one attempt, and may be a short one."""
         timeout = min(self._timeout, GLANCE_SECONDS) if is_short else self._timeout
         return DeploymentsClient(self._http, self._auth, timeout, is_glancing=True)
+
+    def account(self) -> Account:
+        """Whose deployments these are. Raises `Unauthenticated` where that is the caller, who sent no key."""
+        identity = self._auth.identity()
+        name = "the sandbox" if identity == SANDBOX_KEY else self._address.partition("://")[2]
+        return Account(name, hashlib.sha256(f"{self._address}\n{identity}".encode()).hexdigest())
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""

@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import anyio
 import httpx2
@@ -28,6 +29,15 @@ EXPIRY_MARGIN_SECONDS = 60.0
 
 DEFAULT_LIFETIME_SECONDS = 3600.0
 """Seconds for which a token is used when Patchworks did not say how long it lives."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose deployments a client reads and changes: a name for people, and a digest of address and credentials."""
+
+    name: str
+    digest: str
+
 
 _caller_key: ContextVar[SecretStr | None] = ContextVar("caller_key", default=None)
 
@@ -68,6 +78,10 @@ class HeaderAuth(httpx2.Auth):
         """Set the header. Raises `Unauthenticated` when it is the caller's own key and the caller sent none."""
         request.headers["Authorization"] = self._read_value()
         yield request
+
+    def identity(self) -> str:
+        """What tells these credentials from others; as secret as they are."""
+        return self._read_value()
 
     def secrets(self) -> list[str]:
         """The texts that must never be shown: the header's value, and the token in it without its scheme word."""
@@ -140,6 +154,10 @@ class LoginAuth(httpx2.Auth):
             raise self._refusal
         self._refusal = None
         self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN_SECONDS, EXPIRY_MARGIN_SECONDS)
+
+    def identity(self) -> str:
+        """What tells these credentials from others; as secret as they are. The token is not in it, as it changes."""
+        return f"{self._login_url}\n{self._username}\n{self._password.get_secret_value()}"
 
     def secrets(self) -> list[str]:
         """The texts that must never be shown."""

@@ -1,6 +1,5 @@
 """Reading all deployments that a person means, by ids or by parts of names: page by page, several pages at once."""
 
-import re
 from dataclasses import dataclass
 
 from patchworks_deployments.api.client import PAGE_SIZE, DeploymentsClient
@@ -8,13 +7,14 @@ from patchworks_deployments.api.pacing import Progress, each, patiently
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
+from patchworks_deployments.model.reading import is_identifier
 
 MAX_LIST_PAGES = 500
 
 
 def are_ids(text: str | None) -> bool:
-    """Whether the text is one or more ids as Patchworks makes them: digits, comma-separated."""
-    return re.fullmatch(r"[0-9]+(,[0-9]+)*", text or "") is not None
+    """Whether the text is one or more ids as Patchworks writes them, comma-separated."""
+    return text is not None and all(map(is_identifier, text.split(",")))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,36 +21,28 @@ _STAMP = re.compile("[0-9a-f]{8}")
 class Codes:
     """Short codes that prove a preview was seen: an HMAC over all that the write would do and rest on.
 
-    Stateless but for one thing: a code that was used is remembered until it expires, so that a state which
-    comes back cannot be acted on twice.
+    Nothing is kept of them: a code is void once its write was carried out, because `Plan.times_done` is part of it.
     """
 
     def __init__(self, keys: Sequence[bytes], server: str, clock: Callable[[], float] = time.time) -> None:
         self._keys = list(keys) or [secrets.token_bytes(32)]
         self._server = server
         self._clock = clock
-        self._used: dict[str, int] = {}
 
-    def issue(self, plan: AnyPlan, caller: str) -> str:
-        """A code for exactly this change by this caller, good for `CODE_SECONDS` seconds."""
+    def issue(self, plan: AnyPlan, account: str, caller: str) -> str:
+        """A code for exactly this change by this caller in this account, good for `CODE_SECONDS` seconds."""
         expiry = int(self._clock()) + CODE_SECONDS
-        return f"{expiry:x}-{self._mac(self._keys[0], plan, caller, expiry)}"
+        return f"{expiry:x}-{self._mac(self._keys[0], plan, (account, caller, expiry))}"
 
-    def redeem(self, code: str, plan: AnyPlan, caller: str) -> bool:
-        """Whether the code is good for this change; it is used up by that."""
+    def is_good(self, code: str, plan: AnyPlan, account: str, caller: str) -> bool:
+        """Whether the code is for this change, and not too old."""
         stamp, _, mac = code.strip().lower().partition("-")
         expiry = int(stamp, 16) if _STAMP.fullmatch(stamp) else 0
-        now = int(self._clock())
-        self._used = {used: until for used, until in self._used.items() if until > now}
-        genuine = [
-            hmac.compare_digest(self._mac(key, plan, caller, expiry).encode(), mac.encode()) for key in self._keys
-        ]
-        if not any(genuine) or expiry <= now or mac in self._used:
-            return False
-        self._used[mac] = expiry
-        return True
+        bound = account, caller, expiry
+        genuine = [hmac.compare_digest(self._mac(key, plan, bound).encode(), mac.encode()) for key in self._keys]
+        return any(genuine) and expiry > int(self._clock())
 
-    def _mac(self, key: bytes, plan: AnyPlan, caller: str, expiry: int) -> str:
-        bound = [self._server, caller, plan.write.name, plan.write.arguments, plan.fingerprint, expiry]
-        digest = hmac.new(key, json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
+    def _mac(self, key: bytes, plan: AnyPlan, bound: tuple[str, str, int]) -> str:
+        told = [self._server, *bound, plan.write.name, plan.write.arguments, plan.fingerprint, plan.times_done]
+        digest = hmac.new(key, json.dumps(told, sort_keys=True).encode(), hashlib.sha256).digest()
         return base64.b32encode(digest[:10]).decode().lower()

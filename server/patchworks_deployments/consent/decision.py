@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult
 from pydantic import BaseModel
 
+from patchworks_deployments.api.credentials import Account
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.question import Form, ask
@@ -51,6 +52,7 @@ Consent = Form | Decision
 class Call:
     """Who calls, and how: what a decision needs to know beside the plan."""
 
+    account: Account
     caller: str
     can_ask: bool
     dry_run: bool
@@ -67,17 +69,17 @@ def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision 
         return Decision(outcome="not_required")
     protected = policy.protected_among(plan)
     if call.can_ask and (protected or policy.confirm_by != "code"):
-        return ask(plan, protected)
+        return ask(plan, protected, call.account.name)
     if protected or policy.confirm_by == "human":
         return Decision(outcome=NotDone("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
     return Decision(outcome=_by_code(plan, call, codes))
 
 
 def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotDone:
-    if call.code and codes.redeem(call.code, plan, call.caller):
+    if call.code and codes.is_good(call.code, plan, call.account.digest, call.caller):
         return "code"
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return NotDone("confirmation_required", message, codes.issue(plan, call.caller))
+    return NotDone("confirmation_required", message, codes.issue(plan, call.account.digest, call.caller))
 
 
 def agreement(plan: AnyPlan, consent: ElicitationResult[Consent]) -> ConfirmedBy | NotDone:

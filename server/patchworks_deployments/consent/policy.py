@@ -1,13 +1,13 @@
 """Which writes ask, and whom."""
 
-import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.text import clean_text
+from patchworks_deployments.model.names import look_alike
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.plan import AnyPlan, Risk
+from patchworks_deployments.writes.plan import AnyPlan, Environment, Risk
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Policy:
 
     confirm: Literal["destructive", "all"]
     confirm_by: Literal["auto", "human", "code"]
-    protected: frozenset[str]
+    protected: tuple[str, ...]
+    """Environments by id or name. An entry is compared with both: an environment may be called "2024"."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Policy":
-        """The policy that the settings name; environments are compared as `_folded`."""
-        protected = frozenset(_folded(entry) for entry in settings.protected_environments)
-        return cls(settings.confirm, settings.confirm_by, protected)
+        """The policy that the settings name."""
+        return cls(settings.confirm, settings.confirm_by, settings.protected_environments)
 
     def must_ask(self, plan: AnyPlan) -> bool:
         """Whether somebody has to agree."""
@@ -31,21 +31,23 @@ class Policy:
     def protected_among(self, plan: AnyPlan) -> list[str]:
         """The protected environments that the plan touches, named for people.
 
-        What is not known of an environment counts as protected: its id if ids are listed, its name if names are.
+        Where any is protected, so is one whose id or name is not known: it may be the one that is meant.
         """
         found = {
             rendering.named(name, identifier) if name or identifier else "an environment that is not known"
             for identifier, name in plan.environments
-            if self._is_listed(identifier, numbers=True) or self._is_listed(name, numbers=False)
+            if self.protected and (None in {identifier, name} or self._is_listed((identifier, name)))
         }
         return sorted(found)
 
-    def _is_listed(self, known_as: str | None, *, numbers: bool) -> bool:
-        if known_as is None:
-            return any(entry.isdigit() is numbers for entry in self.protected)
-        return _folded(known_as) in self.protected
+    def unmatched(self, environments: Iterable[Environment]) -> list[str]:
+        """The entries that none of the environments has as its id or name: each of them protects nothing."""
+        known = list(environments)
+        return [entry for entry in self.protected if not any(_matches(entry, words) for words in known)]
+
+    def _is_listed(self, environment: Environment) -> bool:
+        return any(_matches(entry, environment) for entry in self.protected)
 
 
-def _folded(text: str) -> str:
-    """An environment's id or name as it is compared: cleaned like the API's own, without regard to case."""
-    return unicodedata.normalize("NFKC", clean_text(text) or "").casefold()
+def _matches(entry: str, environment: Environment) -> bool:
+    return any(look_alike(entry, word) for word in environment if word)

@@ -7,6 +7,7 @@ from mcp.server.mcpserver import Context
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.consent.codes import Codes
+from patchworks_deployments.consent.once import Once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.writes.audit import AuditLog
 
@@ -18,6 +19,7 @@ class Services:
     client: DeploymentsClient
     policy: Policy
     codes: Codes
+    once: Once
     audit: AuditLog
 
 

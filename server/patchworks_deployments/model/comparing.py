@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from patchworks_deployments.errors import InvalidArgument, StateMoved
@@ -55,13 +56,30 @@ def require(state: str | None, deployments: Sequence[Deployment]) -> None:
 
 def matches(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
     """Whether each wanted field of the deployment is known to have its wanted value."""
-    return not untold(deployment, wanted) and all(getattr(deployment, name) == value for name, value in wanted.items())
+    return not untold(deployment, wanted) and all(_has(deployment, name, value) for name, value in wanted.items())
 
 
 def contradicts(deployment: Deployment, wanted: Mapping[str, Any]) -> bool:
     """Whether a wanted field of the deployment is known to have another value."""
     unknown = untold(deployment, wanted)
-    return any(getattr(deployment, name) != value for name, value in wanted.items() if name not in unknown)
+    return any(not _has(deployment, name, value) for name, value in wanted.items() if name not in unknown)
+
+
+def _has(deployment: Deployment, field: str, value: object) -> bool:
+    had = getattr(deployment, field)
+    if field == "enabled_at" and isinstance(had, str) and isinstance(value, str):
+        return is_same_moment(had, value)
+    return bool(had == value)
+
+
+def is_same_moment(one: str, other: str) -> bool:
+    """Whether two ISO 8601 times are the same, as exactly as both are told.
+
+    Patchworks may keep whole seconds of a time that was given with fractions, cut or rounded.
+    """
+    if one == other or ("." in one and "." in other):
+        return one == other
+    return abs(datetime.fromisoformat(one) - datetime.fromisoformat(other)) < timedelta(seconds=1)
 
 
 def untold(deployment: Deployment, names: Iterable[str]) -> list[str]:
@@ -82,7 +100,7 @@ def tell_less(now: Sequence[Deployment], before: Sequence[Deployment]) -> bool:
 
 def is_same(seen: Deployment, now: Deployment) -> bool:
     """Whether nobody has changed the deployment in between; compares only what listings and single records share."""
-    is_later = None not in {seen.updated_at, now.updated_at} and seen.updated_at != now.updated_at
+    is_later = seen.updated_at and now.updated_at and not is_same_moment(seen.updated_at, now.updated_at)
     shared = ("flow_version_id", "virtual_environment_id", "enabled")
     return not is_later and all(getattr(seen, name) == getattr(now, name) for name in shared)
 
@@ -95,7 +113,7 @@ def differences(before: Deployment, after: Deployment) -> list[str]:
     lines = []
     silent = untold(after, COMPARED)
     after = after.model_copy(update={name: getattr(before, name) for name in silent})
-    if (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at):
+    if before.enabled != after.enabled or not _has(after, "enabled_at", before.enabled_at):
         lines.append(f"state: {rendering.state(before)} → {rendering.state(after)}")
     if before.priority != after.priority:
         lines.append(f"queue priority: {rendering.priority(before)} → {rendering.priority(after)}")

@@ -19,9 +19,14 @@ from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
 MAX_TIME_CHARACTERS = 64
 """Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed stays in a cache."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ID_BOUND = 10**63
-"""Ids below this fit 64 characters with a sign; Python refuses to write out far larger numbers."""
+_IDENTIFIER = re.compile(r"[1-9][0-9]{0,18}")
+"""The one way to write an id: a positive number without leading zeros, as in the contract.
+
+Databases read "01", "+1", "1abc" and "1e0" as 1, so that what is compared here would not be what is meant there.
+"""
+
+_ID_BOUND = 10**19
+"""Ids below this have at most 19 digits; Python refuses to write out far larger numbers."""
 
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 _NUMBER_BOUND = 10**18
@@ -170,14 +175,14 @@ def _person(value: object) -> str | None:
 
 
 def is_identifier(text: str) -> bool:
-    """Whether the text can be an id: 1 to 64 letters, digits, _ or -."""
+    """Whether the text is an id as Patchworks writes them: 1 to 19 digits, the first no zero."""
     return _IDENTIFIER.fullmatch(text) is not None
 
 
 def _identifier(value: object) -> str | None:
     """An id as text; the API sends integers in one place and strings in another."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if abs(value) < _ID_BOUND else None
+        return str(value) if 0 < value < _ID_BOUND else None
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 
 
@@ -196,7 +201,7 @@ def _count(value: object) -> int | None:
 
 
 def read_time(value: object) -> str | None:
-    """An ISO 8601 time in UTC, to the second; the API also sends `{"date": ...}` objects."""
+    """An ISO 8601 time in UTC, as exact as it was told; the API also sends `{"date": ...}` objects."""
     if isinstance(value, dict):
         value = value.get("date")
     return _parse_time(value) if isinstance(value, str) and len(value) <= MAX_TIME_CHARACTERS else None
@@ -209,7 +214,7 @@ def _parse_time(text: str) -> str | None:
         in_utc = moment.astimezone(UTC) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
-    return in_utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    return in_utc.replace(tzinfo=None).isoformat() + "Z"
 
 
 def _kind(value: object) -> str:

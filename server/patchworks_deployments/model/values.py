@@ -26,7 +26,7 @@ def _no_bool(value: object) -> object:
 
 def _is_identifier(value: str) -> str:
     if not is_identifier(value):
-        raise ValueError("must be an id of 1 to 64 letters, digits, _ or -")
+        raise ValueError("must be an id as Patchworks writes them: digits, the first no zero")
     return value
 
 

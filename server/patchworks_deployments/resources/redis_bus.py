@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 
-from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.resources.subscriptions import DeploymentUpdated, made_by
+from patchworks_deployments.startup import open_redis
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ RECONNECT_SECONDS = 1.0
 MAX_WAITING_EVENTS = 1_000
 """Events on their way to Redis; those beyond stay in this process."""
 
-CONNECT_SECONDS, SEND_SECONDS = 5, 2.0
-"""Seconds that Redis has to answer, and to take an event."""
+SEND_SECONDS = 2.0
+"""Seconds that Redis has to take an event."""
 
 
 class RedisBus:
@@ -32,18 +32,7 @@ class RedisBus:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            from redis.asyncio import Redis  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise SettingsError(
-                "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
-            ) from None
-        try:
-            self._redis: Any = Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS)
-        except ValueError:
-            raise SettingsError(
-                "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0, rediss://... or unix://..."
-            ) from None
+        self._redis: Any = open_redis(url)
         self._local = InMemorySubscriptionBus()
         self._to_send, self._sending = anyio.create_memory_object_stream[ResourceUpdated](MAX_WAITING_EVENTS)
         self.connected = anyio.Event()

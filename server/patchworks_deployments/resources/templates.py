@@ -98,7 +98,7 @@ def _identifier(segment: str) -> str:
     identifier = uris.leading_id(segment)
     if not is_identifier(identifier):
         raise InvalidArgument(
-            "An id in the resource's URI is not right.", next_step="Ids are 1 to 64 letters or digits."
+            "An id in the resource's URI is not right.", next_step="Ids are digits, the first no zero."
         )
     return identifier
 

@@ -1,5 +1,7 @@
 """The MCP server: what it is made of, and what it opens while it runs."""
 
+import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -7,9 +9,9 @@ from typing import Any
 
 import httpx2
 from mcp.server.caching import CacheableMethod, CacheHint
-from mcp.server.context import ServerMiddleware
+from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity
+from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity, authenticated_principal
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
@@ -29,6 +31,7 @@ from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
 from patchworks_deployments.caller import may_write
 from patchworks_deployments.consent.codes import Codes
+from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
@@ -40,8 +43,8 @@ from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubs
 from patchworks_deployments.resources.templates import LISTED, register_resources
 from patchworks_deployments.sdk import lowlevel_server
 from patchworks_deployments.serving.limits import RateLimit
-from patchworks_deployments.serving.tokens import authorization, take_caller_key
-from patchworks_deployments.settings import Settings
+from patchworks_deployments.serving.tokens import authorization, caller_key_of, take_caller_key
+from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
 from patchworks_deployments.startup import collect_rarely
 from patchworks_deployments.tools.base import Refusals
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
@@ -143,7 +146,9 @@ def create_server(
         tools=tools,
         lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), older, shared),
         log_level="WARNING",
-        request_state_security=RequestStateSecurity(keys=keys) if keys else None,
+        request_state_security=RequestStateSecurity(
+            keys=keys or [secrets.token_bytes(MIN_STATE_KEY_BYTES)], bind_principal=_asked
+        ),
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
         middleware=_middleware(settings, refusals),
@@ -156,6 +161,13 @@ def create_server(
     register_completions(server, lambda: server.services, clock)
     _register_subscriptions(server, older)
     return server
+
+
+def _asked(ctx: ServerRequestContext[Services, Any]) -> str:
+    """Who is asked a question, and about which account: nobody else's answer is taken, nor one about another."""
+    # The SDK wants to know before the middleware that takes the caller's key has its turn.
+    with caller_key_of(ctx):
+        return json.dumps([authenticated_principal(ctx), ctx.lifespan_context.client.account().digest])
 
 
 def _register_subscriptions(server: DeploymentsServer, older: OlderSubscribers) -> None:
@@ -176,12 +188,15 @@ def _lifespan(
     async def lifespan(server: MCPServer[Services]) -> AsyncIterator[Services]:
         async with (
             open_client(settings, transport or transport_for(settings)) as client,
+            open_once(settings.redis_url.get_secret_value() if settings.redis_url else None) as once,
             older.served(),
             shared.served() if shared else nullcontext(),
         ):
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
-            server.services = Services(client, Policy.from_settings(settings), codes, AuditLog(settings.audit_log))
+            server.services = Services(
+                client, Policy.from_settings(settings), codes, once, AuditLog(settings.audit_log)
+            )
             yield server.services
 
     return lifespan

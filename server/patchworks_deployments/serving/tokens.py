@@ -6,6 +6,7 @@ A token is a JWT of an OAuth 2.1 issuer, or one of a file that holds their hashe
 import hashlib
 import logging
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,14 @@ logger = logging.getLogger(__name__)
 
 async def take_caller_key(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Middleware: serve the request with the Patchworks key that came with it."""
-    headers = getattr(ctx.request, "headers", None) or {}
-    with caller_key(headers.get(CALLER_HEADER)):
+    with caller_key_of(ctx):
         return await call_next(ctx)
+
+
+def caller_key_of(ctx: ServerRequestContext[Any, Any]) -> AbstractContextManager[None]:
+    """Requests to Patchworks made inside use the key that came with this request."""
+    headers = getattr(ctx.request, "headers", None) or {}
+    return caller_key(headers.get(CALLER_HEADER))
 
 
 def authorization(settings: Settings) -> tuple[AuthSettings, TokenVerifier] | tuple[None, None]:

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from patchworks_deployments.api.pacing import beating
 from patchworks_deployments.caller import WRITE_SCOPE, Who, caller, can_ask, is_stateless, may_write, who
 from patchworks_deployments.consent.decision import Call, Consent, Decision, agreement, decide
+from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.question import Form
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
@@ -39,6 +40,12 @@ MAX_UNKNOWN_NAMED = 5
 UNFIT_FORM = (
     "The client answered the question with a form that does not fit it. Nothing was changed. "
     "Call again, so that the person can answer anew."
+)
+
+
+USED = (
+    "What was agreed to was carried out already, by another call. One agreement lets one write happen, so nothing was "
+    "changed by this call. Read the deployment, and call again if it has to be done once more."
 )
 
 
@@ -178,6 +185,14 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
 # Writing ------------------------------------------------------------------------------------------
 
 
+async def counted(ctx: Ctx, plan: SomePlan) -> SomePlan:
+    """The plan that knows how often it was carried out already, if somebody has to agree to it."""
+    held = services(ctx)
+    if not held.policy.must_ask(plan):
+        return plan
+    return replace(plan, times_done=await held.once.times(key_of(plan, held.client.account().digest)))
+
+
 def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
     """Make the resolver that asks a person, or decides without asking, about what the resolver `plan` has read."""
 
@@ -188,10 +203,22 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
         confirmation_code: str | None,
     ) -> Decision | Elicit[Form]:
         held = services(ctx)
-        call = Call(caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=confirmation_code)
+        call = Call(
+            account=held.client.account(),
+            caller=caller(),
+            can_ask=can_ask(ctx),
+            dry_run=bool(dry_run),
+            code=confirmation_code,
+        )
         return decide(planned, call, held.policy, held.codes)
 
     return Resolve(decide_or_ask)
+
+
+async def _is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
+    """Use up what was agreed to; False if another call with the same agreement has done so."""
+    held = services(ctx)
+    return await held.once.take(key_of(plan, held.client.account().digest), plan.times_done)
 
 
 async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent], reason: str | None) -> CallToolResult:
@@ -204,6 +231,8 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
         now = await plan.write.plan(client)
         why = plan.why_not_still_so(now)
         agreed = NotDone("refused", why) if why else agreed
+    if agreed in {"human", "code"} and not await _is_first(ctx, plan):
+        agreed = NotDone("refused", USED)
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:

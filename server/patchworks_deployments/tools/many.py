@@ -26,7 +26,7 @@ from patchworks_deployments.model.values import (
     Reason,
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
-from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to, counted
 from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
@@ -71,7 +71,7 @@ async def plan_switching(
         selection=Selection(flow=flow, environment=environment, package=package),
         deployments=tuple(deployments or ()),
     )
-    return (await write.plan(services(ctx).client)).only_if(if_state)
+    return await counted(ctx, (await write.plan(services(ctx).client)).only_if(if_state))
 
 
 async def set_deployments_enabled(
@@ -109,7 +109,7 @@ async def plan_replacement(
         priority=priority,
         enabled=enabled,
     )
-    return (await write.plan(services(ctx).client)).only_if(if_state)
+    return await counted(ctx, (await write.plan(services(ctx).client)).only_if(if_state))
 
 
 async def replace_deployment(

@@ -28,7 +28,7 @@ from patchworks_deployments.model.values import (
     OptionalTime,
     Reason,
 )
-from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to, counted
 from patchworks_deployments.writes.change import Change
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.outcome import WriteResult
@@ -51,7 +51,7 @@ async def plan_create(
         deploy_disabled=deploy_disabled,
         if_state=if_state,
     )
-    return await write.plan(services(ctx).client)
+    return await counted(ctx, await write.plan(services(ctx).client))
 
 
 async def create_deployment(
@@ -90,7 +90,7 @@ async def plan_update(
         deploy_disabled=deploy_disabled,
         clear=tuple(clear or ()),
     )
-    return (await write.plan(services(ctx).client)).only_if(if_state)
+    return await counted(ctx, (await write.plan(services(ctx).client)).only_if(if_state))
 
 
 async def update_deployment(
@@ -114,7 +114,7 @@ async def update_deployment(
 
 async def plan_delete(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
     write = Delete(flow_version_id=flow_version_id, deployment_id=deployment_id)
-    return (await write.plan(services(ctx).client)).only_if(if_state)
+    return await counted(ctx, (await write.plan(services(ctx).client)).only_if(if_state))
 
 
 async def delete_deployment(
@@ -133,7 +133,7 @@ async def delete_deployment(
 
 async def plan_enable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
     write = Enable(flow_version_id=flow_version_id, deployment_id=deployment_id)
-    return (await write.plan(services(ctx).client)).only_if(if_state)
+    return await counted(ctx, (await write.plan(services(ctx).client)).only_if(if_state))
 
 
 async def enable_deployment(
@@ -152,7 +152,7 @@ async def enable_deployment(
 
 async def plan_disable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
     write = Disable(flow_version_id=flow_version_id, deployment_id=deployment_id)
-    return (await write.plan(services(ctx).client)).only_if(if_state)
+    return await counted(ctx, (await write.plan(services(ctx).client)).only_if(if_state))
 
 
 async def disable_deployment(

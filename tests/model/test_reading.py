@@ -13,7 +13,7 @@ from support.examples import examples
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.model.reading import read_deployment, read_page, read_time
-from patchworks_deployments.model.text import MAX_NAME_CHARACTERS, clean_text, inert
+from patchworks_deployments.model.text import inert
 
 FLAT = {
     "id": 7,
@@ -116,14 +116,6 @@ def test_a_missing_enabled_at_is_unknown_not_disabled() -> None:
     """What the API did not say is not made up."""
     record = {name: value for name, value in FLAT.items() if name != "enabled_at"}
     assert read_deployment(record).enabled is None
-
-
-@given(st.text(max_size=2_000))
-def test_names_are_one_bounded_line_without_anything_invisible(name: str) -> None:
-    """No control, direction or invisible character survives, and nothing is longer than a name."""
-    cleaned = clean_text(name)
-    assert cleaned is None or (cleaned.isprintable() and 0 < len(cleaned) <= MAX_NAME_CHARACTERS)
-    assert cleaned is None or cleaned == clean_text(cleaned)
 
 
 @given(st.text(max_size=40) | json_values)

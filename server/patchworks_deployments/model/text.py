@@ -1,6 +1,7 @@
-"""Text from elsewhere, made safe to show."""
+"""Text from elsewhere, made safe to show: the one way on which all of it goes."""
 
 import unicodedata
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 MAX_NAME_CHARACTERS = 120
@@ -9,24 +10,75 @@ MAX_NAME_CHARACTERS = 120
 CACHE_ENTRIES = 4096
 """Cleaned names and parsed times that are kept: the same ones come again with every page."""
 
-_INVISIBLE = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
-"""Unicode categories: control, format, private, unassigned and surrogate characters, line and paragraph separators."""
+MAX_MARKS = 4
+"""Combining marks that one letter keeps; Hebrew, Thai and Tibetan need as many, towers of them cover other lines."""
+
+_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+"""Unicode categories: control, format, unassigned, private and surrogate characters, line and paragraph separators."""
+
+_MARKS = {"Mn", "Me"}
+"""Unicode categories of marks that are drawn over what stands before them."""
+
+_IGNORABLE = frozenset("\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\U00016fe4").union(
+    map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0))
+)
+"""The marks that Unicode lists as Default_Ignorable_Code_Point (DerivedCoreProperties.txt), and the Khitan filler.
+
+The rest of that list is of `_INVISIBLE_CATEGORIES`, but for the fillers in `_BLANK`.
+"""
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159")
+"""Letters and symbols that look like a space: fillers of Hangul and hieroglyphs, the empty Braille cell and note."""
 
 _LOOK_ALIKES = str.maketrans('|`"<>[]*~#\\', "¦''‹›()∗∼＃⧵")
 """Each character that may be read as markup, and the harmless one that is shown in its place."""
 
 
+def is_invisible(char: str) -> bool:
+    """Whether the character shows nothing. White space counts only where it is a control, like a line feed.
+
+    That is Unicode's Default_Ignorable_Code_Point in whole, what is not assigned or private, and the blanks.
+    """
+    return unicodedata.category(char) in _INVISIBLE_CATEGORIES or char in _IGNORABLE or char in _BLANK
+
+
+def visible(text: str) -> str:
+    """The text on one line, in Unicode's form NFC, without what shows nothing, and with `MAX_MARKS` on each letter.
+
+    What looks like a space or ends a line becomes a space, runs of them one, and none is left at the ends.
+    """
+    if not (text.isascii() and text.isprintable()):
+        seen = (" " if _separates(char) else "" if is_invisible(char) else char for char in text)
+        text = "".join(_with_few_marks(unicodedata.normalize("NFC", "".join(seen))))
+    return " ".join(text.split())
+
+
+def _separates(char: str) -> bool:
+    return char.isspace() or char in _BLANK
+
+
+def _with_few_marks(text: Iterable[str]) -> Iterator[str]:
+    # A mark that follows no letter would be drawn over the quotation mark before it.
+    marks = MAX_MARKS
+    for char in text:
+        if unicodedata.category(char) in _MARKS:
+            marks += 1
+        else:
+            marks = MAX_MARKS if char == " " else 0
+        if marks <= MAX_MARKS:
+            yield char
+
+
 def clean_text(text: str, limit: int = MAX_NAME_CHARACTERS) -> str | None:
-    """Text on one line of at most `limit` characters, without invisible ones; None where nothing is left."""
+    """What is `visible` of the text, at most `limit` characters; None where nothing is left."""
     # It is cut before it is cleaned, or a name of megabytes would cost time and, in the cache, memory.
     return _one_line(text[: limit * 4], limit)
 
 
 @lru_cache(CACHE_ENTRIES)
 def _one_line(text: str, limit: int) -> str | None:
-    line = "".join(" " if unicodedata.category(char) in _INVISIBLE or char.isspace() else char for char in text)
-    words = " ".join(line.split())
-    return (words if len(words) <= limit else words[: limit - 1] + "…") or None
+    words = visible(text)
+    return (words if len(words) <= limit else f"{words[: limit - 1].rstrip()}…") or None
 
 
 def inert(text: str, limit: int = MAX_NAME_CHARACTERS) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from patchworks_deployments.model.comparing import COMPARED, differences, fingerprint
+from patchworks_deployments.model.comparing import COMPARED, differences, fingerprint, is_same_moment
 from patchworks_deployments.model.deployment import Deployment
 
 SEEN = Deployment(
@@ -54,3 +54,13 @@ def test_a_fingerprint_rests_on_what_a_deployment_is() -> None:
     assert fingerprint([SEEN]) == fingerprint([SEEN.model_copy(update={"other": {"x": 1}, "unreadable": ["x"]})])
     assert fingerprint([SEEN]) != fingerprint([SEEN.model_copy(update={"updated_at": "2026-03-02T09:00:01Z"})])
     assert fingerprint([SEEN]) != fingerprint([SEEN, SEEN])
+
+
+def test_times_are_compared_as_exactly_as_both_are_told() -> None:
+    """A fraction that only one of two times has, cut or rounded, is no difference; two fractions are."""
+    assert is_same_moment("2026-03-02T09:00:00.100000Z", "2026-03-02T09:00:00Z")
+    assert is_same_moment("2026-03-02T09:00:00.900000Z", "2026-03-02T09:00:01Z")
+    assert not is_same_moment("2026-03-02T09:00:00.100000Z", "2026-03-02T09:00:00.100001Z")
+    assert not is_same_moment("2026-03-02T09:00:00.100000Z", "2026-03-02T09:00:02Z")
+    assert not is_same_moment("2026-03-02T09:00:00Z", "2026-03-02T09:00:01Z")
+    assert fingerprint([SEEN]) != fingerprint([SEEN.model_copy(update={"updated_at": "2026-03-02T09:00:00.000001Z"})])

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ResourceUpdatedNotification
-from support.clients import IDS, Person, data, older_way, yes
+from support.clients import IDS, Person, data, older_way, text, yes
 from support.processes import sandbox_over_http
 from support.team import ALICE, Served, calling, serving, slow_upstream, tokens_file
 
@@ -123,18 +123,26 @@ async def test_a_write_on_one_process_is_heard_on_the_other_in_both_eras(redis_u
     assert heard == [ONE]
 
 
-async def test_a_redis_that_is_away_costs_notifications_and_nothing_else() -> None:
-    """Writes go on, and listeners of the same process still hear of them."""
+async def test_a_redis_that_is_away_costs_notifications_of_others_and_agreements() -> None:
+    """What asks nobody goes on, and listeners of the same process hear of it; what asks is refused, and says why."""
     with sandbox_over_http() as upstream:
         settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": "redis://127.0.0.1:9/0"}
         with serving(**settings) as server:
-            async with (
-                calling(server.url, person=Person(yes)) as client,
-                client.listen(resource_subscriptions=[ONE]) as stream,
-            ):
-                assert data(await client.call_tool("disable_deployment", IDS))["status"] == "done"
-                with anyio.fail_after(20):
-                    assert (await anext(stream)).uri == ONE  # type: ignore[union-attr]
+            async with calling(server.url, person=Person(yes)) as client:
+                page = data(await client.call_tool("list_deployments", {"per_page": 50}))
+                row = next(d for d in page["deployments"] if not d["enabled"] and "virtual_environment_id" in d)
+                ids = {"flow_version_id": row["flow_version_id"], "deployment_id": row["id"]}
+                uri = "patchworks://flow-versions/{flow_version_id}/deployments/{deployment_id}".format(**ids)
+                async with client.listen(resource_subscriptions=[uri]) as stream:
+                    assert data(await client.call_tool("enable_deployment", ids))["status"] == "done"
+                    with anyio.fail_after(20):
+                        assert (await anext(stream)).uri == uri  # type: ignore[union-attr]
+                refused = await client.call_tool("disable_deployment", ids)
+    assert refused.is_error
+    assert text(refused) == (
+        "Redis does not answer (ConnectionError), so it cannot be seen whether this was done already. "
+        "Nothing was changed. Call again when Redis is back, which PATCHWORKS_REDIS_URL names."
+    )
 
 
 async def test_killing_a_process_in_the_middle_of_a_write_loses_nothing() -> None:

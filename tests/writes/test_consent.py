@@ -130,7 +130,7 @@ async def test_a_code_of_a_process_without_keys_is_good_in_no_other() -> None:
         ((), "10", '"UK Live" (10)'),
         ((), "11,US Live", None),
         (("virtual_environment",), "UK Live", "10"),
-        (("virtual_environment",), "11", None),
+        (("virtual_environment",), "11", "10"),
         (("virtual_environment", "virtual_environment_id"), "UK Live", "an environment that is not known"),
         (("virtual_environment", "virtual_environment_id"), "11", "an environment that is not known"),
     ],
@@ -138,7 +138,7 @@ async def test_a_code_of_a_process_without_keys_is_good_in_no_other() -> None:
 async def test_what_is_not_told_of_an_environment_counts_as_protected(
     untold: tuple[str, ...], protected: str, named: str | None, era: Era
 ) -> None:
-    """Its id where ids are listed, its name where names are; the question begins with what is known of it."""
+    """Its id as well as its name: an entry may mean either. The question begins with what is known of it."""
     person = Person(no)
     transport = Upstream().alter(lambda _, answer: without(answer, *untold))
     async with connected(transport=transport, person=person, era=era, protected_environments=protected) as client:

@@ -101,6 +101,7 @@ async def test_no_name_at_all_can_forge_a_line(name: str) -> None:
         "Now",
         "Last changed",
         "Lost for good",
+        "Account",
         "As read",
         "To delete it, type its id",
     ]

@@ -11,7 +11,7 @@ from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
 
 
 def look_alike(one: str, other: str) -> bool:
-    """Whether a person may take one name for the other, without regard to case and spaces."""
+    """Whether a person may take one name for the other, without regard to case, spaces and marks on letters."""
     return not _forms(one).isdisjoint(_forms(other))
 
 
@@ -19,15 +19,17 @@ def look_alike(one: str, other: str) -> bool:
 def _forms(name: str) -> frozenset[str]:
     """The forms of a name, of which look-alikes share one.
 
-    There are two, because a capital I looks like a small l, and is also the capital of i.
+    There are several, because a capital I looks like a small l, and is also the capital of i.
     """
     shown = unicodedata.normalize("NFKC", clean_text(name) or "")
-    return frozenset({_skeleton(shown.casefold()), _skeleton(_skeleton(shown).casefold())})
+    cases = shown, shown.casefold(), shown.upper()
+    return frozenset(_skeleton(_skeleton(case).casefold()) for case in cases)
 
 
 def _skeleton(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize("NFD", "".join(map(_prototype, decomposed.replace(" ", ""))))
+    # A dot or a stroke more is easily overlooked, so marks do not count.
+    letters = (char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char) and char != " ")
+    return "".join(map(_prototype, letters))
 
 
 @lru_cache(CACHE_ENTRIES)

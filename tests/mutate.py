@@ -19,7 +19,11 @@ COPY = ROOT / "build" / "mutants"
 TOOL = "mutmut==3.8.1"
 """The exact version: tests/mutants.py uses parts of it that are not documented."""
 
-TARGETS = ["src/patchworks_deployments/writes/*.py", "src/patchworks_deployments/model/comparing.py"]
+TARGETS = [
+    "src/patchworks_deployments/writes/*.py",
+    "src/patchworks_deployments/consent/*.py",
+    "src/patchworks_deployments/model/comparing.py",
+]
 """What is changed."""
 
 SETTINGS = f"""

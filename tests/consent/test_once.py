@@ -11,7 +11,7 @@ from mcp import Client
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 from support.clients import IDS, Clock, Era, Person, both_eras, connected, data, text, yes
 from support.examples import examples
-from support.faults import Upstream
+from support.faults import Upstream, delay, every
 from support.processes import sandbox_over_http
 from support.team import calling, serving
 
@@ -43,6 +43,10 @@ async def agreed(
     )
 
 
+def slow(sandbox: Sandbox) -> Upstream:
+    return Upstream(sandbox).always(every, delay(0.05))
+
+
 def without_times(upstream: Upstream) -> Upstream:
     """An API that tells no time of a change, so that a state which comes back looks as it did before."""
 
@@ -60,7 +64,8 @@ def without_times(upstream: Upstream) -> Upstream:
 async def test_ten_redemptions_of_one_yes_at_once_make_one_deployment() -> None:
     """The rest is refused, and says that it changed nothing."""
     sandbox = Sandbox()
-    async with connected(sandbox, person=Person(yes), confirm="all") as client:
+    # A slow network, so that all have read the state before the first one writes.
+    async with connected(transport=slow(sandbox), person=Person(yes), confirm="all") as client:
         question = await asked(client, "create_deployment", CREATE)
         results = await asyncio.gather(*[agreed(client, "create_deployment", CREATE, question) for _ in range(10)])
     assert len(sandbox.writes) == 1
@@ -74,7 +79,7 @@ async def test_ten_redemptions_of_one_yes_at_once_make_one_deployment() -> None:
 async def test_ten_redemptions_of_one_code_at_once_make_one_deployment(era: Era) -> None:
     """Whoever comes second gets another preview or is refused."""
     sandbox = Sandbox()
-    async with connected(sandbox, confirm="all", era=era) as client:
+    async with connected(transport=slow(sandbox), confirm="all", era=era) as client:
         code = data(await client.call_tool("create_deployment", CREATE))["confirmation_code"]
         call = {**CREATE, "confirmation_code": code}
         results = await asyncio.gather(*[client.call_tool("create_deployment", call) for _ in range(10)])

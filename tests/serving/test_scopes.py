@@ -42,9 +42,10 @@ async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: P
             assert data(await client.call_tool("disable_deployment", ids))["status"] == "done"
         async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {READER}"}) as http:
             for tool in ("delete_deployment", "replace_deployment", "set_deployments_enabled"):
-                answer = await http.post(served.url, json=tool_call(tool))
-                assert answer.status_code == 403
-                assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
+                for url in (served.url, f"{served.url}/"):
+                    answer = await http.post(url, json=tool_call(tool))
+                    assert answer.status_code == 403
+                    assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
 
 
 @pytest.mark.slow

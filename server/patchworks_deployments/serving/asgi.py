@@ -21,6 +21,7 @@ from uvicorn.supervisors import Multiprocess
 
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
+from patchworks_deployments.serving.addresses import PlainAddresses
 from patchworks_deployments.serving.draining import draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, PromptBody
 from patchworks_deployments.serving.scopes import ScopeChallenge
@@ -30,7 +31,7 @@ from patchworks_deployments.startup import listen
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The ASGI application: `/mcp` for both protocol eras, `/health` and `/ready`.
+    """The ASGI application: `/mcp` (or `/mcp/`) for both protocol eras, `/health` and `/ready`.
 
     Without `settings` they come from the environment, and authorization is required, because whoever runs this
     may bind it anywhere. Raises `SettingsError`.
@@ -45,7 +46,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     return Starlette(
         routes=[Mount("/", app=_mcp_app(server, settings))],
-        middleware=[Middleware(PromptBody)],
+        middleware=[Middleware(PlainAddresses), Middleware(PromptBody)],
         lifespan=lifespan,
     )
 
@@ -62,7 +63,7 @@ def _settings_for_anywhere() -> Settings:
     return settings
 
 
-_LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*", "127.0.0.1", "localhost")
+_LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*", "127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_ORIGINS = ("http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*")
 
 
@@ -80,9 +81,10 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     resource_url = settings.public_url if settings.oauth_issuer else None
     # The SDK authenticates in the application's own middleware, around the routes: what has to know the caller
     # without verifying the token once more can only stand around a route.
-    for route in app.routes:
-        if isinstance(route, Route) and route.path == "/mcp":
-            route.app = ScopeChallenge(route.app, server.refusals, resource_url)
+    endpoint = next(route for route in app.routes if isinstance(route, Route) and route.path == "/mcp")
+    endpoint.app = ScopeChallenge(endpoint.app, server.refusals, resource_url)
+    app.routes.append(Route("/mcp/", endpoint.app))
+    app.router.redirect_slashes = False  # a redirect would lead to wherever the caller's Host says
     return app
 
 

@@ -1,5 +1,6 @@
 """Serving over HTTP: real processes, both eras, and what is refused at the door."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
 from support.processes import run_here, sandbox_over_http
-from support.team import ALICE, Served, calling, head, on_loopback, serving, tokens_file
+from support.team import ALICE, BOB, Served, calling, head, on_loopback, serving, tokens_file, tool_call
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sandbox import Sandbox
@@ -260,3 +261,23 @@ async def test_the_endpoint_works_with_a_slash_at_its_end_too(era: Era, closed: 
         refused = await http.post(f"{closed.url}/", json=INITIALIZE)
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
+
+
+async def test_the_log_holds_no_session_s_whole_id(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Bob tries Alice's session, then she ends it: what is logged, at any level, tells only the beginning of its id."""
+    caplog.set_level(logging.DEBUG)
+    app = create_app(load_settings({}, sandbox=True, tokens_file=tokens_file(tmp_path)))
+    transport = httpx2.ASGITransport(app=app)
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {ALICE}"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http,
+    ):
+        session = (await http.post("/mcp", json=INITIALIZE)).headers["Mcp-Session-Id"]
+        stolen = {"Mcp-Session-Id": session, "Authorization": f"Bearer {BOB}"}
+        assert (await http.post("/mcp", json=tool_call("list_deployments"), headers=stolen)).status_code == 404
+        assert (await http.delete("/mcp", headers={"Mcp-Session-Id": session})).status_code == 200
+    said = [record.getMessage() for record in caplog.records]
+    assert any("does not match the one that created the session" in message for message in said)
+    assert any(session[:8] in message for message in said)
+    assert not [message for message in said if session in message]

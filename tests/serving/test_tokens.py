@@ -1,18 +1,26 @@
 """The tokens file, and the command that makes its lines."""
 
 import codecs
+import contextlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import virtual_time
+from support.clients import Era, both_eras
 from support.processes import run
-from support.team import ALICE, BOB, READ, WRITE
+from support.team import ALICE, BOB, READ, WRITE, on_loopback
 
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.serving.tokens import StaticTokens, hash_token
+from patchworks_deployments.serving.asgi import create_app
+from patchworks_deployments.serving.tokens import RECHECK_SECONDS, StaticTokens, hash_token
+from patchworks_deployments.settings import load_settings
 
 ALICE_S = f"alice {READ},{WRITE} {hash_token(ALICE)}"
 BOB_S = f"bob {READ} {hash_token(BOB)}"
@@ -215,3 +223,66 @@ def test_a_file_that_is_being_written_lets_in_only_whose_line_is_whole(
     path.write_text(content[:cut], encoding="utf-8")
     whole = {name: line for name, line in (("alice", ALICE_S), ("bob", BOB_S)) if line in content[:cut]}
     assert let_in(tokens) == {name: EVERYBODY[name] for name in whole}
+
+
+# Streams ------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def an_open_stream(url: str, era: Era, token: str) -> AsyncIterator[httpx2.Response]:
+    """What a client of this era hears of changes on."""
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=3_600) as http:
+        if era == "legacy":
+            opened = await http.post(url, json=asking("initialize", **HANDSHAKE))
+            session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
+            request = http.build_request("GET", url, headers=session)
+        else:
+            named = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen"}
+            wanted = {"notifications": {"resourceSubscriptions": ["patchworks://deployments"]}, "_meta": ENVELOPE}
+            request = http.build_request("POST", url, headers=named, json=asking("subscriptions/listen", **wanted))
+        answer = await http.send(request, stream=True)
+        yield answer
+        await answer.aclose()
+
+
+def asking(method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+HANDSHAKE = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+@pytest.mark.parametrize("left", [(BOB_S,), (ALICE_S,), ()], ids=["others", "this one", "none"])
+@both_eras
+def test_the_stream_of_a_revoked_token_ends_within_a_minute(era: Era, left: tuple[str, ...], path: Path) -> None:
+    """As one does that the server ends on purpose; the stream of a token that still counts goes on."""
+
+    async def scenario() -> None:
+        app = create_app(load_settings({}, sandbox=True, tokens_file=path))
+        async with (
+            app.router.lifespan_context(app),
+            on_loopback(app) as base,
+            an_open_stream(f"{base}/mcp", era, ALICE) as answer,
+        ):
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            arriving = answer.aiter_bytes()
+            with anyio.fail_after(20):
+                await anext(arriving)
+            write(path, *left)
+            with anyio.move_on_after(RECHECK_SECONDS + 1) as waiting:
+                async for _ in arriving:
+                    pass
+            assert waiting.cancelled_caught == (ALICE_S in left)
+
+    virtual_time.run(scenario())

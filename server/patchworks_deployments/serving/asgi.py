@@ -4,7 +4,9 @@ For an ASGI server of your own: `uvicorn --factory patchworks_deployments.servin
 the environment.
 """
 
+import logging
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +28,7 @@ from patchworks_deployments.serving.draining import draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, PromptBody
 from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
+from patchworks_deployments.serving.tokens import UntilRevoked
 from patchworks_deployments.settings import Settings, load_settings, split_address
 from patchworks_deployments.startup import listen
 
@@ -63,6 +66,16 @@ def _settings_for_anywhere() -> Settings:
     return settings
 
 
+class _ShortSessionIds(logging.Filter):
+    """Leaves only the beginning of each session's id in a log: the whole of it lets in whoever needs no token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24}\b", r"\1…", record.getMessage()), ()
+        return True
+
+
+_SHORT_SESSION_IDS = _ShortSessionIds()
+
 _LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*", "127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_ORIGINS = ("http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*")
 
@@ -78,10 +91,14 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
             allowed_origins=[*(settings.allowed_origins or (() if settings.allowed_hosts else _LOOPBACK_ORIGINS))],
         ),
     )
+    for name in ("mcp.server.streamable_http", "mcp.server.streamable_http_manager"):
+        logging.getLogger(name).addFilter(_SHORT_SESSION_IDS)
     resource_url = settings.public_url if settings.oauth_issuer else None
     # The SDK authenticates in the application's own middleware, around the routes: what has to know the caller
     # without verifying the token once more can only stand around a route.
     endpoint = next(route for route in app.routes if isinstance(route, Route) and route.path == "/mcp")
+    if server.tokens:
+        endpoint.app = UntilRevoked(endpoint.app, server.tokens)
     endpoint.app = ScopeChallenge(endpoint.app, server.refusals, resource_url)
     app.routes.append(Route("/mcp/", endpoint.app))
     app.router.redirect_slashes = False  # a redirect would lead to wherever the caller's Host says

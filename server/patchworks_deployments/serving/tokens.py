@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from pydantic import AnyHttpUrl
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patchworks_deployments.api.credentials import CALLER_HEADER, caller_key
 from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE
@@ -57,6 +60,47 @@ def authorization(settings: Settings) -> tuple[AuthSettings, TokenVerifier] | tu
 def hash_token(token: str) -> str:
     """What the file holds of a token. Tokens are long and random, so a plain digest is enough."""
     return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+RECHECK_SECONDS = 60.0
+"""Seconds for which an open stream lasts at most when its token no longer counts."""
+
+
+class UntilRevoked:
+    """ASGI application: ends streams on which clients hear of changes when their token was revoked or has expired.
+
+    It looks at the token again and again, as the SDK does at the beginning alone. A call that runs is not ended.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: TokenVerifier) -> None:
+        self.app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, but no stream for longer than its token counts."""
+        headers = Headers(scope=scope)
+        if scope["method"] != "GET" and headers.get("mcp-method") != "subscriptions/listen":
+            await self.app(scope, receive, send)
+            return
+        token = headers.get("authorization", "")[len("Bearer ") :]
+        is_open = is_revoked = False
+
+        async def while_it_counts() -> Message:
+            nonlocal is_revoked
+            while not is_revoked:
+                with anyio.move_on_after(RECHECK_SECONDS):
+                    return await receive()
+                access = await self._tokens.verify_token(token)
+                is_revoked = access is None or READ_SCOPE not in access.scopes
+            return {"type": "http.disconnect"}
+
+        async def sending(message: Message) -> None:
+            nonlocal is_open
+            is_open = message.get("more_body", message["type"] == "http.response.start")
+            await send(message)
+
+        await self.app(scope, while_it_counts, sending)
+        if is_open and is_revoked:
+            await send({"type": "http.response.body", "body": b""})
 
 
 _SCOPE = f"(?:{READ_SCOPE}|{WRITE_SCOPE})"

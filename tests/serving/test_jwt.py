@@ -291,6 +291,23 @@ async def test_an_odd_key_is_ignored_and_loses_no_other(
         assert not isinstance(odd, dict) or str(odd.get(part, "-" * 9)) not in caplog.text
 
 
+async def test_the_log_tells_of_odd_keys_once(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    """However often the same set is fetched, and again when they are gone."""
+    clock, keys = Clock(), [*issuer.jwks()["keys"], None]
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
+    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+    for _ in range(3):
+        clock.now += 301
+        assert await verifier.verify_token(issuer.token())
+    keys.pop()
+    clock.now += 301
+    assert await verifier.verify_token(issuer.token())
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "keys of the issuer are ignored: 1 unreadable",
+        "keys of the issuer are ignored: none any more",
+    ]
+
+
 async def test_a_key_says_what_it_may_be_used_for(issuer: Issuer) -> None:
     """One that names its algorithm verifies that one alone, and one that names none each that fits its kind."""
     (key,) = issuer.jwks()["keys"]

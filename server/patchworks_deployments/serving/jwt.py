@@ -33,7 +33,8 @@ KEYS_PAUSE_SECONDS, KEYS_AWAY_SECONDS = 10.0, 120.0
 """Seconds between two attempts to fetch keys, and those for which nobody waits again for a key server that failed."""
 
 FETCH_SECONDS = 5.0
-"""Seconds that fetching the keys may take in all, and so the longest that a token waits for its key."""
+"""Seconds that fetching the keys may take in all, and so the longest that a token waits for its key; fewer than the
+pause, so that one fetch has ended before the next begins."""
 
 MAX_KEYS, MAX_KEYS_BYTES = 100, 1024 * 1024
 """Keys that are looked at, and bytes that an issuer may publish; a key is less than a kilobyte."""
@@ -46,8 +47,8 @@ Keys = dict[tuple[str | None, str], Any]
 class JwksKeys:
     """The issuer's public keys: cached, fetched anew for an unknown id, kept while the key server is down.
 
-    At most one fetch is under way, and who brings a key that is known waits for it only where all keys are old and
-    the key server has not failed.
+    One fetch at most is under way. Who brings a key that is known waits for it only where the keys are old and the key
+    server has not just failed.
     """
 
     url: str
@@ -65,9 +66,8 @@ class JwksKeys:
         now, wanted = self.clock(), (key_id, algorithm)
         age = now - self._fetched
         is_usable = wanted in self._keys and age <= KEYS_STALE_SECONDS
-        is_fetching = self._fetch is not None and not self._fetch.done()
         is_due = not is_usable or age > KEYS_RENEW_SECONDS
-        if is_due and not is_fetching and now - self._tried > KEYS_PAUSE_SECONDS:
+        if is_due and now - self._tried > KEYS_PAUSE_SECONDS:
             self._tried = now
             self._fetch = asyncio.create_task(self._renew(now))
         is_old = age > KEYS_FRESH_SECONDS and now - self._failed > KEYS_AWAY_SECONDS

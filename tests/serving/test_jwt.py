@@ -13,12 +13,21 @@ import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 from support import virtual_time
 from support.clients import Clock
 from support.issuer import AUDIENCE, ISSUER, Issuer, bad_tokens, unsigned
 from support.team import READ, WRITE
 
-from patchworks_deployments.serving.jwt import FETCH_SECONDS, KEYS_STALE_SECONDS, MAX_KEYS, JwksKeys, JwtVerifier
+from patchworks_deployments.serving.jwt import (
+    FETCH_SECONDS,
+    KEYS_STALE_SECONDS,
+    MAX_KEYS,
+    JwksKeys,
+    JwtVerifier,
+    usable_keys,
+)
 
 
 def _verifier(issuer: Issuer, clock: Clock | None = None) -> JwtVerifier:
@@ -261,6 +270,7 @@ ODD_KEYS: dict[str, tuple[Any, str]] = {
     "an unknown kind": ({"kty": "AKP", "kid": "odd"}, "unreadable"),
     "an id that is an object": (_published(ANOTHER.public_key(), kid={"odd": 1}), "unreadable"),
     "no modulus": ({"kty": "RSA", "e": "AQAB", "kid": "odd"}, "unreadable"),
+    "a symmetric key without its value": ({"kty": "oct", "kid": "odd"}, "unreadable"),
     "no object": ("odd", "unreadable"),
     "nothing": (None, "unreadable"),
     "the same id once more": (_published(ANOTHER.public_key(), kid="one"), "of an id that stands there before"),
@@ -289,6 +299,21 @@ async def test_an_odd_key_is_ignored_and_loses_no_other(
     )
     for part in ("d", "k", "n"):
         assert not isinstance(odd, dict) or str(odd.get(part, "-" * 9)) not in caplog.text
+
+
+VALUES = st.sampled_from(["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", "Ed448", "RS256", "ES256", "EdDSA", "AQAB"])
+ANYTHING: st.SearchStrategy[Any] = (
+    VALUES | st.none() | st.integers() | st.floats() | st.text() | st.lists(VALUES) | st.just({})
+)
+MEMBERS = st.dictionaries(st.sampled_from(["kty", "n", "e", "crv", "x", "y", "alg", "use", "key_ops", "kid"]), ANYTHING)
+
+
+@given(MEMBERS, st.sampled_from([ANOTHER, CURVED]))
+def test_whatever_stands_in_a_set_loses_no_other_key(odd: dict[str, Any], key: Any) -> None:
+    """A key of any kind of which some is replaced."""
+    good = _published(CURVED.public_key(), kid="good")
+    keys, _ = usable_keys([_published(key.public_key(), kid="odd") | odd, odd, good])
+    assert keys["good", "ES256"] == CURVED.public_key()
 
 
 async def test_the_log_tells_of_odd_keys_once(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:

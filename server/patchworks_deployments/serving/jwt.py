@@ -126,7 +126,7 @@ def usable_keys(published: list[Any]) -> tuple[Keys, str]:
             if any(keys.setdefault((made.key_id, algorithm), made.key) != made.key for algorithm in fitting):
                 ignored["of an id that stands there before"] += 1
         # Its message would show the key.
-        except (jwt.PyJWTError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+        except (jwt.PyJWTError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             ignored["unreadable"] += 1
     return keys, ", ".join(f"{number} {what}" for what, number in ignored.items() if number)
 

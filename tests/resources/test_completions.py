@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from mcp_types import PromptReference
-from support.clients import Clock, Era, Person, both_eras, complete, connected, data, yes
+from support.clients import Clock, Era, Person, both_eras, complete, connected, data, read, yes
 from support.faults import Step, Upstream, every, reply, scripted
 from support.processes import sandbox_over_http
 from support.team import ALICE, BOB, calling, serving, tokens_file
@@ -37,10 +37,11 @@ async def test_completions_follow_what_was_typed() -> None:
     """Typed text narrows by a part of the name, typed digits by the beginning of the id."""
     async with connected(Sandbox(2_000)) as client:
         named = await complete(client, "virtual_environment_id", "uk")
-        assert {"10 UK Live", "15 UK Sandbox"} <= set(named)
+        assert {"10 [UK Live]", "15 [UK Sandbox]"} <= set(named)
         assert all("uk" in value.casefold() for value in named)
-        assert await complete(client, "virtual_environment_id", "10") == ["10 UK Live"]
-        assert await complete(client, "virtual_environment_id", "10 UK Live") == ["10 UK Live"]
+        assert await complete(client, "virtual_environment_id", "10") == ["10 [UK Live]"]
+        for typed in ("10 UK", "10 UK Live", "10 [UK", "10 [UK Live]"):
+            assert await complete(client, "virtual_environment_id", typed) == ["10 [UK Live]"]
         beginnings = await complete(client, "flow_id", "1")
         assert len(beginnings) > 1
         assert all(value.startswith("1") for value in beginnings)
@@ -61,11 +62,11 @@ def _last(sandbox: Sandbox) -> Deployment:
 @pytest.mark.parametrize(
     ("argument", "value", "offered"),
     [
-        ("flow_id", "98765", "98765 Rare flow"),
-        ("package_id", "76543", "76543 Rare package"),
-        ("flow_version_id", "87654", "87654 Rare flow iteration 3"),
-        ("flow_id", "rare", "98765 Rare flow"),
-        ("flow_version_id", "RARE", "87654 Rare flow iteration 3"),
+        ("flow_id", "98765", "98765 [Rare flow]"),
+        ("package_id", "76543", "76543 [Rare package]"),
+        ("flow_version_id", "87654", "87654 [Rare flow iteration 3]"),
+        ("flow_id", "rare", "98765 [Rare flow]"),
+        ("flow_version_id", "RARE", "87654 [Rare flow iteration 3]"),
     ],
 )
 async def test_an_id_or_a_name_beyond_the_first_page_is_found(argument: str, value: str, offered: str) -> None:
@@ -77,7 +78,7 @@ async def test_an_id_or_a_name_beyond_the_first_page_is_found(argument: str, val
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("chosen", ["10 UK Live", "10", "UK Live", "uk l"])
+@pytest.mark.parametrize("chosen", ["10 [UK Live]", "10", "UK Live", "uk l"])
 async def test_a_chosen_environment_narrows_the_flows(chosen: str) -> None:
     """By its id or by a part of its name, in one request, only flows that are there are offered."""
     sandbox = Sandbox(2_000)
@@ -92,7 +93,7 @@ async def test_a_chosen_environment_narrows_the_flows(chosen: str) -> None:
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("chosen", ["100 Shopify orders to NetSuite", "100,103", "Shopify orders to Net"])
+@pytest.mark.parametrize("chosen", ["100 [Shopify orders to NetSuite]", "100,103", "Shopify orders to Net"])
 async def test_a_chosen_flow_narrows_the_deployments(chosen: str) -> None:
     """By its id, by several ids, or by a part of its name, which the API filters."""
     sandbox = Sandbox(2_000)
@@ -108,7 +109,7 @@ async def test_a_chosen_version_s_own_deployments_are_offered() -> None:
     sandbox = Sandbox(2_000)
     row = _last(sandbox)
     async with connected(sandbox) as client:
-        values = await complete(client, "deployment_id", flow_version_id="87654 Rare flow iteration 3")
+        values = await complete(client, "deployment_id", flow_version_id="87654 [Rare flow iteration 3]")
     assert [value.split(" ", 1)[0] for value in values] == [str(row.id)]
     assert [request.path for request in sandbox.requests] == ["/api/v1/flow-versions/87654/deployments"]
 
@@ -119,22 +120,35 @@ async def test_moving_a_version_offers_environments_where_it_is_not() -> None:
         reference = PromptReference(name="move_version")
         argument = {"name": "environment", "value": ""}
         result = await client.complete(reference, argument, context_arguments={"flow_version_id": "1001"})
-    assert "11 EU Production" in result.completion.values
+    assert "11 [EU Production]" in result.completion.values
+
+
+async def test_a_name_that_begins_like_an_id_is_found_and_narrows() -> None:
+    """The environment named "12 Sandbox" is offered to who types that, and is the one that is meant by it."""
+    sandbox = Sandbox(200)
+    sandbox.account.virtual_environments[10].name = "12 Sandbox"
+    async with connected(sandbox) as client:
+        assert await complete(client, "environment", "12 Sand") == ["10 [12 Sandbox]"]
+        offered = await complete(client, "flow", environment="12 Sandbox")
+        assert offered == await complete(client, "flow", environment="10") != []
+        overview = await read(client, "patchworks://overview?environment=12%20Sandbox")
+        assert overview == await read(client, "patchworks://overview?environment=10%20%5B12%20Sandbox%5D")
+    assert overview["deployments"] > 0
 
 
 async def test_an_argument_does_not_narrow_itself() -> None:
     """A host that sends the old value of the argument along is still offered the others."""
     async with connected() as client:
-        offered = await complete(client, "virtual_environment_id", "", virtual_environment_id="10 UK Live")
-    assert "11 EU Production" in offered
+        offered = await complete(client, "virtual_environment_id", "", virtual_environment_id="10 [UK Live]")
+    assert "11 [EU Production]" in offered
 
 
 async def test_what_patchworks_did_not_say_is_no_part_of_a_value() -> None:
     """Neither "None" nor a claim that there is no environment."""
     answer = {"data": [{"id": 1, "flow_version_id": 7}], "meta": {"current_page": 1, "last_page": 1}}
     async with connected(transport=scripted(reply(200, answer))) as client:
-        assert await complete(client, "flow_version_id") == ["7 iteration ?"]
-        assert await complete(client, "deployment_id") == ["1 in environment unknown"]
+        assert await complete(client, "flow_version_id") == ["7 [iteration ?]"]
+        assert await complete(client, "deployment_id") == ["1 [in environment unknown]"]
 
 
 @both_eras
@@ -194,7 +208,7 @@ async def test_prompt_arguments_are_completed_too() -> None:
     async with connected() as client:
         reference = PromptReference(name="stop_environment")
         result = await client.complete(reference, {"name": "environment", "value": "uk l"})
-    assert result.completion.values == ["10 UK Live"]
+    assert result.completion.values == ["10 [UK Live]"]
 
 
 # Whose ---------------------------------------------------------------------------------------------

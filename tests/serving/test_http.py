@@ -1,18 +1,26 @@
 """Serving over HTTP: real processes, both eras, and what is refused at the door."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
 from support.processes import run_here, sandbox_over_http
-from support.team import ALICE, Served, calling, on_loopback, serving, tokens_file
+from support.team import ALICE, BOB, Served, calling, head, on_loopback, serving, tokens_file, tool_call
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.serving.addresses import PlainAddresses
 from patchworks_deployments.serving.asgi import create_app
+from patchworks_deployments.settings import load_settings
 
 
 @pytest.mark.slow
@@ -99,7 +107,19 @@ async def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch
         assert (await client.post("/mcp", json={})).status_code == 401
         assert (await client.get("/health")).json() == {"status": "alive"}
         assert (await client.post("/health")).status_code == 405
-        assert (await client.get("/ready/")).is_redirect
+        assert (await client.get("/ready/")).status_code == 404
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +142,142 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 )
 async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], status: int, published: Served) -> None:
     """A page that has rebound its name to this machine gets nothing."""
-    initialize = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        },
-    }
     accept = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {ALICE}"}
     async with httpx2.AsyncClient(trust_env=False) as http:
-        answer = await http.post(published.url, json=initialize, headers={**accept, "Host": "mcp.example", **headers})
+        answer = await http.post(published.url, json=INITIALIZE, headers={**accept, "Host": "mcp.example", **headers})
     assert answer.status_code == status
+
+
+ODD_HOSTS = [
+    "127.0.0.1:80@evil.example",
+    "127.0.0.1:pass@evil.example:80",
+    "user@127.0.0.1:80",
+    "localhost:80/..",
+    "localhost:80?x",
+    "localhost:80#x",
+    "localhost:80.evil.example",
+    "localhost:80, evil.example",
+    "localhost:\t80",
+    "localhost :80",
+    "localhost:",
+    "localhost:0x50",
+    "localhost:\u00b2",
+    "[::1]:80@evil.example",
+    "[::1]:",
+    "[::1].evil.example:80",
+]
+
+
+@asynccontextmanager
+async def on_this_machine() -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a server in this process, which takes the usual names of this machine."""
+    app = create_app(load_settings({}, sandbox=True))
+    transport = httpx2.ASGITransport(app=app)
+    headers = {"Accept": "application/json, text/event-stream"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http,
+    ):
+        yield http
+
+
+async def test_only_a_plain_host_and_origin_are_served() -> None:
+    """Behind an allowed name nothing but a port; each header once at most."""
+    good = ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:8080", "localhost:1", "[::1]:8080"]
+    async with on_this_machine() as http:
+
+        async def answer_to(*headers: tuple[str, str]) -> httpx2.Response:
+            encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+            return await http.post("/mcp", json=INITIALIZE, headers=encoded)
+
+        for host in good:
+            assert (await answer_to(("Host", host))).status_code == 200, host
+        refused = [await answer_to(("Host", host)) for host in ODD_HOSTS]
+        refused += [await answer_to(("Host", "localhost"), ("Host", host)) for host in ("localhost", "evil.example")]
+        assert {(answer.status_code, answer.text) for answer in refused} == {(421, "Invalid Host header")}
+        assert (await answer_to(("Host", "localhost"), ("Origin", "http://localhost:80"))).status_code == 200
+        refused = [await answer_to(("Host", "localhost"), ("Origin", f"http://{host}")) for host in ODD_HOSTS]
+        twice = [("Origin", "http://localhost:80"), ("Origin", "http://evil.example")]
+        refused += [await answer_to(("Host", "localhost"), *twice), await answer_to(("Origin", "null"))]
+        assert {(answer.status_code, answer.text) for answer in refused} == {(403, "Invalid Origin header")}
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=8) | st.from_regex(r"[0-9]{1,6}", fullmatch=True))
+def test_behind_a_colon_only_a_port_is_plain(port: str) -> None:
+    """Up to five digits."""
+
+    async def answer() -> int:
+        transport = httpx2.ASGITransport(app=PlainAddresses(Response()))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            return (await http.get("/", headers=[(b"Host", f"localhost:{port}".encode("latin-1"))])).status_code
+
+    is_plain = port.isascii() and port.isdigit() and len(port) <= 5
+    assert anyio.run(answer) == (200 if is_plain else 421)
+
+
+NEEDLE = "needle-in-the-request"
+
+ODD_TARGETS = [
+    "//mcp",
+    "/mcp//",
+    "/mcp;x",
+    "/MCP",
+    "/mcp/..",
+    "/mcp/../mcp",
+    "/mcp%00",
+    "/mcp%2f%2f",
+    f"/{NEEDLE}",
+    f"/mcp/{NEEDLE}",
+    "/health/",
+    "/ready/",
+    "/.well-known/oauth-protected-resource/mcp/",
+    "*",
+    f"http://{NEEDLE}/mcp",
+    f"http://{NEEDLE}:80@{NEEDLE}/mcp/",
+]
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", NEEDLE.upper()])
+async def test_what_is_no_path_of_the_server_is_not_found(method: str, target: str, closed: Served) -> None:
+    """No redirect, no failure, and nothing of the request in the answer, with a good token."""
+    raw = head(ALICE, "Content-Length: 0", "Connection: close").replace(b"POST /mcp", f"{method} {target}".encode(), 1)
+    stream = await anyio.connect_tcp(*closed.address)
+    async with stream:
+        await stream.send(raw.replace(b"Host: 127.0.0.1", f"Host: 127.0.0.1:80\r\nX-Forwarded-Host: {NEEDLE}".encode()))
+        answer = b"".join([chunk async for chunk in stream]).decode()
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert NEEDLE not in answer.casefold()
+    assert "location:" not in answer.casefold()
+
+
+@pytest.mark.slow
+@both_eras
+async def test_the_endpoint_works_with_a_slash_at_its_end_too(era: Era, closed: Served) -> None:
+    """It serves with a token and refuses without one, in place of a redirect to wherever the caller's Host says."""
+    async with calling(f"{closed.url}/", ALICE, era=era) as client:
+        assert not (await client.call_tool("list_deployments", {})).is_error
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        refused = await http.post(f"{closed.url}/", json=INITIALIZE)
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
+
+
+async def test_the_log_holds_no_session_s_whole_id(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Bob tries Alice's session, then she ends it: what is logged, at any level, tells only the beginning of its id."""
+    caplog.set_level(logging.DEBUG)
+    app = create_app(load_settings({}, sandbox=True, tokens_file=tokens_file(tmp_path)))
+    transport = httpx2.ASGITransport(app=app)
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {ALICE}"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http,
+    ):
+        session = (await http.post("/mcp", json=INITIALIZE)).headers["Mcp-Session-Id"]
+        stolen = {"Mcp-Session-Id": session, "Authorization": f"Bearer {BOB}"}
+        assert (await http.post("/mcp", json=tool_call("list_deployments"), headers=stolen)).status_code == 404
+        assert (await http.delete("/mcp", headers={"Mcp-Session-Id": session})).status_code == 200
+    said = [record.getMessage() for record in caplog.records]
+    assert any("does not match the one that created the session" in message for message in said)
+    assert any(session[:8] in message for message in said)
+    assert not [message for message in said if session in message]

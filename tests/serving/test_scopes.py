@@ -9,7 +9,7 @@ import pytest
 from mcp.client.session import DEFAULT_CLIENT_INFO
 from mcp.shared.exceptions import MCPError
 from support.clients import Era, Person, audit_lines, both_eras, data, text, yes
-from support.team import ALICE, BOB, READER, Served, calling, serving, tokens_file, tool_call
+from support.team import ALICE, BOB, READER, Served, answer_to, calling, serving, tokens_file, tool_call
 
 
 async def test_without_a_good_token_the_door_stays_shut(closed: Served) -> None:
@@ -42,9 +42,10 @@ async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: P
             assert data(await client.call_tool("disable_deployment", ids))["status"] == "done"
         async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {READER}"}) as http:
             for tool in ("delete_deployment", "replace_deployment", "set_deployments_enabled"):
-                answer = await http.post(served.url, json=tool_call(tool))
-                assert answer.status_code == 403
-                assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
+                for url in (served.url, f"{served.url}/"):
+                    answer = await http.post(url, json=tool_call(tool))
+                    assert answer.status_code == 403
+                    assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
 
 
 @pytest.mark.slow
@@ -62,6 +63,41 @@ async def test_a_reader_s_attempt_to_write_leaves_an_audit_line(era: Era, tmp_pa
     assert line["message"] == "The token lacks the scope deployments:write."
     assert (line["arguments"], line["target"]) == ({"deployment_id": "500"}, "500")
     assert line["client"] == (f"mcp {DEFAULT_CLIENT_INFO.version}" if era == "auto" else None)
+
+
+@pytest.mark.slow
+@both_eras
+async def test_a_removed_token_is_refused_in_the_middle_of_what_its_holder_does(era: Era, tmp_path: Path) -> None:
+    """From the next request on, in an open session too; the others go on."""
+    path = Path(tokens_file(tmp_path))
+    with serving("--sandbox", "--tokens-file", str(path)) as served:
+        async with calling(served.url, ALICE, era=era) as alice, calling(served.url, BOB, era=era) as bob:
+            assert not (await alice.call_tool("list_deployments", {})).is_error
+            _remove("alice", path)
+            with pytest.raises(MCPError):
+                await alice.call_tool("list_deployments", {})
+            assert not (await bob.call_tool("list_deployments", {})).is_error
+
+
+@pytest.mark.slow
+async def test_each_of_several_workers_follows_the_tokens_file(tmp_path: Path) -> None:
+    """Whichever gets the next request."""
+    path = Path(tokens_file(tmp_path))
+    arguments = ("--sandbox", "--tokens-file", str(path), "--workers", "2")
+    with serving(*arguments, PATCHWORKS_STATE_KEYS="k" * 32) as served:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
+            assert (await http.get(f"{served.base}/health")).status_code == 200  # a worker has started
+        before = {(await answer_to(served, ALICE)).status_code for _ in range(20)}
+        _remove("alice", path)
+        after = {(await answer_to(served, ALICE)).status_code for _ in range(20)}
+    assert 401 not in before
+    assert after == {401}
+
+
+def _remove(name: str, path: Path) -> None:
+    """Take the holder's line out of the file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith(name)), encoding="utf-8")
 
 
 @pytest.mark.slow

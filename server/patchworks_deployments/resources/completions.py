@@ -1,6 +1,7 @@
 """Completions: ids with the name beside them, narrowed by what was typed and chosen, for one request at most.
 
-A completion is inserted as it is, so a value reads `10 UK Live`; resources and prompts take the leading id.
+A completion is inserted as it is, so a value reads `10 [UK Live]`; resources and prompts take the id. What they show
+of a name has no square brackets, so no name that a person copies is taken for a completion.
 
 One request cannot find names and ids beyond the first 100 deployments that match what was typed and chosen, longer
 ids that begin with the digits typed (a whole id is looked up), or a deployment by its id alone, which the API does
@@ -25,7 +26,7 @@ from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.rendering import environment
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.attention import iteration_label
-from patchworks_deployments.resources.uris import leading_id
+from patchworks_deployments.resources.uris import id_or_name, leading_id
 
 MAX_VALUES = 100
 
@@ -78,7 +79,7 @@ class Completions:
         wanted = PARTS.get(argument.name, argument.name)
         if wanted not in CANDIDATES:
             return Completion(values=[], has_more=False)
-        typed, chosen = leading_id(argument.value.strip()), _chosen(ref, argument, context)
+        typed, chosen = id_or_name(argument.value.strip()), _chosen(ref, argument, context)
         selection = Selection(
             flow=chosen.get("flow"), environment=chosen.get("environment"), package=chosen.get("package")
         )
@@ -119,7 +120,7 @@ def _chosen(ref: Reference, argument: CompletionArgument, context: CompletionCon
         return {}  # the version goes to where it is not yet
     given = (context and context.arguments) or {}
     others = {name: value for name, value in given.items() if name != argument.name and value.strip()}
-    return {PARTS.get(name, name): leading_id(value) for name, value in others.items()}
+    return {PARTS.get(name, name): id_or_name(value) for name, value in others.items()}
 
 
 def _sources(wanted: str, typed: str, selection: Selection, version: str | None) -> tuple[Source, Source | None]:
@@ -127,7 +128,7 @@ def _sources(wanted: str, typed: str, selection: Selection, version: str | None)
     if version and are_ids(version):
         return version, None
     # The API filters environments and packages by id alone: it can only search for their names.
-    names = (typed, selection.environment, selection.package)
+    names = (typed.removeprefix(f"{leading_id(typed)} "), selection.environment, selection.package)
     search = next((name for name in names if name and not are_ids(name) and name.isprintable()), None)
     wide = replace(selection.query(page=1), search=search)
     if typed.isdecimal() and len(typed) >= MIN_ID_DIGITS:
@@ -147,5 +148,5 @@ def _values(wanted: str, typed: str, selection: Selection, page: DeploymentPage)
         value = f"{identifier} {name}".casefold()
         fits = value.startswith(typed) if are_ids(typed) else typed.casefold() in value
         if identifier and fits:
-            found.setdefault(identifier, f"{identifier} {inert(name)}".strip())
+            found.setdefault(identifier, f"{identifier} [{shown}]" if (shown := inert(name)) else identifier)
     return list(found.values())

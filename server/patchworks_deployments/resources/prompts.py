@@ -6,9 +6,10 @@ docstring is its prompt's description.
 
 from mcp.server.mcpserver import MCPServer
 
+from patchworks_deployments.api.selection import are_ids
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.model.text import inert
-from patchworks_deployments.resources.uris import leading_id
+from patchworks_deployments.resources.uris import id_or_name
 
 ASK_FIRST = (
     "Before any change, tell me exactly what will happen and wait for my yes. If the server gives you a preview and a "
@@ -16,16 +17,27 @@ ASK_FIRST = (
     "and verified as they are, and keep the undo of every change."
 )
 
+NO_OTHER = "If none, more than one, or one of another name fits, stop and ask me which I mean. "
 
-def _id_or_name(argument: str) -> str:
-    """The argument as quoted data on one line, without markup."""
-    return f'"{inert(leading_id(argument))}"'
+
+def _quoted(argument: str) -> str:
+    """The argument as quoted data on one line, without markup: the id where one was chosen, else what was typed."""
+    return f'"{inert(id_or_name(argument.strip()))}"'
+
+
+def _meant(argument: str) -> str:
+    """The same, and whether that is an id or a name, so that nobody takes the beginning of a name for an id."""
+    identifier, _, name = argument.strip().partition(" [")
+    kind = "a name, or a part of one"
+    if are_ids(identifier):
+        kind = f'an id, chosen as "{inert(name.removesuffix("]"))}"' if name else "an id"
+    return f"{_quoted(argument)} ({kind})"
 
 
 def audit_deployments(environment: str = "", flow: str = "") -> str:
     """Audit what runs where: disabled, duplicate and stale deployments."""
     filters = {"environment": environment, "flow": flow}
-    given = ", ".join(f"{name} {_id_or_name(value)}" for name, value in filters.items() if value)
+    given = ", ".join(f"{name} {_meant(value)}" for name, value in filters.items() if value)
     return (
         f"Audit our Patchworks deployments{f' for {given}' if given else ''}. Call deployment_overview"
         f"{' with these filters' if given else ''}, then tell me: what is disabled and since when it was last changed, "
@@ -37,31 +49,31 @@ def audit_deployments(environment: str = "", flow: str = "") -> str:
 
 def move_version(flow_version_id: str, environment: str = "") -> str:
     """Move a flow version into an environment."""
-    where = f"environment {_id_or_name(environment)}" if environment else "the environment I name; ask me which"
+    where = f"environment {_meant(environment)}" if environment else "the environment I name; ask me which"
     return (
-        f"Put flow version {_id_or_name(flow_version_id)} into {where}. First call list_flow_version_deployments to "
-        "learn its flow, and deployment_overview with that flow to see what holds its place. If another version of "
-        "the flow is there, use replace_deployment, which carries queue priority and state over; else use "
-        "create_deployment, asking me whether to deploy it disabled. Show me what goes and what comes. " + ASK_FIRST
+        f"Put flow version {_meant(flow_version_id)} into {where}. {NO_OTHER}First call "
+        "list_flow_version_deployments to learn its flow, and deployment_overview with that flow to see what holds its "
+        "place. If another version of the flow is there, use replace_deployment, which "
+        "carries queue priority and state over; else use create_deployment, asking me whether to deploy it disabled. "
+        "Show me what goes and what comes. " + ASK_FIRST
     )
 
 
 def stop_environment(environment: str) -> str:
     """Stop everything in an environment during an incident, and how to restart it."""
-    where = _id_or_name(environment)
     return (
-        f"We have an incident: stop all flows in environment {where}. Call deployment_overview with environment "
-        f"{where} and tell me what runs there and what is already disabled. Then call set_deployments_enabled with "
-        "enabled=false, that environment and a reason. Keep the undo from its result: it restarts exactly what this "
-        "stopped; show it to me and offer to run it when the incident is over. If some failed, call it again. "
-        + ASK_FIRST
+        f"We have an incident: stop all flows in environment {_meant(environment)}. {NO_OTHER}Call deployment_overview "
+        f"with environment {_quoted(environment)} and tell me what runs there and what is already disabled. Then call "
+        "set_deployments_enabled with enabled=false, that environment and a reason. Keep the undo from its "
+        "result: it restarts exactly what this stopped; show it to me and offer to run it when the incident is over. "
+        "If some failed, call it again. " + ASK_FIRST
     )
 
 
 def explain_deployment(deployment_id: str) -> str:
     """Explain one deployment: what it is, whether it works, and since when."""
     return (
-        f"Explain deployment {_id_or_name(deployment_id)}. Find it with deployment_overview by its deployment_id, read "
+        f"Explain deployment {_meant(deployment_id)}. Find it with deployment_overview by its deployment_id, read "
         "it with get_deployment and detail=full, and compare it with the other deployments of its flow. Tell me in "
         "plain words which flow and iteration it is, where it runs, whether it is enabled and since when, who enabled "
         "it, and anything odd. Change nothing. " + ASK_FIRST

@@ -23,9 +23,15 @@ PER_PAGE = 25
 
 
 def leading_id(text: str) -> str:
-    """Take the id from an inserted completion: `10` from `10 UK Live`. Other text, like `3PL orders`, stays whole."""
+    """Take the id where only an id can stand: `10` from `10 [UK Live]` and `10 UK Live`. Other text stays whole."""
     first = text.split(" ", 1)[0]
     return first if are_ids(first) else text
+
+
+def id_or_name(text: str) -> str:
+    """Take the id from an inserted completion: `10` from `10 [UK Live]`. `12 Sandbox` is a name, and stays whole."""
+    identifier, bracket, _ = text.partition(" [")
+    return identifier if bracket and are_ids(identifier) else text
 
 
 def _split(text: str) -> list[str]:
@@ -33,7 +39,7 @@ def _split(text: str) -> list[str]:
 
 
 Ids = Annotated[OptionalIdentifiers, BeforeValidator(leading_id)]
-IdsOrName = Annotated[OptionalText, BeforeValidator(leading_id)]
+IdsOrName = Annotated[OptionalText, BeforeValidator(id_or_name)]
 Includes = Annotated[tuple[Include, ...], BeforeValidator(_split), PlainSerializer(",".join)]
 
 

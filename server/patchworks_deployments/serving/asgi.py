@@ -4,7 +4,9 @@ For an ASGI server of your own: `uvicorn --factory patchworks_deployments.servin
 the environment.
 """
 
+import logging
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,16 +23,18 @@ from uvicorn.supervisors import Multiprocess
 
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
+from patchworks_deployments.serving.addresses import PlainAddresses
 from patchworks_deployments.serving.draining import draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, PromptBody
 from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
+from patchworks_deployments.serving.tokens import UntilRevoked
 from patchworks_deployments.settings import Settings, load_settings, split_address
 from patchworks_deployments.startup import listen
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The ASGI application: `/mcp` for both protocol eras, `/health` and `/ready`.
+    """The ASGI application: `/mcp` (or `/mcp/`) for both protocol eras, `/health` and `/ready`.
 
     Without `settings` they come from the environment, and authorization is required, because whoever runs this
     may bind it anywhere. Raises `SettingsError`.
@@ -45,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     return Starlette(
         routes=[Mount("/", app=_mcp_app(server, settings))],
-        middleware=[Middleware(PromptBody)],
+        middleware=[Middleware(PlainAddresses), Middleware(PromptBody)],
         lifespan=lifespan,
     )
 
@@ -62,7 +66,17 @@ def _settings_for_anywhere() -> Settings:
     return settings
 
 
-_LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*", "127.0.0.1", "localhost")
+class _ShortSessionIds(logging.Filter):
+    """Leaves only the beginning of each session's id in a log: the whole of it lets in whoever needs no token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24}\b", r"\1…", record.getMessage()), ()
+        return True
+
+
+_SHORT_SESSION_IDS = _ShortSessionIds()
+
+_LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*", "127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_ORIGINS = ("http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*")
 
 
@@ -77,12 +91,17 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
             allowed_origins=[*(settings.allowed_origins or (() if settings.allowed_hosts else _LOOPBACK_ORIGINS))],
         ),
     )
+    for name in ("mcp.server.streamable_http", "mcp.server.streamable_http_manager"):
+        logging.getLogger(name).addFilter(_SHORT_SESSION_IDS)
     resource_url = settings.public_url if settings.oauth_issuer else None
     # The SDK authenticates in the application's own middleware, around the routes: what has to know the caller
     # without verifying the token once more can only stand around a route.
-    for route in app.routes:
-        if isinstance(route, Route) and route.path == "/mcp":
-            route.app = ScopeChallenge(route.app, server.refusals, resource_url)
+    endpoint = next(route for route in app.routes if isinstance(route, Route) and route.path == "/mcp")
+    if server.tokens:
+        endpoint.app = UntilRevoked(endpoint.app, server.tokens)
+    endpoint.app = ScopeChallenge(endpoint.app, server.refusals, resource_url)
+    app.routes.append(Route("/mcp/", endpoint.app))
+    app.router.redirect_slashes = False  # a redirect would lead to wherever the caller's Host says
     return app
 
 

@@ -1,7 +1,10 @@
 """JWTs of an OAuth 2.1 issuer: its keys, and what a token must say."""
 
+import asyncio
+import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,55 +16,86 @@ from mcp.server.auth.provider import AccessToken
 
 logger = logging.getLogger(__name__)
 
-ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+RSA = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+"""What an RSA key may be used for that does not say what it is for."""
+
+ALGORITHMS = [*RSA, "ES256", "ES384", "ES512", "EdDSA"]
 """Asymmetric ones only: a public key must never be able to sign."""
 
 LEEWAY_SECONDS = 30
 """Seconds by which clocks may differ."""
 
-KEYS_FRESH_SECONDS, KEYS_STALE_SECONDS, KEYS_PAUSE_SECONDS = 300.0, 3600.0, 10.0
-"""Seconds for which keys are used as they are, and while the key server is down; and between two attempts to fetch."""
+KEYS_RENEW_SECONDS, KEYS_FRESH_SECONDS, KEYS_STALE_SECONDS = 150.0, 300.0, 3600.0
+"""Seconds after which keys are renewed beside the requests, those they are used for as they are, and while no new ones
+can be had."""
 
-MAX_KEYS_BYTES = 1024 * 1024
-"""Bytes that an issuer may publish; a key is less than a kilobyte."""
+KEYS_PAUSE_SECONDS, KEYS_AWAY_SECONDS = 10.0, 120.0
+"""Seconds between two attempts to fetch keys, and those for which nobody waits again for a key server that failed."""
+
+FETCH_SECONDS = 5.0
+"""Seconds that fetching the keys may take in all, and so the longest that a token waits for its key; fewer than the
+pause, so that one fetch has ended before the next begins."""
+
+MAX_KEYS, MAX_KEYS_BYTES = 100, 1024 * 1024
+"""Keys that are looked at, and bytes that an issuer may publish; a key is less than a kilobyte."""
+
+Keys = dict[tuple[str | None, str], Any]
+"""A key for each id and each algorithm that it may be used with."""
 
 
 @dataclass
 class JwksKeys:
-    """The issuer's public keys by id: cached, fetched anew for an unknown id, kept while the key server is down."""
+    """The issuer's public keys: cached, fetched anew for an unknown id, kept while the key server is down.
+
+    One fetch at most is under way. Who brings a key that is known waits for it only where the keys are old and the key
+    server has not just failed.
+    """
 
     url: str
     clock: Callable[[], float] = time.monotonic
     transport: httpx2.AsyncBaseTransport | None = None
-    _keys: dict[str | None, Any] = field(default_factory=dict)
+    _keys: Keys = field(default_factory=dict)
     _fetched: float = float("-inf")
     _tried: float = float("-inf")
-    _lock: anyio.Lock = field(default_factory=anyio.Lock)
+    _failed: float = float("-inf")
+    _fetch: asyncio.Task[None] | None = None
+    _ignored: str = ""
 
-    async def get(self, key_id: str | None) -> Any:  # noqa: ANN401 - a key of any of the algorithms
-        """The key, or None."""
-        async with self._lock:
-            now = self.clock()
-            is_due = key_id not in self._keys or now - self._fetched > KEYS_FRESH_SECONDS
-            if is_due and now - self._tried > KEYS_PAUSE_SECONDS:
-                self._tried = now
-                await self._fetch(now)
-            return self._keys.get(key_id) if now - self._fetched <= KEYS_STALE_SECONDS else None
+    async def get(self, key_id: str | None, algorithm: str) -> Any:  # noqa: ANN401 - a key of any of the algorithms
+        """The key, or None; after `FETCH_SECONDS` at the latest."""
+        now, wanted = self.clock(), (key_id, algorithm)
+        age = now - self._fetched
+        is_usable = wanted in self._keys and age <= KEYS_STALE_SECONDS
+        is_due = not is_usable or age > KEYS_RENEW_SECONDS
+        if is_due and now - self._tried > KEYS_PAUSE_SECONDS:
+            self._tried = now
+            self._fetch = asyncio.create_task(self._renew(now))
+        is_old = age > KEYS_FRESH_SECONDS and now - self._failed > KEYS_AWAY_SECONDS
+        if self._fetch and (is_old or not is_usable):
+            await asyncio.wait([self._fetch])
+        return self._keys.get(wanted) if self.clock() - self._fetched <= KEYS_STALE_SECONDS else None
 
-    async def _fetch(self, now: float) -> None:
+    async def _renew(self, now: float) -> None:
         try:
-            keys = jwt.PyJWKSet.from_json((await self._published()).decode()).keys
-        except (httpx2.HTTPError, ValueError, jwt.PyJWTError, AttributeError, TypeError, RecursionError) as error:
+            with anyio.fail_after(FETCH_SECONDS):
+                published = json.loads(await self._published())["keys"]
+            if not isinstance(published, list):
+                raise TypeError("keys must be a list")  # noqa: TRY301 - as for any other nonsense
+        except (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
+            self._failed = now
             logger.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
             return
-        self._keys = {key.key_id: key.key for key in keys}
+        self._keys, ignored = usable_keys(published)
         self._fetched = now
+        if ignored != self._ignored:
+            self._ignored = ignored
+            logger.warning("keys of the issuer are ignored: %s", ignored or "none any more")
 
     async def _published(self) -> bytes:
         """What the key server answers. Raises `ValueError` when that is more than `MAX_KEYS_BYTES`."""
         content = b""
         async with (
-            httpx2.AsyncClient(transport=self.transport, timeout=5, trust_env=False) as client,
+            httpx2.AsyncClient(transport=self.transport, timeout=FETCH_SECONDS, trust_env=False) as client,
             client.stream("GET", self.url) as answer,
         ):
             async for chunk in answer.raise_for_status().aiter_bytes():
@@ -69,6 +103,32 @@ class JwksKeys:
                 if len(content) > MAX_KEYS_BYTES:
                     raise ValueError("too many keys")
         return content
+
+
+_SECRET = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+"""Members of private and symmetric keys."""
+
+
+def usable_keys(published: list[Any]) -> tuple[Keys, str]:
+    """The public keys for signatures among those published, and how many others there are that should not be there."""
+    keys: Keys = {}
+    ignored = Counter({"too many": max(0, len(published) - MAX_KEYS)})
+    for entry in published[:MAX_KEYS]:
+        try:
+            if _SECRET & entry.keys():
+                ignored["private or symmetric"] += 1
+                continue
+            is_to_verify = entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ["verify"])
+            if not is_to_verify or entry.get("alg", RSA[0]) not in ALGORITHMS:
+                continue
+            made = jwt.PyJWK(entry)
+            fitting = RSA if made.key_type == "RSA" and "alg" not in entry else [str(made.algorithm_name)]
+            if any(keys.setdefault((made.key_id, algorithm), made.key) != made.key for algorithm in fitting):
+                ignored["of an id that stands there before"] += 1
+        # Its message would show the key.
+        except (jwt.PyJWTError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+            ignored["unreadable"] += 1
+    return keys, ", ".join(f"{number} {what}" for what, number in ignored.items() if number)
 
 
 @dataclass(frozen=True)
@@ -83,17 +143,18 @@ class JwtVerifier:
         """The caller that the token speaks of, or None."""
         try:
             header = jwt.get_unverified_header(token)
-            key = await self.keys.get(header.get("kid")) if header.get("alg") in ALGORITHMS else None
+            algorithm = str(header.get("alg"))
+            key = await self.keys.get(header.get("kid"), algorithm) if algorithm in ALGORITHMS else None
             if key is None:
                 return None
             claims = jwt.decode(
                 token,
                 key,
-                algorithms=ALGORITHMS,
+                algorithms=[algorithm],
                 issuer=self.issuer,
                 audience=self.audience,
                 leeway=LEEWAY_SECONDS,
-                options={"require": ["exp", "iss", "aud", "sub"]},
+                options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
             return self._access(claims)
         # A signed token may still hold numbers beyond all times, and a header is as deep as its sender likes.

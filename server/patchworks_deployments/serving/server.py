@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any
 
 import httpx2
+from mcp.server.auth.provider import TokenVerifier
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -77,6 +78,9 @@ class DeploymentsServer(MCPServer[Services]):
 
     refusals: Refusals
     """The tools that change something, which not every caller may use."""
+
+    tokens: TokenVerifier | None
+    """What knows the callers' tokens, where they need one."""
 
     running_tools = 0
     """Calls of tools that have not been answered yet."""
@@ -155,7 +159,7 @@ def create_server(
         auth=auth,
         token_verifier=token_verifier,
     )
-    server.refusals, server.streams = refusals, Streams(bus)
+    server.refusals, server.streams, server.tokens = refusals, Streams(bus), token_verifier
     register_resources(server)
     register_prompts(server)
     register_completions(server, lambda: server.services, clock)

@@ -3,17 +3,22 @@
 A token is a JWT of an OAuth 2.1 issuer, or one of a file that holds their hashes and scopes.
 """
 
+import codecs
 import hashlib
 import logging
 import re
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from pydantic import AnyHttpUrl
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patchworks_deployments.api.credentials import CALLER_HEADER, caller_key
 from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE
@@ -63,65 +68,132 @@ def hash_token(token: str) -> str:
     return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
 
 
-Holders = dict[str, tuple[str, list[str]]]
-"""Name and scopes by the token's hash."""
+RECHECK_SECONDS = 60.0
+"""Seconds for which an open stream lasts at most when its token no longer counts."""
+
+
+class UntilRevoked:
+    """ASGI application: ends streams on which clients hear of changes when their token was revoked or has expired.
+
+    It looks at the token again and again, as the SDK does at the beginning alone. A call that runs is not ended.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: TokenVerifier) -> None:
+        self.app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, but no stream for longer than its token counts."""
+        headers = Headers(scope=scope)
+        if scope["method"] != "GET" and headers.get("mcp-method") != "subscriptions/listen":
+            await self.app(scope, receive, send)
+            return
+        token = headers.get("authorization", "")[len("Bearer ") :]
+        is_open = is_revoked = False
+
+        async def while_it_counts() -> Message:
+            nonlocal is_revoked
+            while not is_revoked:
+                with anyio.move_on_after(RECHECK_SECONDS):
+                    return await receive()
+                access = await self._tokens.verify_token(token)
+                is_revoked = access is None or READ_SCOPE not in access.scopes
+            return {"type": "http.disconnect"}
+
+        async def sending(message: Message) -> None:
+            nonlocal is_open
+            is_open = message.get("more_body", message["type"] == "http.response.start")
+            await send(message)
+
+        await self.app(scope, while_it_counts, sending)
+        if is_open and is_revoked:
+            await send({"type": "http.response.body", "body": b""})
+
 
 _SCOPE = f"(?:{READ_SCOPE}|{WRITE_SCOPE})"
 _HOLDER = re.compile(rf"(?P<name>\S+)\s+(?P<scopes>{_SCOPE}(?:,{_SCOPE})*)\s+(?:sha256:)?(?P<digest>[0-9a-f]{{64}})")
+
+MAX_FILE_BYTES = 1024 * 1024
+"""Bytes of a tokens file; a line has about a hundred and fifty."""
+
+MAX_FAULTS_NAMED = 10
+"""Faults of a tokens file that are named, each by its line."""
 
 
 class StaticTokens:
     """Bearer tokens from a file: one line each, `name scope,scope sha256:digest`; `#` starts a comment.
 
-    A changed file counts from the next request on. While what it holds is not right, the last right one counts.
+    A file that is wrong is refused at the start, with `SettingsError`. From then on each request goes by what the file
+    holds at that moment: a wrong line lets in nobody, and a file that is empty, away or unreadable nobody at all.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._version, self._holders = path, _version(path), _read_holders(path)
+        self._path, self._content = path, _content_of(path)
+        self._tokens = _tokens_in(self._content)
+        if self._tokens.faults:
+            raise SettingsError(f"{self._tokens}.")
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The holder of the token, or None."""
-        self._follow_file()
-        if (holder := self._holders.get(hash_token(token))) is None:
+        # Read at each request, for some 30 microseconds: a file can change and keep its time and its size.
+        content = _content_of(self._path)
+        if content != self._content:
+            self._content, self._tokens = content, _tokens_in(content)
+            if self._tokens.faults:
+                counts = "The other lines count" if self._tokens.holders else "Nobody is let in"
+                logger.error("%s. %s.", self._tokens, counts)
+        if (holder := self._tokens.holders.get(hash_token(token))) is None:
             return None
         name, scopes = holder
         return AccessToken(token="", client_id=name, subject=name, scopes=scopes)
 
-    def _follow_file(self) -> None:
-        version = _version(self._path)
-        if version == self._version:
-            return
-        self._version = version
-        try:
-            self._holders = _read_holders(self._path)
-        except SettingsError as error:
-            logger.error("%s The tokens that were read before still count.", error)  # noqa: TRY400 - the traceback says no more
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Name and scopes by the token's hash, and what is wrong with the file, in words that repeat nothing of it."""
+
+    holders: dict[str, tuple[str, list[str]]]
+    faults: list[str]
+
+    def __str__(self) -> str:
+        more = len(self.faults) - MAX_FAULTS_NAMED
+        named = self.faults[:MAX_FAULTS_NAMED] + ([f"and {more} more"] if more > 0 else [])
+        return f"PATCHWORKS_TOKENS_FILE {'; '.join(named)}"
 
 
-def _version(path: Path) -> tuple[int, ...]:
-    """Differs when the file was changed or replaced; empty where there is none."""
+def _content_of(path: Path) -> bytes | str:
+    """What the file holds, or in words why it cannot be read."""
     try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+        if not path.is_file() and path.exists():
+            return "cannot be read: it is no regular file"  # a pipe would keep everybody waiting
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        return f"cannot be read: {type(error).__name__}"
+    return content if len(content) <= MAX_FILE_BYTES else f"cannot be read: it has more than {MAX_FILE_BYTES} bytes"
 
 
-def _read_holders(path: Path) -> Holders:
-    """Raises `SettingsError`."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"PATCHWORKS_TOKENS_FILE cannot be read: {type(error).__name__}.") from None
-    holders: Holders = {}
-    for number, line in enumerate(lines, 1):
-        content = line.partition("#")[0].strip()
-        if found := _HOLDER.fullmatch(content):
-            holders["sha256:" + found["digest"]] = found["name"], found["scopes"].split(",")
-        elif content:
-            raise SettingsError(
-                f"PATCHWORKS_TOKENS_FILE, line {number}: must be `name {READ_SCOPE},{WRITE_SCOPE} sha256:...`."
-            )
+def _tokens_in(content: bytes | str) -> _Tokens:
+    """Who holds a token. What contradicts itself gives the least: no right that one line withholds, no second name."""
+    if isinstance(content, str):
+        return _Tokens({}, [content])
+    granted: dict[str, set[str]] = {}
+    names: dict[str, str | None] = {}
+    faults: list[str] = []
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
+        text = line.decode(errors="surrogateescape").partition("#")[0].strip()
+        found = _HOLDER.fullmatch(text)
+        if not (found and found["name"].isprintable()):
+            if text:
+                faults.append(f"line {number} must be `name {READ_SCOPE},{WRITE_SCOPE} sha256:...`")
+            continue
+        name, digest, scopes = found["name"], "sha256:" + found["digest"], {*found["scopes"].split(",")}
+        if granted.setdefault(name, scopes) != scopes:
+            granted[name] &= scopes
+            faults.append(f"line {number} repeats a name with other scopes: it has only those that all its lines give")
+        if names.setdefault(digest, name) != name:
+            names[digest] = None
+            faults.append(f"line {number} repeats a token under another name: it does not count")
+    holders = {digest: (name, sorted(granted[name])) for digest, name in names.items() if name}
     if not holders:
-        raise SettingsError("PATCHWORKS_TOKENS_FILE holds no token. Make one with the command `token NAME`.")
-    return holders
+        faults.append("holds no token: make one with the command `token NAME`")
+    return _Tokens(holders, faults)

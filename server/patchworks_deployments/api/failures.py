@@ -24,6 +24,7 @@ from patchworks_deployments.errors import (
     UpstreamError,
 )
 from patchworks_deployments.model.text import inert
+from patchworks_deployments.model.tokens import without_tokens
 
 MAX_RETRY_AFTER_SECONDS = 20.0
 """Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
@@ -147,7 +148,7 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     status = response.status_code
     message = said.get("message")
     remark = (
-        f' Patchworks says: "{inert(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
+        f' Patchworks says: "{_quoted(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
     )
     if status == httpx2.codes.NOT_FOUND and not said:
         return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
@@ -172,9 +173,13 @@ def _field_errors(errors: object) -> str:
     for field, texts in list(errors.items())[:_MAX_FIELDS]:
         said = (texts if isinstance(texts, list) else [texts])[:_MAX_TEXTS_PER_FIELD]
         # Objects are no words: they may hold what was sent.
-        told = (inert(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said)
-        words += f" {inert(field, _MAX_FIELD_CHARACTERS) or '?'}: {'; '.join(text or '?' for text in told)}"
+        told = (_quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said)
+        words += f" {_quoted(field, _MAX_FIELD_CHARACTERS) or '?'}: {'; '.join(text or '?' for text in told)}"
     return words
+
+
+def _quoted(text: str, limit: int) -> str:
+    return inert(without_tokens(text, limit) or "", limit)
 
 
 def _seconds(retry_after: str) -> float | None:

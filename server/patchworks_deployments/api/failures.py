@@ -112,7 +112,7 @@ def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
     except (ValueError, RecursionError):
         kind = own.scrub_text(response.headers.get("Content-Type", "no content type")).partition(";")[0]
         raise UnexpectedResponse(
-            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
+            f"Patchworks answered {response.status_code} with a body that is not JSON ({_quoted(kind, 40)})."
         ) from None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from patchworks_deployments.model.text import CACHE_ENTRIES, decoded
+from patchworks_deployments.model.text import CACHE_ENTRIES, decodings
 
 HOLE = "(secret)"
 """What stands where a credential stood."""
@@ -72,7 +72,8 @@ class Scrubber:
     def scrub_text(self, text: str) -> str:
         """The text with a `HOLE` for each credential. Where one was encoded, the rest comes decoded, too."""
         text = text[:MAX_TEXT_CHARACTERS]
-        return next((holed for form in (decoded(text), text) if (holed := self._with_holes(form)) is not None), text)
+        forms = reversed(decodings(text))
+        return next((holed for form in forms if (holed := self._with_holes(form)) is not None), text)
 
     def _scrubbed(self, value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
         if isinstance(value, dict):
@@ -86,8 +87,9 @@ class Scrubber:
         return value
 
     def _may_be_in(self, text: str) -> bool:
-        forms = {text.lower(), decoded(text).lower()}
-        return any(not self._hints.isdisjoint(_windows(form, _HINT_CHARACTERS, self._step)) for form in forms)
+        return any(
+            not self._hints.isdisjoint(_windows(form.lower(), _HINT_CHARACTERS, self._step)) for form in decodings(text)
+        )
 
     def _with_holes(self, text: str) -> str | None:
         """The text with holes, None where there is nothing to hide."""
@@ -129,7 +131,7 @@ def _needles(secret: str) -> Iterator[tuple[str, int, bool]]:
     if len(secret) < MIN_SECRET_CHARACTERS:
         return
     part = max(MIN_SECRET_CHARACTERS, min(MAX_PART_CHARACTERS, len(secret) // 2))
-    forms = {secret.lower(), decoded(secret).lower(), secret.replace(" ", "+").lower()}
+    forms = {form.lower() for form in (*decodings(secret), secret.replace(" ", "+"))}
     for form in (form for form in forms if len(form) >= MIN_SECRET_CHARACTERS):
         yield form, min(len(form), MAX_WORDS_CHARACTERS), False
         yield form, min(len(form), part), True

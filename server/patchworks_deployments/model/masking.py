@@ -109,7 +109,7 @@ def _is_secret(record: dict[str, Any], *, is_top: bool = False, looks_inside: bo
             return True
         is_label = words[-1] in _LABELS
         texts = value[:_MAX_ENTRIES] if isinstance(value, list) and has_value else [value]
-        told = [text for text in texts if isinstance(text, str) and (is_label or _FEW_WORDS.fullmatch(text.strip()))]
+        told = [text for text in texts if isinstance(text, str) and (is_label or _is_short(text))]
         if (is_label or not is_top) and any(_names_credential(text, and_hooks=has_value) for text in told):
             return True
         if isinstance(value, dict) and has_value and looks_inside and _is_secret(value, looks_inside=False):
@@ -123,6 +123,10 @@ def _has_value(record: dict[str, Any]) -> bool:
 
 def _is_scalar(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= _MAX_CHARACTERS and _FEW_WORDS.fullmatch(decoded(text).strip()) is not None
 
 
 def _is_name_of_credential(value: object) -> bool:

@@ -79,18 +79,26 @@ _MAX_ROUNDS = 4
 
 def decoded(text: str) -> str:
     """The text with the escapes of URLs, HTML, JSON and program code undone, in Unicode's form NFKC."""
-    for _ in range(_MAX_ROUNDS):
-        escaped = text
-        if "%" in text:
-            text = unquote(text)
-        if "&" in text:
-            text = html.unescape(text)
-        if "\\" in text:
-            text = _ESCAPE.sub(_unescaped, text)
-        if not (text.isascii() and text.isprintable()):
-            text = unicodedata.normalize("NFKC", "".join(char for char in text if not is_invisible(char)))
-        if text == escaped:
-            break
+    return decodings(text)[-1]
+
+
+def decodings(text: str) -> list[str]:
+    """The text, and what it reads as after each round of undoing escapes, as far as a round changes anything."""
+    forms = [text]
+    while len(forms) <= _MAX_ROUNDS and (text := _decoded_once(text)) != forms[-1]:
+        forms.append(text)
+    return forms
+
+
+def _decoded_once(text: str) -> str:
+    if "%" in text:
+        text = unquote(text)
+    if "&" in text:
+        text = html.unescape(text)
+    if "\\" in text:
+        text = _ESCAPE.sub(_unescaped, text)
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKC", "".join(char for char in text if not is_invisible(char)))
     return text
 
 

@@ -26,7 +26,7 @@ _TOKEN = re.compile(
     | SG\.[\w-]{8,}\.[\w-]{8,} | key-[0-9a-f]{24,}                       # senders of post
     | (?:SK|AC)[0-9a-f]{32} | EAAA[\w-]{16,} | dapi[0-9a-f]{24,}         # Twilio, Square, Databricks
     | hv[bsr]\.[\w-]{16,} | dp\.[a-z]{2,5}\.\w{16,}                      # vaults
-    | AGE-SECRET-KEY-\w+ | -----BEGIN\s[^-]*
+    | AGE-SECRET-KEY-\w+ | -----BEGIN\s.*
     ) | ://[^\s/@:]*:[^\s/@]+@""",
     re.VERBOSE,
 )

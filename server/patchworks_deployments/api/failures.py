@@ -137,10 +137,10 @@ def _whole_number(digits: str) -> int | None:
 def _said(response: httpx2.Response, own: Scrubber) -> dict[str, Any]:
     """The error's JSON object, if it is one, without the secrets."""
     try:
-        said = _parse(response.content)
-    except (ValueError, RecursionError):
+        said = own.scrub(_parse(response.content))
+    except (ValueError, RecursionError, UnexpectedResponse):
         return {}
-    return own.scrub(said) if isinstance(said, dict) else {}
+    return said if isinstance(said, dict) else {}
 
 
 def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamError:

@@ -5,10 +5,12 @@ An API may echo the credentials of a request: in an error, as a name, in a heade
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.text import CACHE_ENTRIES, decodings
 
 HOLE = "(secret)"
@@ -23,12 +25,18 @@ MAX_PART_CHARACTERS = 12
 MAX_WORDS_CHARACTERS = 16
 """A part without any digit, which may be words, counts from this length on."""
 
-MAX_TEXT_CHARACTERS = 20_000
-"""Characters of one text that are kept; no text is shown in such length, and JSON that was cut is masked as a whole."""
+MAX_TEXT_CHARACTERS = 2_000
+"""Characters of one text that are searched: `model` shows nothing of what lies behind them."""
+
+MAX_ANSWER_CHARACTERS = 2_000_000
+"""Characters of one answer that are searched, which may take a second; a page of 100 has some 20,000."""
+
+MAX_KEPT_CHARACTERS = 500
+"""Characters of a text that is remembered as clean; with `CACHE_ENTRIES` that is two megabytes at most."""
 
 _HINT_CHARACTERS = 6
 _MAX_SCRUBBERS = 16
-"""Those of the callers whose keys came last; each holds some kilobytes, with a long token half a megabyte."""
+"""Those of the callers whose keys came last; each holds some kilobytes, with a long token a megabyte."""
 
 _LONG_NUMBER = 10 ** (MIN_SECRET_CHARACTERS - 1)
 _DIGIT = re.compile("[0-9]")
@@ -47,26 +55,40 @@ class Scrubber:
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._needles = [needle for secret in secrets for needle in _needles(secret)]
-        """Texts to look for, each with the length from which a part of it counts, and whether that needs a digit."""
-        self._hints = frozenset(hint for needle, _, _ in self._needles for hint in _windows(needle, _HINT_CHARACTERS))
-        self._step = min((size for _, size, _ in self._needles), default=0) - _HINT_CHARACTERS + 1
+        parts: defaultdict[int, set[str]] = defaultdict(set)
+        for secret in secrets:
+            for needle, size, needs_digit in _needles(secret):
+                parts[size].update(p for p in _windows(needle, size) if not needs_digit or _DIGIT.search(p))
+        self._parts = {size: frozenset(found) for size, found in parts.items() if found}
+        """What is looked for, by its length."""
+        self._hints = frozenset(
+            hint for found in self._parts.values() for part in found for hint in _windows(part, _HINT_CHARACTERS)
+        )
+        self._step = min(self._parts, default=0) - _HINT_CHARACTERS + 1
         self._clean: set[str] = set()
         """Texts that were found clean: the same ones come again with every page."""
 
     def scrub(self, value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
-        """The JSON value with a `HOLE` for each credential, in keys, texts and whole numbers."""
-        if not self._needles:
+        """The JSON value with a `HOLE` for each credential, in keys, texts and whole numbers.
+
+        Raises `UnexpectedResponse` for more text than can be searched.
+        """
+        if not self._parts:
             return value
-        texts: set[str] = set()
-        _collect([value], texts)
-        texts -= self._clean
+        found: set[str] = set()
+        _collect([value], found)
+        texts = [text[:MAX_TEXT_CHARACTERS] for text in found - self._clean]
+        if sum(map(len, texts)) > MAX_ANSWER_CHARACTERS:
+            raise UnexpectedResponse(
+                f"Patchworks sent more than {MAX_ANSWER_CHARACTERS:,} characters of text, which is no answer to this."
+            )
         # Nearly always nothing is found in all of them together, which is much faster than looking into each.
         if texts and self._may_be_in(" ".join(texts)):
-            return self._scrubbed(value)
-        if len(self._clean) > CACHE_ENTRIES:
+            return _told(value, {text: self.scrub_text(text) for text in found})
+        kept = [text for text in texts if len(text) <= MAX_KEPT_CHARACTERS][:CACHE_ENTRIES]
+        if len(self._clean) + len(kept) > CACHE_ENTRIES:
             self._clean.clear()
-        self._clean.update(text for text in texts if len(text) <= MAX_WORDS_CHARACTERS * 4)
+        self._clean.update(kept)
         return value
 
     def scrub_text(self, text: str) -> str:
@@ -74,17 +96,6 @@ class Scrubber:
         text = text[:MAX_TEXT_CHARACTERS]
         forms = reversed(decodings(text))
         return next((holed for form in forms if (holed := self._with_holes(form)) is not None), text)
-
-    def _scrubbed(self, value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
-        if isinstance(value, dict):
-            return {self.scrub_text(key): self._scrubbed(entry) for key, entry in value.items()}
-        if isinstance(value, list):
-            return [self._scrubbed(entry) for entry in value]
-        if isinstance(value, str):
-            return self.scrub_text(value)
-        if isinstance(value, int) and not isinstance(value, bool) and self._with_holes(str(value)) is not None:
-            return HOLE
-        return value
 
     def _may_be_in(self, text: str) -> bool:
         return any(
@@ -98,14 +109,14 @@ class Scrubber:
             return None
         shown = text if len(text) == len(lower) else lower
         hidden = bytearray(len(lower))
-        for needle, size, needs_digit in self._needles:
+        for size, parts in self._parts.items():
             for start, part in enumerate(_windows(lower, size)):
-                if part in needle and (not needs_digit or _DIGIT.search(part)):
+                if part in parts:
                     hidden[start : start + size] = b"\1" * size
         if not any(hidden):
             return None
-        parts = re.finditer(b"\1+|\0+", hidden)
-        return "".join(HOLE if part[0][0] else shown[part.start() : part.end()] for part in parts)
+        runs = re.finditer(b"\1+|\0+", hidden)
+        return "".join(HOLE if run[0][0] else shown[run.start() : run.end()] for run in runs)
 
 
 def _collect(values: Any, texts: set[str]) -> None:  # noqa: ANN401 - the values of an object or a list
@@ -123,11 +134,24 @@ def _collect(values: Any, texts: set[str]) -> None:  # noqa: ANN401 - the values
             texts.add(str(value))
 
 
+def _told(value: Any, texts: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
+    """The JSON value with other texts for its own, and for long numbers."""
+    if isinstance(value, dict):
+        return {texts[key]: _told(entry, texts) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_told(entry, texts) for entry in value]
+    if isinstance(value, str):
+        return texts[value]
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    return value if texts.get(text, text) == text else texts[text]
+
+
 def _windows(text: str, size: int, step: int = 1) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text) - size + 1, step)]
 
 
 def _needles(secret: str) -> Iterator[tuple[str, int, bool]]:
+    """Texts to look for, each with the length from which a part of it counts, and whether that needs a digit."""
     if len(secret) < MIN_SECRET_CHARACTERS:
         return
     part = max(MIN_SECRET_CHARACTERS, min(MAX_PART_CHARACTERS, len(secret) // 2))

@@ -63,10 +63,8 @@ _MAX_ENTRIES = 20
 _MAX_LEVELS = 4
 _MAX_CHARACTERS = 500
 _MAX_SEARCHED_CHARACTERS = 4 * _MAX_CHARACTERS
-"""Text is cut to four times its bound before it is cleaned, so none of what lies behind is ever shown."""
-
-_MAX_JSON_CHARACTERS = 100_000
-"""Characters of a text that is read as JSON; a longer one is masked."""
+"""Text is cut to four times its bound before it is cleaned, so none of what lies behind is ever shown; nor is JSON in
+a longer text, which was not searched for our own credentials."""
 
 
 def masked(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded
@@ -146,7 +144,7 @@ def _masked_list(entries: list[Any], depth: int) -> list[Any]:
 def _masked_text(text: str, depth: int) -> Any:  # noqa: ANN401 - text that holds JSON is masked as JSON
     if text.lstrip()[:1] in {"{", "[", '"'}:
         try:
-            is_readable = depth < _MAX_LEVELS and len(text) <= _MAX_JSON_CHARACTERS
+            is_readable = depth < _MAX_LEVELS and len(text) <= _MAX_SEARCHED_CHARACTERS
             return masked(json.loads(text), depth + 1) if is_readable else MASKED
         except (ValueError, RecursionError):
             return MASKED

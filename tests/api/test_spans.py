@@ -1,14 +1,19 @@
 """What an operator who set up OpenTelemetry sees: where a call's time went, and no secret."""
 
+import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
+import httpx2
 import pytest
+from mcp import MCPError
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from support.clients import IDS, Era, both_eras, connected
+from support.faults import Fault, reply, scripted
 
 
 @pytest.fixture
@@ -42,3 +47,35 @@ async def test_a_request_to_patchworks_is_a_span_below_its_tool_call_s_and_holds
     call = finished[request.parent.span_id]
     assert (call.kind, call.name) == (SpanKind.SERVER, "tools/call get_deployment")
     assert not any(key in str(span.to_json()) for span in finished.values())
+
+
+KEY = "k9Fz-3aQx7-Lw2M"
+
+
+def _broken(request: httpx2.Request) -> httpx2.Response:
+    raise httpx2.RemoteProtocolError(f"illegal status line: bytearray(b'HTTP/1.1 2x0 {KEY}')", request=request)
+
+
+ECHOES: dict[str, Fault] = {
+    "exception": _broken,
+    "reason": lambda _: httpx2.Response(200, json={"id": 500}, extensions={"reason_phrase": KEY.encode()}),
+    "body": reply(200, KEY.encode()),
+    "error": reply(500, {"message": KEY}),
+}
+
+
+@both_eras
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+async def test_what_is_echoed_reaches_no_span_and_no_log(
+    era: Era, echo: Fault, spans: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in the text of the HTTP client's exception, which quotes what it could not read, and in no traceback."""
+    caplog.set_level(logging.INFO)
+    async with connected(api_key=KEY, transport=scripted(echo), era=era) as client:
+        await client.call_tool("get_deployment", IDS)
+        with suppress(MCPError):
+            await client.read_resource("patchworks://deployments")
+    assert spans.get_finished_spans()
+    assert not [span.name for span in spans.get_finished_spans() if KEY in span.to_json()]
+    assert KEY not in caplog.text
+    assert not [record for record in caplog.records if KEY in repr(record.__dict__)]

@@ -244,7 +244,7 @@ def test_what_is_no_secret_is_shown() -> None:
     other = shown.to_json()["other"]
     assert other["flow_version"]["iteration"] == "4"
     assert {name: other[name] for name in plain} == plain
-    assert other["parameters"] == [{"key": "api_token", "value": "[masked]"}]
+    assert other["parameters"] == [{"key": "api_token", "value": "(masked)"}]
 
 
 def test_further_fields_are_bounded() -> None:

@@ -117,12 +117,12 @@ async def test_full_detail_shows_further_fields_but_never_a_secret(era: Era) -> 
     async with connected(sandbox, era=era) as client:
         full = await client.call_tool("get_deployment", {**ids, "detail": "full"})
         summary = await client.call_tool("get_deployment", ids)
-    assert "[masked]" in text(full)
+    assert "(masked)" in text(full)
     assert "s3cr3t" not in text(full) + json.dumps(data(full))
     other = data(full)["other"]
-    assert (other["key"], other["value"]) == ("webhook_token", "[masked]")
+    assert (other["key"], other["value"]) == ("webhook_token", "(masked)")
     assert other["virtual_environment"]["name"]
-    assert other["flow_version"]["variables"] == "[masked]"
+    assert other["flow_version"]["variables"] == "(masked)"
     assert "other" not in data(summary)
 
 

@@ -223,8 +223,8 @@ class DeploymentsClient:
 
     async def _send(self, request: httpx2.Request) -> object:
         with (
-            translating(request),
             tracer.start_as_current_span(f"{request.method} Patchworks", kind=SpanKind.CLIENT) as span,
+            translating(request),
         ):
             async with asyncio.timeout(self._timeout):
                 response = await self._http.send(request, auth=self._auth)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextvars import ContextVar
@@ -38,6 +39,8 @@ class Account:
     name: str
     digest: str
 
+
+_SCHEME = re.compile(r"\s*(?:bearer|basic|token)\s+", re.IGNORECASE)
 
 _caller_key: ContextVar[SecretStr | None] = ContextVar("caller_key", default=None)
 
@@ -84,9 +87,8 @@ class HeaderAuth(httpx2.Auth):
         return self._read_value()
 
     def secrets(self) -> list[str]:
-        """The texts that must never be shown: the header's value, and the token in it without its scheme word."""
-        value = self._read_value()
-        return [value, *value.split()[-1:]]
+        """The text that must never be shown: the header's value without its scheme word."""
+        return [_SCHEME.sub("", self._read_value())]
 
 
 class LoginAuth(httpx2.Auth):
@@ -103,6 +105,7 @@ class LoginAuth(httpx2.Auth):
         self._password = password
         self._lock = anyio.Lock()
         self._token: str | None = None
+        self._token_before: str | None = None
         self._expires_at = 0.0
         self._refusal: Unauthenticated | None = None
         self._refused_until = 0.0
@@ -144,6 +147,8 @@ class LoginAuth(httpx2.Auth):
         """Keep the token in the login's answer, or remember the refusal and raise it."""
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
             raise Unreachable(f"The login at Patchworks failed (status {answer.status_code}).")
+        # Answers to requests that went out with the token before are still under way.
+        self._token_before = self._token or self._token_before
         self._token, lifetime = _read_login(answer)
         if self._token is None:
             self._refused_until = time.monotonic() + LOGIN_PAUSE_SECONDS
@@ -161,7 +166,8 @@ class LoginAuth(httpx2.Auth):
 
     def secrets(self) -> list[str]:
         """The texts that must never be shown."""
-        return [self._password.get_secret_value(), *([self._token] if self._token else [])]
+        tokens = (self._token, self._token_before)
+        return [self._password.get_secret_value(), *(token for token in tokens if token)]
 
 
 def _read_login(answer: httpx2.Response) -> tuple[str | None, float]:

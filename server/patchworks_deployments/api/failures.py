@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from pydantic_core import from_json
 
+from patchworks_deployments.api.scrubbing import Scrubber, scrubber
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,
@@ -23,6 +24,7 @@ from patchworks_deployments.errors import (
     UpstreamError,
 )
 from patchworks_deployments.model.text import inert
+from patchworks_deployments.model.tokens import without_tokens
 
 MAX_RETRY_AFTER_SECONDS = 20.0
 """Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
@@ -32,6 +34,9 @@ MIN_PAUSE_SECONDS = 0.1
 
 IS_SENT = "patchworks_is_sent"
 """The request's extension that says whether it has left, where it may have to wait for a login."""
+
+_MAX_DIGITS = 100
+"""Digits of a whole number in an answer; no id is as long, and Python reads thousands slowly or not at all."""
 
 _MAX_FIELDS = 10
 _MAX_FIELD_CHARACTERS = 60
@@ -79,7 +84,8 @@ def translating(request: httpx2.Request) -> Iterator[None]:
         # A login goes out before the request that needs it: its failure means that the request has not left.
         asked = error.request.url if isinstance(error, httpx2.RequestError) else request.url
         is_under_way = asked == request.url and request.extensions.get(IS_SENT, True)
-        raise (translate(error) if is_under_way else Unreachable("The login at Patchworks failed.")) from error
+        # Not from the error: its text quotes what came, a key that was echoed too, and would reach logs and spans.
+        raise (translate(error) if is_under_way else Unreachable("The login at Patchworks failed.")) from None
 
 
 @contextlib.contextmanager
@@ -93,41 +99,48 @@ def reading() -> Iterator[None]:
 
 
 def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
-    """The answer's JSON, None for a 204. Raises one of `UpstreamError`, in which no secret stands."""
+    """The answer's JSON, None for a 204. Raises one of `UpstreamError`. In neither stands any of the secrets."""
+    own = scrubber(tuple(secrets))
     if not response.is_success:
-        raise error_for(response, _said(response, secrets))
+        raise error_for(response, _said(response, own))
     if response.status_code == httpx2.codes.NO_CONTENT:
         return None
     if not response.content or response.content.strip() == b"null":
         raise UnexpectedResponse(f"Patchworks answered with nothing (status {response.status_code}).")
     try:
-        return from_json(response.content)
-    except ValueError:
-        kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
+        return own.scrub(_parse(response.content))
+    except (ValueError, RecursionError):
+        kind = own.scrub_text(response.headers.get("Content-Type", "no content type")).partition(";")[0]
         raise UnexpectedResponse(
-            f"Patchworks answered {response.status_code} with a body that is not JSON ({inert(kind, 40)})."
+            f"Patchworks answered {response.status_code} with a body that is not JSON ({_quoted(kind, 40)})."
         ) from None
 
 
-def _said(response: httpx2.Response, secrets: Sequence[str]) -> dict[str, Any]:
+def _parse(content: bytes) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
+    """The JSON; one odd text costs itself alone: what is no Unicode in it is replaced, and control characters stay.
+
+    Raises `ValueError`, or `RecursionError` for hundreds of levels.
+    """
+    try:
+        return from_json(content)
+    except ValueError:
+        odd = json.loads(content.decode("utf-8-sig", errors="replace"), strict=False, parse_int=_whole_number)
+        # In UTF-16 half a pair that stands alone is told from a pair.
+        text = json.dumps(odd, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return from_json(text)
+
+
+def _whole_number(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
+
+
+def _said(response: httpx2.Response, own: Scrubber) -> dict[str, Any]:
     """The error's JSON object, if it is one, without the secrets."""
     try:
-        said = json.loads(response.content.decode(errors="replace"))
-        return _without(secrets, said) if isinstance(said, dict) else {}
-    except (ValueError, RecursionError):
+        said = own.scrub(_parse(response.content))
+    except (ValueError, RecursionError, UnexpectedResponse):
         return {}
-
-
-def _without(secrets: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
-    """A copy in which no text, not even a key, holds one of the secrets."""
-    if isinstance(value, dict):
-        return {_without(secrets, key): _without(secrets, entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_without(secrets, entry) for entry in value]
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, "(secret)")
-    return value
+    return said if isinstance(said, dict) else {}
 
 
 def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamError:
@@ -135,7 +148,7 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
     status = response.status_code
     message = said.get("message")
     remark = (
-        f' Patchworks says: "{inert(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
+        f' Patchworks says: "{_quoted(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
     )
     if status == httpx2.codes.NOT_FOUND and not said:
         return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
@@ -159,9 +172,14 @@ def _field_errors(errors: object) -> str:
     words = ""
     for field, texts in list(errors.items())[:_MAX_FIELDS]:
         said = (texts if isinstance(texts, list) else [texts])[:_MAX_TEXTS_PER_FIELD]
-        name = inert(str(field), _MAX_FIELD_CHARACTERS) or "?"
-        words += f" {name}: {'; '.join(inert(str(text), _MAX_TEXT_CHARACTERS) or '?' for text in said)}"
+        # Objects are no words: they may hold what was sent.
+        told = (_quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said)
+        words += f" {_quoted(field, _MAX_FIELD_CHARACTERS) or '?'}: {'; '.join(text or '?' for text in told)}"
     return words
+
+
+def _quoted(text: str, limit: int) -> str:
+    return inert(without_tokens(text, limit) or "", limit)
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -17,6 +17,9 @@ MAX_CONNECT_SECONDS = 5.0
 _ABOUT_THE_ENCODING = {"content-encoding", "content-length"}
 """Headers that are no longer true of an answer that is passed on decompressed."""
 
+_WORDS_OF_THE_STATUS = "reason_phrase"
+"""Behind the status an answer has words of its own choice, which the HTTP client would log."""
+
 
 def open_http(settings: Settings, transport: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:
     """An HTTP client for Patchworks; `transport` replaces the network.
@@ -47,8 +50,9 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         response.request = request
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in _ABOUT_THE_ENCODING]
+        extensions = {name: value for name, value in response.extensions.items() if name != _WORDS_OF_THE_STATUS}
         return httpx2.Response(
-            response.status_code, headers=headers, stream=_BoundedStream(response), extensions=response.extensions
+            response.status_code, headers=headers, stream=_BoundedStream(response), extensions=extensions
         )
 
     async def aclose(self) -> None:

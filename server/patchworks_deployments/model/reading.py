@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
-from patchworks_deployments.model.masking import masked
-from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
+from patchworks_deployments.model.text import CACHE_ENTRIES
+from patchworks_deployments.model.tokens import without_tokens
 
 MAX_TIME_CHARACTERS = 64
 """Characters; ISO 8601 with microseconds and an offset has at most 42, and what was parsed stays in a cache."""
@@ -131,6 +131,8 @@ def _is_unknown(field: str, raw: Mapping[str, Any]) -> bool:
 
 def _other(raw: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded
     """What the record holds beyond the fields of `Deployment`, without nulls and without its secrets."""
+    from patchworks_deployments.model.masking import masked  # noqa: PLC0415 - seldom asked for, and a start is short
+
     read = Deployment.model_fields.keys() | _ABOUT_THE_VERSION
     return masked({key: value for key, value in raw.items() if key not in read and value is not None})
 
@@ -163,7 +165,7 @@ def _first(read: Callable[[object], T | None], *values: object) -> T | None:
 
 
 def _name(value: object) -> str | None:
-    return clean_text(value) if isinstance(value, str) else None
+    return without_tokens(value) if isinstance(value, str) else None
 
 
 def _person(value: object) -> str | None:

@@ -92,6 +92,19 @@ def there_now(deployments: Sequence[Deployment]) -> str:
     return f"There now: {'; '.join(told) or 'nothing of the flow'}{more}."
 
 
+def inert_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON came in goes out
+    """JSON of data from Patchworks, in which no text, not even a key, is markup."""
+    return json.dumps(_inert(value), ensure_ascii=False)
+
+
+def _inert(value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
+    if isinstance(value, dict):
+        return {_inert(key): _inert(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_inert(entry) for entry in value]
+    return inert(value, len(value)) if isinstance(value, str) else value
+
+
 def as_json(arguments: Mapping[str, Any]) -> str:
     """A call's arguments, to be copied."""
     return json.dumps(arguments, ensure_ascii=False)

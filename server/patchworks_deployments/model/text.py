@@ -1,8 +1,11 @@
 """Text from elsewhere, made safe to show: the one way on which all of it goes."""
 
+import html
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from urllib.parse import unquote
 
 MAX_NAME_CHARACTERS = 120
 """Characters of a name that are passed on; Patchworks' own forms take far fewer."""
@@ -67,6 +70,41 @@ def _with_few_marks(text: Iterable[str]) -> Iterator[str]:
             marks = MAX_MARKS if char == " " else 0
         if marks <= MAX_MARKS:
             yield char
+
+
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\u\{([0-9a-fA-F]{1,5})\}|\\x([0-9a-fA-F]{2})|\\(.)", re.DOTALL)
+_MAX_ROUNDS = 4
+"""Escapes within escapes that are undone."""
+
+
+def decoded(text: str) -> str:
+    """The text with the escapes of URLs, HTML, JSON and program code undone, in Unicode's form NFKC."""
+    return decodings(text)[-1]
+
+
+def decodings(text: str) -> list[str]:
+    """The text, and what it reads as after each round of undoing escapes, as far as a round changes anything."""
+    forms = [text]
+    while len(forms) <= _MAX_ROUNDS and (text := _decoded_once(text)) != forms[-1]:
+        forms.append(text)
+    return forms
+
+
+def _decoded_once(text: str) -> str:
+    if "%" in text:
+        text = unquote(text)
+    if "&" in text:
+        text = html.unescape(text)
+    if "\\" in text:
+        text = _ESCAPE.sub(_unescaped, text)
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKC", "".join(char for char in text if not is_invisible(char)))
+    return text
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2] or escape[3]
+    return chr(int(code, 16)) if code else escape[4]
 
 
 def clean_text(text: str, limit: int = MAX_NAME_CHARACTERS) -> str | None:

@@ -83,7 +83,7 @@ async def get_deployment(
     found = await services(ctx).client.get(flow_version_id, deployment_id, with_other=detail == "full")
     text = rendering.describe(found)
     if found.other:
-        text += f"\nother fields, data from Patchworks: {rendering.as_json(found.other)}"
+        text += f"\nother fields, data from Patchworks: {rendering.inert_json(found.other)}"
     return CallToolResult(
         content=[TextContent(type="text", text=text), deployment_link(flow_version_id, deployment_id)],
         structured_content=found.to_json(),

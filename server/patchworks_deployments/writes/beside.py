@@ -30,7 +30,7 @@ class Beside:
 
     def added_to(self, message: str) -> str:
         """A result's message, with what is said, because its reader may not have seen a question."""
-        return f"{message} As read before: {'. '.join(self.said)}." if self.said else message
+        return f"{message} {'. '.join(self.said)} (as read before)." if self.said else message
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -54,7 +54,6 @@ class Place:
 
     wanted: Deployment
     flow_id: str | None
-    comes: bool
     name: str | None = None
     holds: tuple[Deployment, ...] = ()
     unread: UpstreamError | None = None
@@ -64,7 +63,7 @@ class Place:
         """What is said of the others there."""
         others = [d for d in self.holds if d.id != self.wanted.id]
         is_new, is_known = self.wanted.id == NEW, bool(self.flow_id) and not self.unread
-        if is_new and self.wanted.virtual_environment_id is None:
+        if is_new and not self.wanted.virtual_environment_id:
             return _in_the_place_of(others, self.flow_id if is_known else None)
         running = [d for d in others if d.enabled is not False]
         said = {
@@ -90,29 +89,31 @@ def _in_the_place_of(others: Sequence[Deployment], flow_id: str | None) -> Besid
     """What is said of a create without environment: nobody can tell whether the account has virtual environments."""
     if flow_id and not others:
         return Beside(said=(f"Switches off: nothing, because nothing of flow {flow_id} is there",), must_ask=True)
-    what = _listed(others) if flow_id else "what of its flow is deployed (not known)"
+    what, lost = _listed(others), f"{_listed(others)}, if this switches it off"
+    if not flow_id:
+        what, lost = "what of its flow is deployed (not known)", "what this switches off (not known)"
     said = f"May switch off, if the account has no virtual environments: {what}"
-    return Beside(said=(said,), must_ask=True, lost=(f"{what}, if this switches it off",))
+    return Beside(said=(said,), must_ask=True, lost=(lost,))
 
 
 async def look(client: DeploymentsClient, wanted: Deployment, flow_id: str | None, *, comes: bool) -> Place:
     """Look where the deployment comes or starts to run; one that `comes` there needs the environment's name, too.
 
-    What cannot be read is asked about.
+    What cannot be read is asked about, so that a listing that fails stops nothing.
     """
-    place = Place(wanted=wanted, flow_id=flow_id, comes=comes)
+    place, environment = Place(wanted=wanted, flow_id=flow_id), wanted.virtual_environment_id
     if _is_untold(wanted):
         return replace(place, unread=UnexpectedResponse("It does not tell its environment."))
-    looking, environment = client.glancing(), wanted.virtual_environment_id
+    name: str | None = None
+    holds: Sequence[Deployment] = ()
     try:
         if comes and environment:
-            name, holds = await looking.look_into(environment, flow_id)
-            return replace(place, name=name, holds=tuple(holds))
-        return replace(
-            place, holds=tuple(await looking.every_deployment_at({flow_id}, {environment}) if flow_id else ())
-        )
+            name, holds = await client.look_into(environment, flow_id)
+        elif flow_id:
+            holds = await client.every_deployment_at({flow_id}, {environment})
     except UpstreamError as error:
         return replace(place, unread=error)
+    return replace(place, name=name, holds=tuple(holds))
 
 
 async def look_if_empty(

@@ -189,9 +189,10 @@ class Update(WriteToExisting):
 
 @dataclass(frozen=True, kw_only=True)
 class Create(DeploymentWrite):
-    """Deploy a flow version into a virtual environment, enabled unless deploy_disabled.
+    """Deploy a flow version, enabled unless deploy_disabled.
 
-    An environment holds one version of a flow: delete the old deployment first.
+    An environment holds one version of a flow: delete the old deployment first. Without an environment it may switch
+    off what is deployed of the flow.
     """
 
     name = "create_deployment"

@@ -83,6 +83,9 @@ class Plan(abc.ABC, Generic[Result]):
     typed_to: ClassVar[str] = "To delete it"
     """What a person agrees to by typing `must_be_typed`."""
 
+    how_to_split: ClassVar[str] = "Look at the other deployments of the flow, and delete those that nobody needs."
+    """What to do where a question cannot hold all of it."""
+
     write: Write
     basis: tuple[Deployment, ...]
     beside: Beside = ALONE
@@ -131,7 +134,7 @@ class Plan(abc.ABC, Generic[Result]):
         if len(self.question()) > rendering.MAX_QUESTION_CHARACTERS:
             raise InvalidArgument(
                 "This touches more than a person can be shown in one question.",
-                next_step="Split it: name fewer deployments, or go environment by environment (environment=...).",
+                next_step=self.how_to_split,
             )
         return self
 

@@ -133,6 +133,8 @@ def _listed(names: Sequence[str]) -> str:
 class SwitchPlan(Plan[SwitchResult]):
     """Deployments to bring into one state. Its basis are all that were chosen, also those already there."""
 
+    how_to_split = "Go environment by environment (environment=...), or name fewer deployments."
+
     write: Switch
 
     @property

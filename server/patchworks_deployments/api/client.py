@@ -38,6 +38,9 @@ PAGE_SIZE = 100
 GLANCE_SECONDS = 5.0
 """Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
 
+LOOK_SECONDS = 7.5
+"""Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
+
 RETRY_SECONDS = 25.0
 """Seconds after which no attempt is made any more, so that a call ends before its client loses patience."""
 
@@ -63,10 +66,9 @@ class DeploymentsClient:
         """Requests that Patchworks allows until its minute is over, as the last answer said; None if it did not."""
         self._is_glancing = is_glancing
 
-    def glancing(self, *, is_short: bool = True) -> "DeploymentsClient":
-        """This client for one who looks again and again: each look is one attempt, and may be a short one."""
-        timeout = min(self._timeout, GLANCE_SECONDS) if is_short else self._timeout
-        return DeploymentsClient(self._http, self._auth, timeout, is_glancing=True)
+    def glancing(self, seconds: float = GLANCE_SECONDS) -> "DeploymentsClient":
+        """This client for one who looks again, or can do without: each look is one attempt of so many seconds."""
+        return DeploymentsClient(self._http, self._auth, min(self._timeout, seconds), is_glancing=True)
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""

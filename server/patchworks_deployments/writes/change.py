@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import anyio
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import look_until
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
@@ -289,7 +289,7 @@ class WriteToExisting(DeploymentWrite, abc.ABC):
         change = self.change(before)
         if change.after is None or not change.must_look:
             return change
-        return change.at(await look(client.glancing(), change.after, before.flow_id, comes=change.comes))
+        return change.at(await look(client.glancing(LOOK_SECONDS), change.after, before.flow_id, comes=change.comes))
 
     @abc.abstractmethod
     def change(self, before: Deployment) -> Change:

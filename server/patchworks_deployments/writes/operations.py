@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Clearable, Deployment, ToolCall
@@ -244,7 +244,7 @@ class Create(DeploymentWrite):
         change, flow = self.change(present), next((d.flow_id for d in present if d.flow_id), None)
         if change.after is None or not change.must_look:
             return change
-        return change.at(await look(client.glancing(), change.after, flow, comes=True))
+        return change.at(await look(client.glancing(LOOK_SECONDS), change.after, flow, comes=True))
 
     def change(self, present: tuple[Deployment, ...]) -> Change:
         """The deployment beside those of the flow version that are present.

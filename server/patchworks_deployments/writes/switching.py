@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import Patience, each, report
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
@@ -88,7 +88,7 @@ class Switch(Write):
             )
         plan = SwitchPlan(write=self, basis=_in_order(targets))
         if self.enabled and plan.is_needed:
-            plan = replace(plan, beside=await look_around(client, plan.pending))
+            plan = replace(plan, beside=await look_around(client.glancing(LOOK_SECONDS), plan.pending))
         return plan.readable()
 
     async def _selected(self, client: DeploymentsClient) -> list[Deployment]:

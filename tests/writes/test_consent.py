@@ -155,7 +155,7 @@ async def test_all_protected_environments_are_named_in_order() -> None:
     arguments: dict[str, Any] = {**IDS, "virtual_environment_id": "13"}
     async with connected(sandbox, person=person, protected_environments="UK Live,13") as client:
         await client.call_tool("update_deployment", arguments)
-    assert person.asked[0].startswith('Protected environment: "UK Live" (10), 13\n')
+    assert person.asked[0].startswith('Protected environment: "UK Live" (10), "US Live" (13)\n')
 
 
 @both_eras

@@ -89,7 +89,8 @@ async def test_an_old_deployment_is_not_taken_for_the_new_one(era: Era) -> None:
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool("create_deployment", CREATE)
     assert data(result)["status"] == "unknown"
-    assert "700" not in text(result)
+    assert "Deployment 700" not in text(result)
+    assert "after" not in data(result)
 
 
 @both_eras
@@ -102,7 +103,8 @@ async def test_a_new_deployment_elsewhere_is_not_taken_for_the_one_wanted(era: E
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool("create_deployment", CREATE)
     assert data(result)["status"] == "unknown"
-    assert "700" not in text(result)
+    assert "Deployment 700" not in text(result)
+    assert "after" not in data(result)
 
 
 @both_eras
@@ -238,7 +240,7 @@ async def test_a_state_that_no_place_has_is_refused(state: str) -> None:
 @both_eras
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_an_ordinary_write_takes_four_requests_at_most(case: Case, era: Era) -> None:
-    """Read, read again after the question, write, read back."""
+    """Read, write, read back; and read again after a question, or else look what is beside it."""
     sandbox = Sandbox()
     arguments = case.arguments(sandbox)
     async with connected(sandbox, person=Person(yes), era=era) as client:

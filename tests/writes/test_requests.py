@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.cases import target
+from support.cases import target, without
 from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.account import VirtualEnvironment
 
 SINCE = "2026-03-04T23:00:00Z"
 UPDATES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = [
@@ -89,14 +91,36 @@ async def test_what_was_reset_before_is_reset_by_the_undo() -> None:
     assert (row.priority, row.virtual_environment_id, row.enabled_at) == (None, None, None)
 
 
-async def test_a_new_environment_is_shown_without_the_old_one_s_name() -> None:
-    """Its name is not known beforehand; where the environment stays, its name does."""
-    async with connected() as client:
+async def test_a_new_environment_is_shown_with_its_name() -> None:
+    """What is deployed there tells it; where nothing is, it is said not to be known, and the old name is not shown."""
+    sandbox = Sandbox()
+    sandbox.account.virtual_environments[77] = VirtualEnvironment(77, "Empty")
+    async with connected(sandbox) as client:
         moved = await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "11", "dry_run": True})
+        empty = await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "77", "dry_run": True})
         stayed = await client.call_tool("update_deployment", {**IDS, "priority": 7, "dry_run": True})
-    assert 'Change of environment: environment "UK Live" (10) → environment 11' in text(moved)
-    assert "virtual_environment_name" not in data(moved)["after"]
+    assert 'environment: environment "UK Live" (10) → environment "EU Production" (11)' in text(moved)
+    assert data(moved)["after"]["virtual_environment_name"] == "EU Production"
+    assert 'environment: environment "UK Live" (10) → environment 77\n' in text(empty)
+    assert "Not known: the name of environment 77" in text(empty)
+    assert "virtual_environment_name" not in data(empty)["after"]
     assert data(stayed)["after"]["virtual_environment_name"] == "UK Live"
+
+
+@both_eras
+@pytest.mark.parametrize("asked", [{}, {"priority": 9}], ids=["nobody asked", "asked for"])
+async def test_an_undo_leaves_alone_what_the_deployment_does_not_tell(asked: dict[str, Any], era: Era) -> None:
+    """A record read back without queue priority is no change of it, unless the update has asked for one."""
+    sandbox = Sandbox()
+    sandbox.account.deployments = {500: sandbox.account.deployments[500]}
+    hide = lambda _, answer: without(answer, "priority") if sandbox.writes else answer  # noqa: E731
+    transport = Upstream(sandbox).alter(hide)
+    arguments = {**IDS, "virtual_environment_id": "11", **asked}
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = data(await client.call_tool("update_deployment", arguments))
+    assert (result["status"], result["verified"]) == ("done", not asked)
+    undone = {name: value for name, value in result["undo"]["arguments"].items() if name not in {*IDS, "if_state"}}
+    assert undone == {"virtual_environment_id": "10", **({"priority": 1} if asked else {})}
 
 
 @both_eras

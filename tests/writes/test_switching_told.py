@@ -39,19 +39,78 @@ def _many(count: int, *, enabled: bool) -> Sandbox:
 
 
 @both_eras
-@pytest.mark.parametrize(("count", "more"), [(12, 0), (15, 3)])
-async def test_a_question_about_many_names_twelve_of_each_and_counts_the_rest(count: int, more: int, era: Era) -> None:
-    """Environments, flows and deployments each stand in one line, however many there are."""
+@pytest.mark.parametrize("count", [1, 13, 60])
+async def test_a_question_about_many_names_every_environment_and_deployment(count: int, era: Era) -> None:
+    """Each environment has a line with its count and its ids, and each flow its count, however many there are."""
     person = Person(no)
     async with connected(_many(count, enabled=True), person=person, era=era) as client:
         await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    head, empty, where, which, ids, *_ = person.asked[0].splitlines()
+    head, empty, *places, which, state = person.asked[0].splitlines()
     assert (head, empty) == (f"Disable {count} deployments: they stop processing runs.", "")
-    rest = f" and {more} more" if more else ""
-    assert re.fullmatch(rf'In: (environment "Shop \d+" \(50\d\d\): 1(; |$)){{12}}{rest.strip()}', where)
-    assert re.fullmatch(rf'Of: (flow "[^"]+" \(30\d\d\): 1(; |$)){{12}}{rest.strip()}', which)
-    assert ids == f"Deployments: {', '.join(str(900 + n) for n in range(12))}{',' + rest if more else ''}"
-    assert "Already" not in person.asked[0]
+    assert sorted(places) == sorted(f'In environment "Shop {n}" ({5000 + n}): 1 ({900 + n})' for n in range(count))
+    assert which.startswith("Of: flow ")
+    assert state.startswith("As read: state ")
+
+
+@both_eras
+async def test_one_live_environment_is_not_hidden_by_many_sandboxes(era: Era) -> None:
+    """Where the fewest deployments are comes first, and what does not tell its environment comes before that."""
+    sandbox, person = _many(26, enabled=True), Person(no)
+    rows = list(sandbox.account.deployments.values())
+    for n, row in enumerate(rows):
+        row.virtual_environment_id = 5000 + n // 2
+    sandbox.account.virtual_environments[5012].name = "UK Live"
+    sandbox.account.virtual_environments[5099] = VirtualEnvironment(5099, "FR Live")
+    rows[25].virtual_environment_id = 5099
+
+    def hide(_: httpx2.Request, answer: Any) -> Any:
+        for record in answer["data"]:
+            if record["id"] == rows[0].id:
+                del record["virtual_environment_id"], record["virtual_environment"]
+        return answer
+
+    transport = Upstream(sandbox).alter(hide)
+    async with connected(transport=transport, person=person, era=era) as client:
+        await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    places = [line for line in person.asked[0].splitlines() if line.startswith("In ")]
+    assert places[:4] == [
+        "In environment unknown: 1 (900)",
+        'In environment "FR Live" (5099): 1 (925)',
+        'In environment "Shop 0" (5000): 1 (901)',
+        'In environment "UK Live" (5012): 1 (924)',
+    ]
+    assert len(places) == 15
+
+
+async def test_flows_that_a_question_cannot_hold_are_counted() -> None:
+    """Those of which there is one deployment come first, and the question stays within its bound."""
+    sandbox, person = _many(100, enabled=True), Person(no)
+    for n, row in enumerate(sandbox.account.deployments.values()):
+        sandbox.account.flows[3000 + n].name = f"Shopify orders, {'very ' * 15} long {n:02}"
+        row.virtual_environment_id = 5000
+    sandbox.account.flow_versions[4000].flow_id = 3099
+    async with connected(sandbox, person=person) as client:
+        await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    question = person.asked[0].rpartition("\nAs read")[0]
+    (which,) = [line for line in question.splitlines() if line.startswith("Of: ")]
+    shown = which.count("(30")
+    assert which.endswith(f"; and {99 - shown} more flows")
+    assert "(3099)" not in which
+    assert 3_800 < len(question) <= 4_000
+
+
+@both_eras
+@pytest.mark.parametrize("arguments", [{}, {"dry_run": True}])
+async def test_what_a_question_cannot_show_whole_is_not_asked(arguments: dict[str, Any], era: Era) -> None:
+    """A yes covers what was seen: it is refused with how to split it, also where it would only be previewed."""
+    sandbox, person = _many(150, enabled=True), Person(yes)
+    async with connected(sandbox, person=person, era=era) as client:
+        refused = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify", **arguments})
+        one = await client.call_tool(TOOL, {"enabled": False, "environment": "5000", **arguments})
+    assert refused.is_error
+    assert "more than a person can be shown in one question. Nothing was changed. Go environment by" in text(refused)
+    assert data(one)["status"] == ("preview" if arguments else "done")
+    assert len(person.asked) == (0 if arguments else 1)
 
 
 async def test_a_question_about_enabling_says_so() -> None:
@@ -61,7 +120,8 @@ async def test_a_question_about_enabling_says_so() -> None:
     async with connected(sandbox, person=person, confirm="all") as client:
         await client.call_tool(TOOL, {"enabled": True, "flow": "Shopify"})
     assert person.asked[0].startswith("Enable 2 deployments: they start processing runs.\n")
-    assert "Deployments: 900, 902\nAlready enabled: 1 more, left alone" in person.asked[0]
+    assert 'In environment "Shop 0" (5000): 1 (900)\nIn environment "Shop 2" (5002): 1 (902)\n' in person.asked[0]
+    assert "\nAlready enabled: 1 more, left alone\n" in person.asked[0]
 
 
 async def test_a_preview_names_what_would_be_switched() -> None:
@@ -217,6 +277,8 @@ async def test_a_refusal_says_what_to_do_instead(arguments: dict[str, Any], said
 async def test_two_hundred_are_not_too_many() -> None:
     """The largest call that is allowed switches each of them."""
     sandbox = _many(200, enabled=True)
+    for row in sandbox.account.deployments.values():
+        row.virtual_environment_id = 5000 + row.id % 12
     async with connected(sandbox, person=Person(yes)) as client:
         result = data(await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"}))
     assert len(result["done"]) == len(sandbox.writes) == 200

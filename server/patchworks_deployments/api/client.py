@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -39,6 +39,9 @@ PAGE_SIZE = 100
 GLANCE_SECONDS = 5.0
 """Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
 
+LOOK_SECONDS = 7.5
+"""Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
+
 RETRY_SECONDS = 25.0
 """Seconds after which no attempt is made any more, so that a call ends before its client loses patience."""
 
@@ -64,10 +67,9 @@ class DeploymentsClient:
         """Requests that Patchworks allows until its minute is over, as the last answer said; None if it did not."""
         self._is_glancing = is_glancing
 
-    def glancing(self, *, is_short: bool = True) -> "DeploymentsClient":
-        """This client for one who looks again and again: each look is one attempt, and may be a short one."""
-        timeout = min(self._timeout, GLANCE_SECONDS) if is_short else self._timeout
-        return DeploymentsClient(self._http, self._auth, timeout, is_glancing=True)
+    def glancing(self, seconds: float = GLANCE_SECONDS) -> "DeploymentsClient":
+        """This client for one who looks again, or can do without: each look is one attempt of so many seconds."""
+        return DeploymentsClient(self._http, self._auth, min(self._timeout, seconds), is_glancing=True)
 
     def account(self) -> Account:
         """Whose deployments these are. Raises `Unauthenticated` where that is the caller, who sent no key."""
@@ -90,17 +92,37 @@ class DeploymentsClient:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
         return await _every(lambda page: self.list_for_flow_version(flow_version_id, page=page))
 
-    async def every_deployment_at(self, flow_id: str, environment_id: str | None) -> list[Deployment]:
-        """All deployments of a flow in one environment, or in none; also those that do not tell their place.
+    async def every_deployment_at(
+        self, flow_ids: Collection[str], environment_ids: Collection[str | None]
+    ) -> list[Deployment]:
+        """All deployments of these flows in these environments, None for in none; also those that do not tell where.
 
         Raises `Incomplete` when some cannot be read, or do not tell their flow.
         """
-        query = DeploymentQuery(flow_id=flow_id, virtual_environment_id=environment_id, per_page=PAGE_SIZE)
+        # The API can filter by environments, but not by having none.
+        places = None if None in environment_ids else ",".join(sorted(filter(None, environment_ids)))
+        query = DeploymentQuery(flow_id=",".join(sorted(flow_ids)), virtual_environment_id=places, per_page=PAGE_SIZE)
         found = await _every(lambda page: self.list_deployments(replace(query, page=page)))
-        there = [d for d in found if environment_id == d.virtual_environment_id or _is_untold(d)]
+        there = [d for d in found if d.virtual_environment_id in environment_ids or _is_untold(d)]
         if any(d.flow_id is None for d in there):
             raise Incomplete("Some of these deployments do not tell their flow.")
-        return [d for d in there if d.flow_id == flow_id]
+        return [d for d in there if d.flow_id in flow_ids]
+
+    async def look_into(self, environment_id: str, flow_id: str | None) -> tuple[str | None, list[Deployment]]:
+        """The environment's name, if a deployment there tells it, and what `every_deployment_at` has of the flow.
+
+        One page tells both, unless the environment holds more. Raises `Incomplete` like it.
+        """
+        query = DeploymentQuery(virtual_environment_id=environment_id, per_page=PAGE_SIZE if flow_id else 1)
+        page = await self.list_deployments(query)
+        names = (d.virtual_environment_name for d in page.deployments if d.virtual_environment_id == environment_id)
+        name = next(filter(None, names), None)
+        if flow_id is None:
+            return name, []
+        is_whole = page.pages == 1 and not page.unreadable and all(d.flow_id for d in page.deployments)
+        found = page.deployments if is_whole else await self.every_deployment_at({flow_id}, {environment_id})
+        there = (d for d in found if d.virtual_environment_id == environment_id or _is_untold(d))
+        return name, [d for d in there if d.flow_id == flow_id]
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
         """One deployment; `with_other` adds what the API sent beyond the model, secrets masked.

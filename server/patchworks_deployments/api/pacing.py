@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import TypeVar
@@ -10,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import stamina
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import GLANCE_SECONDS, DeploymentsClient
 from patchworks_deployments.api.failures import throttle_wait
 from patchworks_deployments.errors import NoAnswer, Throttled, Unreachable, UpstreamError
 
@@ -113,7 +114,7 @@ async def look_until(
     async def attempt() -> None:
         nonlocal unread, is_short
         try:
-            seen.append(await look(client.glancing(is_short=is_short)))
+            seen.append(await look(client.glancing(GLANCE_SECONDS if is_short else math.inf)))
             is_short = True
             if is_enough(seen[-1]):
                 return

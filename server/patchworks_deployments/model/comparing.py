@@ -24,9 +24,9 @@ EMPTY = "empty"
 """What the state of a place without a deployment begins with."""
 
 
-def fingerprint(deployments: Sequence[Deployment]) -> str:
-    """A short digest of the deployments' states, the same whenever and wherever they are read."""
-    digested = [deployment.model_dump(exclude=_NOT_DIGESTED) for deployment in deployments]
+def fingerprint(deployments: Sequence[Deployment], *said: str) -> str:
+    """A short digest of the deployments' states and of what is `said`, the same whenever and wherever it is read."""
+    digested = [*(deployment.model_dump(exclude=_NOT_DIGESTED) for deployment in deployments), *said]
     return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -4,7 +4,7 @@ Names come from Patchworks and are data: each passes through `text.inert`.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +13,9 @@ from patchworks_deployments.model.text import inert
 
 MAX_NAMED = 5
 """Deployments of one place that a sentence names."""
+
+MAX_QUESTION_CHARACTERS = 4_000
+"""Characters of a question: a yes covers what a person has seen, and nobody reads more."""
 
 
 def named(name: str | None, identifier: str | None) -> str:
@@ -103,6 +106,28 @@ def _inert(value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
     if isinstance(value, list):
         return [_inert(entry) for entry in value]
     return inert(value, len(value)) if isinstance(value, str) else value
+
+
+def by_environment(deployments: Sequence[Deployment]) -> list[str]:
+    """A line for each environment, with the ids of all its deployments: unknown ones first, then where fewest are."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    unknown = [environment(d) for d in deployments if _is_unknown(d, "virtual_environment_id")]
+    for deployment in deployments:
+        places[environment(deployment)].append(deployment.id)
+    ordered = sorted(places.items(), key=lambda held: (held[0] not in unknown, len(held[1]), held[0]))
+    return [f"In {where}: {len(ids)} ({', '.join(ids)})" for where, ids in ordered]
+
+
+def by_flow(deployments: Sequence[Deployment], room: int) -> str:
+    """A line of at most `room` characters with the flows, of which fewest are first; what does not fit is counted."""
+    counts = Counter(f"flow {named(deployment.flow_name, deployment.flow_id)}" for deployment in deployments)
+    told = [f"{flow}: {count}" for flow, count in sorted(counts.items(), key=lambda flow: (flow[1], flow[0]))]
+
+    def line(shown: int) -> str:
+        more = [f"and {len(told) - shown} more flows"] if shown < len(told) else []
+        return f"Of: {'; '.join([*told[:shown], *more])}"
+
+    return next((line(shown) for shown in range(len(told), 0, -1) if len(line(shown)) <= room), line(0))
 
 
 def as_json(arguments: Mapping[str, Any]) -> str:

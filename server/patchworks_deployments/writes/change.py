@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import anyio
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import look_until
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.writes.beside import Place, look, state_left
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
 
@@ -78,6 +79,26 @@ class Change(Plan[WriteResult]):
         """A delete wants the deployment's id to be typed."""
         return self.before.id if self.before and not self.after else None
 
+    @property
+    def comes(self) -> bool:
+        """Whether the deployment comes to a place where it is not known to be."""
+        name = "virtual_environment_id"
+        return name in self.wanted and not (self.before and comparing.matches(self.before, {name: self.wanted[name]}))
+
+    @property
+    def must_look(self) -> bool:
+        """Whether it matters what else of the flow is there: where the deployment comes, or starts to run."""
+        is_start = self.wanted.get("enabled") is True and not (self.before and self.before.enabled)
+        return self.is_needed and (self.comes or is_start)
+
+    def at(self, place: Place) -> "Change":
+        """This change with what was read of its place. Raises `InvalidArgument` where a question cannot hold it."""
+        after = self.after
+        if after and place.name:
+            after = after.model_copy(update={"virtual_environment_name": place.name})
+        beside = place.beside
+        return replace(self, after=after, beside=beside, lost=(*self.lost, *beside.lost)).readable()
+
     def question(self) -> str:
         """The effect, the target, its present state, what of it is not known, and what would be different."""
         target = self.before or self.after
@@ -100,12 +121,16 @@ class Change(Plan[WriteResult]):
         return "; ".join([*known, *([f"and {more} more"] if more else [])]) or "no environment"
 
     def _consequences(self) -> list[str]:
-        """What would be different afterwards, line by line."""
+        """What would be different afterwards, and what would be beside it, line by line."""
         if self.before and self.after:
-            return [f"Change of {line}" for line in comparing.differences(self.before, self.after)]
-        if self.after:
-            return [f"Then: {rendering.state(self.after)}, queue priority {rendering.priority(self.after)}"]
-        return [f"Lost for good: {', '.join(self.lost)}"]
+            changes = [f"Change of {line}" for line in comparing.differences(self.before, self.after)]
+        elif self.after:
+            changes = [f"Then: {rendering.state(self.after)}, queue priority {rendering.priority(self.after)}"]
+        else:
+            changes = [f"Lost for good: {', '.join(self.lost)}"]
+        if self.comes and self.after and self.after.virtual_environment_id and not self.after.virtual_environment_name:
+            changes.append(f"Not known: the name of {rendering.environment(self.after)}")
+        return [*changes, *self.beside.said]
 
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and tell subscribers.
@@ -191,11 +216,11 @@ class Change(Plan[WriteResult]):
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
         elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.patience:
-            undo = undo.only_if(await self._place_left(acting.client))
+            undo = undo.only_if(await state_left(acting.client, self.before))
         await acting.tell(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,
-            message=message,
+            message=self.beside.added_to(message),
             before=self.before,
             after=after,
             verified=facts.is_seen,
@@ -204,13 +229,6 @@ class Change(Plan[WriteResult]):
             lost=list(self.lost) if facts.is_seen and self.lost else None,
             undo=undo,
         )
-
-    async def _place_left(self, client: DeploymentsClient) -> str:
-        """The state of the place that a deployment without environment has left, where several can be side by side."""
-        assert self.before
-        flow = self.before.flow_id or ""
-        there, _ = await look_until(lambda _: True, lambda c: c.every_deployment_at(flow, None), client)
-        return comparing.empty_place(flow, [d.id for d in there or [] if d.id != self.before.id])
 
     def not_done(self, reason: NotDone) -> WriteResult:
         """The result of a change that does not go ahead; a preview shows what it would do."""
@@ -236,6 +254,8 @@ class Change(Plan[WriteResult]):
         elif result.after or (result.before and result.status != "done"):
             when = "state" if result.after else "state before"
             lines.append(f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}")
+        if result.status == "refused":
+            lines += self.beside.said
         if result.also_changed:
             lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
         if result.undo:
@@ -264,8 +284,12 @@ class WriteToExisting(DeploymentWrite, abc.ABC):
         return {"flow_version_id": self.flow_version_id, "deployment_id": self.deployment_id}
 
     async def plan(self, client: DeploymentsClient) -> Change:
-        """Read the deployment."""
-        return self.change(await client.get(self.flow_version_id, self.deployment_id))
+        """Read the deployment, and where it comes or starts to run what else of its flow is there."""
+        before = await client.get(self.flow_version_id, self.deployment_id)
+        change = self.change(before)
+        if change.after is None or not change.must_look:
+            return change
+        return change.at(await look(client.glancing(LOOK_SECONDS), change.after, before.flow_id, comes=change.comes))
 
     @abc.abstractmethod
     def change(self, before: Deployment) -> Change:

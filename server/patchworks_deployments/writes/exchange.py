@@ -242,7 +242,7 @@ class Exchange:
     async def _read_place(self, client: DeploymentsClient) -> list[Deployment]:
         """Read it. A listing that lags may still show the old one, which is left out once it is known to be gone."""
         flow, place = self.old.flow_id or "", self.old.virtual_environment_id
-        held = await self.patience(partial(client.every_deployment_at, flow, place))
+        held = await self.patience(partial(client.every_deployment_at, {flow}, {place}))
         return [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
 
     def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:

@@ -1,14 +1,15 @@
 """The five writes to one deployment: what each wants, the request that it makes, and the call that takes it back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.errors import InvalidArgument, StateMoved
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
+from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Clearable, Deployment, ToolCall
 from patchworks_deployments.model.reading import read_time
+from patchworks_deployments.writes.beside import NEW, look, look_if_empty
 from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
 from patchworks_deployments.writes.plan import Risk
 
@@ -172,6 +173,9 @@ class Update(WriteToExisting):
         """Back to every value that is known and differs, whether its change was asked for or not."""
         if before is None or after is None:
             return None
+        # What the deployment does not tell is taken to be as it was asked for, or else as it was.
+        wished = self.change(before).after or before
+        after = after.model_copy(update={name: getattr(wished, name) for name in after.unreadable or ()})
         old = {
             name: getattr(before, name)
             for name in ("virtual_environment_id", "priority", "enabled_at")
@@ -185,9 +189,10 @@ class Update(WriteToExisting):
 
 @dataclass(frozen=True, kw_only=True)
 class Create(DeploymentWrite):
-    """Deploy a flow version into a virtual environment, enabled unless deploy_disabled.
+    """Deploy a flow version, enabled unless deploy_disabled.
 
-    An environment holds one version of a flow: delete the old deployment first.
+    An environment holds one version of a flow: delete the old deployment first. Without an environment it may switch
+    off what is deployed of the flow.
     """
 
     name = "create_deployment"
@@ -233,19 +238,20 @@ class Create(DeploymentWrite):
         that nothing is there, and something is.
         """
         present = tuple(await client.every_deployment_of(self.flow_version_id))
-        await self._require_state(client, present)
-        return self.change(present)
+        if self.if_state is not None:
+            place = await look_if_empty(client, self._wished(present), present, self.if_state)
+            return self.change(present).at(place)
+        change, flow = self.change(present), next((d.flow_id for d in present if d.flow_id), None)
+        if change.after is None or not change.must_look:
+            return change
+        return change.at(await look(client.glancing(LOOK_SECONDS), change.after, flow, comes=True))
 
     def change(self, present: tuple[Deployment, ...]) -> Change:
         """The deployment beside those of the flow version that are present.
 
         Raises `InvalidArgument` when it is already deployed there in another state.
         """
-        wanted: dict[str, Any] = {
-            "virtual_environment_id": self.virtual_environment_id,
-            "enabled": not self.deploy_disabled,
-            **({} if self.priority is None else {"priority": self.priority}),
-        }
+        wanted = self._wanted
         there = [d for d in present if d.virtual_environment_id == self.virtual_environment_id]
         # Without an environment any number of deployments can exist side by side.
         already = there[0] if there and self.virtual_environment_id is not None else None
@@ -255,30 +261,27 @@ class Create(DeploymentWrite):
                 f"({rendering.state(already)}, queue priority {rendering.priority(already)}).",
                 next_step="Use enable_deployment, disable_deployment or update_deployment on it.",
             )
-        after = already or self._wished(wanted, present)
+        after = already or self._wished(present)
         return Change(write=self, basis=present, before=already, after=after, wanted=wanted)
 
-    async def _require_state(self, client: DeploymentsClient, present: Sequence[Deployment]) -> None:
-        if self.if_state is None:
-            return
-        flow, beside = comparing.read_empty_place(self.if_state)
-        there = [d for d in present if d.virtual_environment_id == self.virtual_environment_id]
-        if flow:
-            there += await client.every_deployment_at(flow, self.virtual_environment_id)
-        if there := [d for d in there if d.id not in beside]:
-            version = f"of flow version {there[0].flow_version_id}"
-            raise StateMoved(f"By now deployment {there[0].id} {version} is there: {rendering.place(there[0])}.")
+    @property
+    def _wanted(self) -> dict[str, Any]:
+        return {
+            "virtual_environment_id": self.virtual_environment_id,
+            "enabled": not self.deploy_disabled,
+            **({} if self.priority is None else {"priority": self.priority}),
+        }
 
-    def _wished(self, wanted: Mapping[str, Any], present: Sequence[Deployment]) -> Deployment:
+    def _wished(self, present: Sequence[Deployment]) -> Deployment:
         """The deployment that would come, with the names that its neighbours tell."""
         known = present[0] if present else None
         return Deployment(
-            id="new",
+            id=NEW,
             flow_version_id=self.flow_version_id,
             flow_id=known.flow_id if known else None,
             flow_name=known.flow_name if known else None,
             iteration=known.iteration if known else None,
-            **wanted,
+            **self._wanted,
         )
 
     async def send(self, client: DeploymentsClient) -> Deployment | None:

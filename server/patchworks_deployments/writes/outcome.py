@@ -162,6 +162,27 @@ def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
     return "unknown", f"Patchworks accepted it, and still shows {shown}. {find_out}"
 
 
+def judge_many(result: SwitchResult, done: str) -> tuple[Status, str]:
+    """The status of a switch by what stands in its lists, and their counts; `done` is the word for its effect."""
+    words = {
+        "done": f"{done} and verified",
+        "unverified": f"{done} but not read back",
+        "unchanged": "were so already",
+        "failed": "failed",
+        "unknown": "unknown",
+        "not_tried": "not tried",
+    }
+    counts = {name: len(getattr(result, name) or ()) for name in words}
+    said = ", ".join(f"{n} {words[name]}" for name, n in counts.items() if n or name in {"done", "unchanged"})
+    is_some_done = counts["done"] + counts["unverified"] > 0
+    if result.unknown:
+        status: Status = "partial" if is_some_done else "unknown"
+        return status, f"{said}. Look at the unknown ones again before anything else is done."
+    if result.failed or result.not_tried:
+        return "partial" if is_some_done else "failed", f"{said}. The same call again finishes the rest."
+    return "done", f"{said}."
+
+
 def _by_whom(facts: Facts) -> str:
     """A remark where Patchworks has not said that it was this call."""
     if facts.before is None and facts.answered is None:

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.caller import Who
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError
-from patchworks_deployments.model import comparing
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument
+from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.audit import AuditLog
+from patchworks_deployments.writes.beside import ALONE, Beside
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
@@ -27,6 +28,12 @@ UNTOLD = (
     "Nothing was changed by this call. Ask again later."
 )
 """What a result says of a plan that cannot be compared with what is there now."""
+
+BESIDE_DIFFERS = (
+    "What is known of the deployments beside it is not what it was when the person was asked. "
+    "Nothing was changed by this call. Ask again."
+)
+"""What a result says where only what is beside the deployment differs, be it by a change or by what could be read."""
 
 Environment = tuple[str | None, str | None]
 """An environment's id and name; the name is None where it is not known, and both are where neither is."""
@@ -65,7 +72,7 @@ class Write(abc.ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(abc.ABC, Generic[Result]):
-    """A write, and every deployment that was read for it: its `basis`."""
+    """A write, and every deployment that was read for it: its `basis`, and what is said of those `beside` it."""
 
     outdated: ClassVar[str] = (
         "The deployment changed while the person was asked, so what they agreed to is no longer what would happen. "
@@ -76,20 +83,24 @@ class Plan(abc.ABC, Generic[Result]):
     typed_to: ClassVar[str] = "To delete it"
     """What a person agrees to by typing `must_be_typed`."""
 
+    how_to_split: ClassVar[str] = "Look at the other deployments of the flow, and delete those that nobody needs."
+    """What to do where a question cannot hold all of it."""
+
     write: Write
     basis: tuple[Deployment, ...]
     times_done: int = 0
     """How often this write was carried out lately on this very state, as far as agreeing to it needs to know."""
+    beside: Beside = ALONE
 
     @property
     def risk(self) -> Risk:
         """What carrying it out can do to work that is running."""
-        return self.write.risk
+        return Risk.DESTRUCTIVE if self.beside.must_ask else self.write.risk
 
     @property
     def fingerprint(self) -> str:
         """A digest that changes with anything that was read for the write."""
-        return comparing.fingerprint(self.basis)
+        return comparing.fingerprint(self.basis, *self.beside.read)
 
     @property
     def must_be_typed(self) -> str | None:
@@ -116,9 +127,18 @@ class Plan(abc.ABC, Generic[Result]):
 
     def why_not_still_so(self, now: "AnyPlan") -> str | None:
         """What a result says where the plan as it is read `now` is not this one any more; None where it is."""
-        if now.fingerprint == self.fingerprint:
-            return None
-        return UNTOLD if comparing.tell_less(now.basis, self.basis) else self.outdated
+        if comparing.fingerprint(now.basis) != comparing.fingerprint(self.basis):
+            return UNTOLD if comparing.tell_less(now.basis, self.basis) else self.outdated
+        return None if now.fingerprint == self.fingerprint else BESIDE_DIFFERS
+
+    def readable(self) -> Self:
+        """This plan, if its question can be shown whole. Raises `InvalidArgument` otherwise."""
+        if len(self.question()) > rendering.MAX_QUESTION_CHARACTERS:
+            raise InvalidArgument(
+                "This touches more than a person can be shown in one question.",
+                next_step=self.how_to_split,
+            )
+        return self
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """Whether everything has to be read again before the write, to see that what was agreed to is still true.

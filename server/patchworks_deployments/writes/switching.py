@@ -3,13 +3,12 @@
 Each deployment is switched by the same change, write and verification as a single one.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import Patience, each, report
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
@@ -22,15 +21,27 @@ from patchworks_deployments.errors import (
 )
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.writes.beside import look_around
 from patchworks_deployments.writes.operations import Disable, Enable
-from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, NotSwitched, Status, SwitchResult, WriteResult
+from patchworks_deployments.writes.outcome import (
+    PREVIEWS,
+    NotDone,
+    NotSwitched,
+    Status,
+    SwitchResult,
+    WriteResult,
+    judge_many,
+)
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Tell, Write, environments_of
 
 MAX_SWITCHED = 200
 """Deployments that one call switches at most."""
 
 MAX_NAMED = 12
-"""Environments, flows or deployments that one line names."""
+"""Deployments that a preview's `not_tried` and a refusal name."""
+
+HANDFUL = 5
+"""Deployments that one call enables without a question, if nothing runs beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +69,7 @@ class Switch(Write):
         return {"enabled": self.enabled, **{k: v for k, v in vars(self.selection).items() if v is not None}}
 
     async def plan(self, client: DeploymentsClient) -> "SwitchPlan":
-        """Read what would be switched. Raises `InvalidArgument` when nothing or too much is meant."""
+        """Read what would be switched, and what runs beside it. Raises `InvalidArgument` for nothing or too much."""
         if self.deployments and self.selection != Selection():
             raise InvalidArgument("Both deployments and a filter are given.", next_step="Give one of the two.")
         if not self.deployments and self.selection == Selection():
@@ -75,7 +86,10 @@ class Switch(Write):
                 f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
                 next_step="Narrow it, or go environment by environment.",
             )
-        return SwitchPlan(write=self, basis=_in_order(targets))
+        plan = SwitchPlan(write=self, basis=_in_order(targets))
+        if self.enabled and plan.is_needed:
+            plan = replace(plan, beside=await look_around(client.glancing(LOOK_SECONDS), plan.pending))
+        return plan.readable()
 
     async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
         selected = await read_selected(client, self.selection)
@@ -110,14 +124,16 @@ def _name(deployment: Deployment) -> str:
     return f"{deployment.flow_version_id}/{deployment.id}"
 
 
-def _listed(names: Sequence[str], separator: str = ", ") -> str:
+def _listed(names: Sequence[str]) -> str:
     more = len(names) - MAX_NAMED
-    return separator.join([*names[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    return ", ".join([*names[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchPlan(Plan[SwitchResult]):
     """Deployments to bring into one state. Its basis are all that were chosen, also those already there."""
+
+    how_to_split = "Go environment by environment (environment=...), or name fewer deployments."
 
     write: Switch
 
@@ -128,8 +144,9 @@ class SwitchPlan(Plan[SwitchResult]):
 
     @property
     def risk(self) -> Risk:
-        """Only disabling stops work that is running."""
-        return Risk.ADDITIVE if self.write.enabled else Risk.DESTRUCTIVE
+        """Disabling stops work that is running; enabling can do harm where it is much, or not alone."""
+        is_harmless = self.write.enabled and len(self.pending) <= HANDFUL and not self.beside.must_ask
+        return Risk.ADDITIVE if is_harmless else Risk.DESTRUCTIVE
 
     @property
     def is_needed(self) -> bool:
@@ -142,25 +159,23 @@ class SwitchPlan(Plan[SwitchResult]):
         return environments_of(self.pending)
 
     def question(self) -> str:
-        """How many would be switched, where, of which flows, and how many are already there."""
+        """How many would be switched, and which in which environment, whatever their number; and of which flows."""
         verb, effect = ("Enable", "start") if self.write.enabled else ("Disable", "stop")
-        environments = Counter(rendering.environment(d) for d in self.pending)
-        flows = Counter(f"flow {rendering.named(d.flow_name, d.flow_id)}" for d in self.pending)
-        lines = [
-            f"{verb} {len(self.pending)} deployments: they {effect} processing runs.",
-            "",
-            f"In: {_listed([f'{what}: {count}' for what, count in environments.most_common()], '; ')}",
-            f"Of: {_listed([f'{what}: {count}' for what, count in flows.most_common()], '; ')}",
-            f"Deployments: {_listed([d.id for d in self.pending])}",
-        ]
+        head = [f"{verb} {len(self.pending)} deployments: they {effect} processing runs.", ""]
+        head += rendering.by_environment(self.pending)
+        tail = list(self.beside.said)
         if already := len(self.basis) - len(self.pending):
-            lines.append(f"Already {'enabled' if self.write.enabled else 'disabled'}: {already} more, left alone")
-        return "\n".join(lines)
+            tail.append(f"Already {'enabled' if self.write.enabled else 'disabled'}: {already} more, left alone")
+        room = rendering.MAX_QUESTION_CHARACTERS - len("\n".join(["", *head, *tail]))
+        return "\n".join([*head, rendering.by_flow(self.pending, room), *tail])
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
-        """Each deployment is read again and compared at its turn."""
-        del asked_live
-        return False
+        """Each deployment is read again and compared at its turn, but for what runs beside those to be enabled."""
+        return asked_live and self.write.enabled
+
+    def why_not_still_so(self, now: Plan[Any]) -> str | None:
+        """Where something else is beside them."""
+        return super().why_not_still_so(replace(now, basis=self.basis))
 
     async def carry_out(self, acting: Acting) -> SwitchResult:
         """Switch each, several at once; one that changed since it was read is left alone and reported.
@@ -225,7 +240,7 @@ class _Run:
         async def switch() -> WriteResult:
             nonlocal is_sent
             is_sent = False
-            change = await write.plan(self.acting.client)
+            change = write.change(await self.acting.client.get(write.flow_version_id, write.deployment_id))
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="Somebody else has done it.")
             if change.before is None or not comparing.is_same(target, change.before):
@@ -255,23 +270,9 @@ class _Run:
         already = [_name(d) for d in self.plan.basis if d.enabled is self.plan.write.enabled]
         unchanged = already + [name for name, fate in self.fates.items() if fate.status == "unchanged"]
         failed, unknown, not_tried = self._missed("failed"), self._missed("unknown"), self._missed("refused")
-        status: Status = "done"
-        if failed or unknown or not_tried:
-            status = "partial" if done else "unknown" if unknown else "failed"
-        verb = "enabled" if self.plan.write.enabled else "disabled"
-        counts = {
-            f"{verb} and verified": len(verified),
-            f"{verb} but not read back": len(unverified),
-            "were so already": len(unchanged),
-            "failed": len(failed),
-            "unknown": len(unknown),
-            "not tried": len(not_tried),
-        }
-        always = {f"{verb} and verified", "were so already"}
-        said = ", ".join(f"{n} {what}" for what, n in counts.items() if n or what in always)
-        return SwitchResult(
-            status=status,
-            message=f"{said}.{_what_next(failed + not_tried, unknown)}",
+        result = SwitchResult(
+            status="done",
+            message="",
             done=sorted(verified) or None,
             unverified=sorted(unverified) or None,
             unchanged=sorted(unchanged) or None,
@@ -282,6 +283,8 @@ class _Run:
             confirmed_by=self.acting.agreed,
             undo=self._undo(verified, unverified) if done else None,
         )
+        status, message = judge_many(result, "enabled" if self.plan.write.enabled else "disabled")
+        return result.model_copy(update={"status": status, "message": self.plan.beside.added_to(message)})
 
     def _missed(self, status: Status) -> list[NotSwitched]:
         return [NotSwitched(deployment=n, why=fate.message) for n, fate in self.fates.items() if fate.status == status]
@@ -291,9 +294,3 @@ class _Run:
         names = (*verified, *unverified)
         back = Switch(enabled=not self.plan.write.enabled, selection=Selection(), deployments=names).call()
         return back if unverified else back.only_if(comparing.fingerprint(_in_order(verified.values())))
-
-
-def _what_next(left: Sequence[NotSwitched], unknown: Sequence[NotSwitched]) -> str:
-    if unknown:
-        return " Look at the unknown ones again before anything else is done."
-    return " The same call again finishes the rest." if left else ""

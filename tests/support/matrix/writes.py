@@ -201,7 +201,7 @@ _ALONE = partial(Sandbox, virtual_environments=False)
 
 _SINGLE = (
     MatrixWrite("create", "create_deployment", _to_create, _is_created, asks=False),
-    MatrixWrite("create nowhere", "create_deployment", _to_create_nowhere, _is_created, asks=False),
+    MatrixWrite("create nowhere", "create_deployment", _to_create_nowhere, _is_created),
     MatrixWrite("update", "update_deployment", _to_update, _is_updated),
     MatrixWrite("update clearing", "update_deployment", _to_update_clearing, _is_updated, is_variant=True),
     MatrixWrite("delete", "delete_deployment", _on_one, _is_gone),

@@ -6,10 +6,10 @@ import httpx2
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.api.query import DeploymentQuery
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.audit import AuditLog
 
 Finding = tuple[bool, str]
 """Whether it works, and a line that says what."""
@@ -31,7 +31,7 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     policy = f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
     yield True, f"policy: {'read-only, no write tools' if settings.read_only else policy}"
     if settings.audit_log:
-        yield _audit(settings)
+        yield await _audit(settings)
     if settings.credentials == "caller":
         return
     async with open_client(settings, transport) as client:
@@ -52,9 +52,9 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     yield True, "writing was not tried: that would change something"
 
 
-def _audit(settings: Settings) -> Finding:
+async def _audit(settings: Settings) -> Finding:
     try:
-        AuditLog(settings.audit_log).ensure_writable()
+        await AuditLog(settings.audit_log).ensure_writable()
     except DeploymentsError as error:
         return False, f"audit log: {error.what}"
     return True, f"audit log: {settings.audit_log} is writable"

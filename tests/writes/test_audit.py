@@ -14,9 +14,9 @@ from mcp_types import ElicitRequestFormParams, ElicitResult
 from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, data, no, text, yes
 from support.faults import Acted, Upstream, lost, write
 
+from patchworks_deployments.audit.line import line_of
 from patchworks_deployments.caller import Who
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.writes.audit import AuditLog
 
 
 @both_eras
@@ -107,11 +107,20 @@ async def test_an_unwritable_log_stops_a_replacement_before_all_is_read_again(er
 APPENDER = """
 import sys
 from pathlib import Path
-from patchworks_deployments.writes.audit import AuditLog, Who
-log = AuditLog(Path(sys.argv[1]))
-for number in range(200):
-    log.ensure_writable()
-    log.record("disable_deployment", {"priority": number, "reason": "x" * 400}, {}, Who(sys.argv[2], None), 0.0)
+import anyio
+from patchworks_deployments.audit.attempt import Attempt
+from patchworks_deployments.audit.log import AuditLog
+from patchworks_deployments.caller import Who
+
+async def append():
+    log = AuditLog(Path(sys.argv[1]))
+    for number in range(200):
+        given = {"priority": number, "reason": "x" * 400}
+        attempt = Attempt(log, "disable_deployment", given, Who(sys.argv[2], None))
+        await attempt.keep_room(1)
+        await attempt.end({})
+
+anyio.run(append)
 """
 
 
@@ -159,7 +168,7 @@ async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_
         await client.call_tool("disable_deployment", {**IDS, "api_key": "S3CRET"})
     bounded, unknown = audit_lines(tmp_path / "log")
     assert len(json.dumps(bounded)) < 3_000
-    assert bounded["reason"] == "r" * 500 + "…"
+    assert bounded["reason"] == "r" * 506 + "…"
     assert (bounded["arguments"]["if_state"], bounded["target"]) == (["[list]"], "[int]")
     assert "S3CRET" not in json.dumps(unknown)
     assert '"api_key" is not an argument' in unknown["message"]
@@ -202,8 +211,7 @@ async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
-def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float, tmp_path: Path) -> None:
+def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
     """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""
-    log = tmp_path / "log"
-    AuditLog(log).record("update_deployment", {"priority": number}, {}, Who("local", None), 0.0)
-    assert json.loads(log.read_text(encoding="utf-8"))["arguments"] == {"priority": "[float]"}
+    line = line_of("update_deployment", {"priority": number}, {}, Who("local", None), 0.0)
+    assert json.loads(line)["arguments"] == {"priority": "[float]"}

@@ -82,7 +82,7 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     # without verifying the token once more can only stand around a route.
     for route in app.routes:
         if isinstance(route, Route) and route.path == "/mcp":
-            route.app = ScopeChallenge(route.app, server.refusals, resource_url)
+            route.app = ScopeChallenge(route.app, server.attempts, resource_url)
     return app
 
 

@@ -1,8 +1,8 @@
 """The MCP server: what it is made of, and what it opens while it runs."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -10,7 +10,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedResourceError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
@@ -27,6 +27,7 @@ from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import may_write
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
@@ -40,11 +41,10 @@ from patchworks_deployments.serving.limits import RateLimit
 from patchworks_deployments.serving.tokens import authorization, take_caller_key
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import collect_rarely
-from patchworks_deployments.tools.base import Refusals
+from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.writing import write_tools
-from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.consent import Codes, Policy, Services
 
 SERVER_NAME = "patchworks-deployments"
@@ -70,8 +70,8 @@ class DeploymentsServer(MCPServer[Services]):
     streams: Streams
     """The open `subscriptions/listen` streams."""
 
-    refusals: Refusals
-    """The tools that change something, which not every caller may use."""
+    attempts: Attempts
+    """Records each call of a tool that changes something."""
 
     running_tools = 0
     """Calls of tools that have not been answered yet."""
@@ -79,12 +79,14 @@ class DeploymentsServer(MCPServer[Services]):
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
         listed = await super().list_tools()
-        return listed if may_write() else [tool for tool in listed if tool.name not in self.refusals.write_tools]
+        return listed if may_write() else [tool for tool in listed if tool.name not in WRITES]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, counted in `running_tools` meanwhile."""
+        if self.attempts.is_read_only and name in WRITES:
+            raise ToolError(READ_ONLY)
         self.running_tools += 1
         try:
             return await super().call_tool(name, arguments, context)
@@ -128,10 +130,11 @@ def create_server(
     tools: list[Tool] = [*read_tools(), overview_tool()]
     if not settings.read_only:
         tools += [*write_tools(), *many_write_tools()]
-    refusals = Refusals.of(settings, tools)
+    audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older = OlderSubscribers(bus)
+    beside = (audit, older, shared) if shared else (audit, older)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -139,24 +142,25 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=tools,
-        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), older, shared),
+        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), beside),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys) if keys else None,
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=_middleware(settings, refusals),
+        middleware=_middleware(settings),
         auth=auth,
         token_verifier=token_verifier,
     )
-    server.refusals, server.streams = refusals, Streams(bus)
-    register_resources(server)
-    register_prompts(server)
+    server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
+    server.middleware.insert(0, server.attempts)  # around what the SDK refuses, too
     register_completions(server, lambda: server.services, clock)
-    _register_subscriptions(server, older)
+    _register(server, older)
     return server
 
 
-def _register_subscriptions(server: DeploymentsServer, older: OlderSubscribers) -> None:
+def _register(server: DeploymentsServer, older: OlderSubscribers) -> None:
+    register_resources(server)
+    register_prompts(server)
     lowlevel = lowlevel_server(server)
     lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.streams.listen)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
@@ -167,19 +171,16 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     codes: Codes,
-    older: OlderSubscribers,
-    shared: RedisBus | None,
+    beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
     async def lifespan(server: MCPServer[Services]) -> AsyncIterator[Services]:
-        async with (
-            open_client(settings, transport or transport_for(settings)) as client,
-            older.served(),
-            shared.served() if shared else nullcontext(),
-        ):
+        async with open_client(settings, transport or transport_for(settings)) as client, AsyncExitStack() as served:
+            for each in beside:
+                await served.enter_async_context(each.served())
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
-            server.services = Services(client, Policy.from_settings(settings), codes, AuditLog(settings.audit_log))
+            server.services = Services(client, Policy.from_settings(settings), codes)
             yield server.services
 
     return lifespan
@@ -201,10 +202,10 @@ def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
     }
 
 
-def _middleware(settings: Settings, refusals: Refusals) -> list[ServerMiddleware[Any]]:
+def _middleware(settings: Settings) -> list[ServerMiddleware[Any]]:
     chain: list[ServerMiddleware[Any]] = []
     if settings.rate_limit and (settings.http or settings.is_authorized):
-        chain.append(RateLimit(settings.rate_limit, refusals))
+        chain.append(RateLimit(settings.rate_limit))
     if settings.credentials == "caller":
         chain.append(take_caller_key)
     return chain

@@ -23,7 +23,6 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone
 from patchworks_deployments.writes.plan import AnyPlan, Risk
 
@@ -236,7 +235,6 @@ class Services:
     client: DeploymentsClient
     policy: Policy
     codes: Codes
-    audit: AuditLog
 
 
 def services(ctx: Context[Services, Any]) -> Services:

@@ -104,14 +104,16 @@ class DeploymentsServer(MCPServer[Services]):
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """Read; what Patchworks does not know is the protocol's resource-not-found."""
         try:
-            uris.refuse_fragment(str(uri))
+            uris.refuse_unfit(str(uri))
             return await super().read_resource(uri, context)
         except (InvalidArgument, UnexpectedResourceError) as error:
             own = error if isinstance(error, DeploymentsError) else error.__cause__
             if isinstance(own, NotFound):
                 raise ResourceNotFoundError(str(own)) from own
             if isinstance(own, InvalidArgument):
-                raise MCPError(code=INVALID_PARAMS, message=str(own), data={"uri": str(uri)}) from own
+                raise MCPError(
+                    code=INVALID_PARAMS, message=str(own), data={"uri": str(uri)[: uris.MAX_URI_CHARACTERS]}
+                ) from own
             if isinstance(own, DeploymentsError):
                 raise ResourceError(str(own)) from own
             raise

@@ -31,6 +31,10 @@ SomePlan = TypeVar("SomePlan", bound=Plan[Any])
 MAX_UNKNOWN_NAMED = 5
 """Unknown arguments that a refusal names."""
 
+MAX_TEXT_CHARACTERS = 30_000
+"""Characters of an argument, whatever it is: of 200 names of deployments with the longest ids, as some hosts send them,
+which write a list as text."""
+
 UNFIT_FORM = (
     "The client answered the question with a form that does not fit it. Nothing was changed. "
     "Call again, so that the person can answer anew."
@@ -101,12 +105,17 @@ class DeploymentTool(Tool):
         return await current_attempt().end(result) if self.writes else None
 
     def _require_permission(self, arguments: Mapping[str, Any]) -> None:
-        """Raise `ToolError` for a caller who may not write, and for arguments that the tool does not know."""
+        """Raise `ToolError` for a caller who may not write, and for arguments that are unknown or much too long."""
         if self.writes and not may_write():
             raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
         known = self.parameters["properties"]
         if unknown := [name for name in arguments if name not in known][:MAX_UNKNOWN_NAMED]:
             raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
+        # Before the SDK looks into a text, because it could be JSON.
+        for name, value in arguments.items():
+            if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
+                most = f"may have at most {MAX_TEXT_CHARACTERS}"
+                raise ToolError(f"{name}: has {len(value)} characters, and {most}. Nothing was changed.")
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

@@ -73,7 +73,19 @@ class AuditLog:
         """Keep room for so many lines. Raises `AuditLogUnwritable` where there is none."""
         if (path := self._path) is None:
             return None
-        return await self._on_disk(lambda: Room(path, lines))
+        is_wanted = True
+
+        def keep() -> Room:
+            room = Room(path, lines)
+            if not is_wanted:
+                room.close()
+            return room
+
+        try:
+            return await self._on_disk(keep)
+        except AuditLogUnwritable:
+            is_wanted = False  # should it come after all
+            raise
 
     async def ensure_writable(self) -> None:
         """Raise `AuditLogUnwritable` if a line could not be recorded."""

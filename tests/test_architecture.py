@@ -15,11 +15,12 @@ BASE = {"caller", "errors", "settings", "startup", "sdk", "__version__"}
 MAY_IMPORT = {
     "model": BASE,
     "api": BASE | {"model"},
-    "writes": BASE | {"model", "api"},
+    "audit": BASE,
+    "writes": BASE | {"model", "api", "audit"},
     "consent": BASE | {"model", "api", "writes"},
     "resources": BASE | {"model", "api", "writes", "consent"},
-    "tools": BASE | {"model", "api", "writes", "consent", "resources"},
-    "serving": BASE | {"model", "api", "writes", "consent", "resources", "tools", "sandbox"},
+    "tools": BASE | {"model", "api", "audit", "writes", "consent", "resources"},
+    "serving": BASE | {"model", "api", "audit", "writes", "consent", "resources", "tools", "sandbox"},
     "sandbox": set[str](),
 }
 

@@ -7,10 +7,10 @@ import httpx2
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.plan import environments_of
 
 Finding = tuple[bool, str]
@@ -33,7 +33,7 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     policy = f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
     yield True, f"policy: {'read-only, no write tools' if settings.read_only else policy}"
     if settings.audit_log:
-        yield _audit(settings)
+        yield await _audit(settings)
     if settings.credentials == "caller":
         return
     async with open_client(settings, transport) as client:
@@ -54,9 +54,9 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     yield True, "writing was not tried: that would change something"
 
 
-def _audit(settings: Settings) -> Finding:
+async def _audit(settings: Settings) -> Finding:
     try:
-        AuditLog(settings.audit_log).ensure_writable()
+        await AuditLog(settings.audit_log).ensure_writable()
     except DeploymentsError as error:
         return False, f"audit log: {error.what}"
     return True, f"audit log: {settings.audit_log} is writable"

@@ -17,8 +17,6 @@ from support.team import ALICE, HALVES, READER, Served, calling, head, serving, 
 
 from patchworks_deployments.serving.asgi import MAX_HTTP_CONNECTIONS
 from patchworks_deployments.serving.limits import RateLimit
-from patchworks_deployments.tools.base import Refusals
-from patchworks_deployments.writes.audit import AuditLog
 
 
 @pytest.fixture
@@ -86,7 +84,7 @@ async def test_a_caller_over_its_limit_is_told_how_long_to_wait(era: Era, tmp_pa
 def test_a_limit_refills_and_is_each_caller_s_own() -> None:
     """What one caller uses up is not another's, and comes back with time."""
     clock = Clock()
-    limit = RateLimit(60, Refusals(AuditLog(None), {}), clock)
+    limit = RateLimit(60, clock)
     assert [limit.take("alice") for _ in range(60)] == [0.0] * 60
     assert limit.take("alice") >= 1
     assert limit.take("bob") == 0

@@ -1,16 +1,22 @@
 """Bad arguments and bad answers: each a clear error, no library noise, no secret, and the server keeps serving."""
 
 import math
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference, Tool
 from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
 from support.examples import examples
 from support.faults import Step, Upstream, delay, every, reply, scripted
 
+from patchworks_deployments.audit.line import MAX_LINE_BYTES
 from patchworks_deployments.sandbox import Sandbox
 
 BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
@@ -54,6 +60,28 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("disable_deployment", {**IDS, "confirm": True}, "is not an argument"),
     ("disable_deployment", {**IDS, "reason": "x" * 501}, "reason: "),
+    (
+        "disable_deployment",
+        {**IDS, "reason": "x" * 30_001},
+        "reason: has 30001 characters, and may have",
+    ),
+    ("get_deployment", {**IDS, "deployment_id": 10**5_000}, "deployment_id: is too large a number"),
+    ("list_deployments", {"flow_id": [1] * 201}, "flow_id: has 201 values, and may have at most 200"),
+    ("list_deployments", {"flow_id": ",".join(["1"] * 201)}, "flow_id: has too many values"),
+    ("list_deployments", {"flow_id": [[1]]}, "flow_id: must be text, or a list of texts"),
+    ("list_deployments", {"name": [{"of": "orders"}]}, "name: must be text, or a list of texts"),
+    ("list_deployments", {"include": ["user"] * 201}, "include: has 201 values"),
+    ("list_deployments", {"include": str([1] * 201)}, "include: has 201 values"),
+    ("list_deployments", {"page": 1_000_001}, "page: must be at most 1000000"),
+    ("list_deployments", {"page": 1e308}, "page: Unable to parse"),
+    (
+        "list_deployments",
+        {"name": "\N{OK HAND SIGN}" * 500, "search": "\N{OK HAND SIGN}" * 500},
+        "filters are too long",
+    ),
+    ("update_deployment", {**IDS, "priority": 10**18}, "priority: is too large a number"),
+    ("update_deployment", {**IDS, "clear": ["priority"] * 201}, "clear: has 201 values"),
+    ("set_deployments_enabled", {"enabled": True, "deployments": ["1"] * 201}, "deployments: has 201 values"),
 ]
 
 
@@ -101,6 +129,94 @@ async def test_whatever_a_model_passes_nothing_destructive_happens_unasked(argum
             result = await client.call_tool(tool, arguments)
             assert "Error executing tool" not in text(result)
     assert sandbox.writes == []
+
+
+MEGABYTE = 2**20
+"""Bytes of the largest body that the server takes."""
+
+LARGE: dict[str, Any] = {
+    "text": "x" * MEGABYTE,
+    "digits": "1" * MEGABYTE,
+    "ids": "1," * (MEGABYTE // 2),
+    "emoji": "\N{OK HAND SIGN}" * (MEGABYTE // 12),
+    "a list as text": f"[{'1,' * (MEGABYTE // 2 - 2)}1]",
+    "lists in lists as text": "[" * (MEGABYTE // 2) + "]" * (MEGABYTE // 2),
+    "numbers": [1] * (MEGABYTE // 2),
+    "nulls": [None] * (MEGABYTE // 5),
+    "empty texts": [""] * (MEGABYTE // 3),
+    "empty lists": [[]] * (MEGABYTE // 3),
+    "values": ["user"] * (MEGABYTE // 7),
+    "an object": {str(number): number for number in range(MEGABYTE // 16)},
+    "a long key": {"k" * MEGABYTE: 1},
+    "a number": 10**4_000,
+    "a large float": 1e308,
+}
+"""What an argument can be at most, in every kind of JSON."""
+
+MAX_SECONDS = 0.5
+"""Seconds of the processor for a call, the client's part and the validation of both sides included."""
+
+REQUIRED = {"flow_version_id": "1001", "deployment_id": "500", "new_flow_version_id": "1000", "enabled": False}
+
+
+async def _refuse_quickly(client: Client, tool: Tool, given: dict[str, Any]) -> None:
+    """The call ends in words, before long; the rest of its arguments is in order."""
+    needed = {name: REQUIRED[name] for name in tool.input_schema.get("required", ())}
+    began = time.thread_time()
+    result = await client.call_tool(tool.name, {**needed, **given})
+    seconds = time.thread_time() - began
+    assert seconds < MAX_SECONDS, f"{tool.name}: {seconds:.2f} s"
+    assert "Error executing tool" not in text(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LARGE)
+async def test_no_argument_of_any_size_keeps_the_process_busy(kind: str, tmp_path: Path) -> None:
+    """Lengths are looked at before contents, for every argument of every tool, known or not."""
+    async with connected(audit_log=tmp_path / "log") as client:
+        for tool in (await client.list_tools()).tools:
+            for name in (*tool.input_schema["properties"], "unknown"):
+                await _refuse_quickly(client, tool, {name: LARGE[kind]})
+    assert (tmp_path / "log").stat().st_size < 60 * MAX_LINE_BYTES
+
+
+many_arguments: dict[str, Any] = {f"unknown {number}": number for number in range(MEGABYTE // 20)}
+anything_large = st.sampled_from([*LARGE.values(), many_arguments]) | any_json
+
+
+@examples(20)
+@given(st.data(), st.lists(anything_large, min_size=1, max_size=3))
+async def test_large_arguments_together_and_within_each_other_are_refused_quickly(
+    drawn: st.DataObject, values: list[Any]
+) -> None:
+    """Several of them, in lists and objects, of any tool."""
+    sandbox = Sandbox(3)
+    async with connected(sandbox) as client:
+        tool = drawn.draw(st.sampled_from((await client.list_tools()).tools))
+        names = st.sampled_from([*tool.input_schema["properties"], "unknown"])
+        for value in (values, {"within": values}, values[0]):
+            await _refuse_quickly(client, tool, {drawn.draw(names): value, drawn.draw(names): values[-1]})
+        await _refuse_quickly(client, tool, many_arguments)
+    assert sandbox.writes == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind, value in LARGE.items() if isinstance(value, str)])
+async def test_no_uri_prompt_or_completion_of_any_size_keeps_the_process_busy(kind: str) -> None:
+    """A URI that is too long is refused in words, and nothing is offered for what nobody typed by hand."""
+    long: str = LARGE[kind]
+    prompt = PromptReference(name="move_version")
+    async with connected() as client:
+        began = time.thread_time()
+        for uri in (f"patchworks://deployments?name={long}", f"patchworks://{long}", f"patchworks://overview?{long}"):
+            with pytest.raises(MCPError, match="may have at most 8000"):
+                await client.read_resource(uri)
+        await client.get_prompt("stop_environment", {"environment": long})
+        with pytest.raises(MCPError):
+            await client.get_prompt("stop_environment", {"environment": "1", **dict.fromkeys(many_arguments, "x")})
+        for value, chosen in ((long, {}), ("", {"flow": long}), ("", dict.fromkeys(many_arguments, "x"))):
+            result = await client.complete(prompt, {"name": "environment", "value": value}, context_arguments=chosen)
+            assert result.completion.values == []
+        assert time.thread_time() - began < 8 * MAX_SECONDS
 
 
 KEY = "a-very-secret-api-key"

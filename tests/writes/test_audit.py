@@ -9,14 +9,26 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import ElicitRequestFormParams, ElicitResult
-from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, data, no, text, yes
-from support.faults import Acted, Upstream, lost, write
+from mcp_types import ElicitRequestFormParams, ElicitResult, ResourceUpdatedNotification
+from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, data, no, older_way, text, yes
+from support.ears import watching
+from support.examples import examples
+from support.faults import Acted, Answered, Gate, Upstream, listing, lost, write
+from support.virtual_time import in_virtual_time
 
+from patchworks_deployments.audit.attempt import TELL_SECONDS, Attempt
+from patchworks_deployments.audit.line import MAX_LINE_BYTES, line_of
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.writes.audit import AuditLog
+from patchworks_deployments.serving.server import create_server
+from patchworks_deployments.settings import load_settings
+from patchworks_deployments.tools.attempts import WRITES, arguments_of
+from patchworks_deployments.writes.operations import Update
 
 
 @both_eras
@@ -107,11 +119,20 @@ async def test_an_unwritable_log_stops_a_replacement_before_all_is_read_again(er
 APPENDER = """
 import sys
 from pathlib import Path
-from patchworks_deployments.writes.audit import AuditLog, Who
-log = AuditLog(Path(sys.argv[1]))
-for number in range(200):
-    log.ensure_writable()
-    log.record("disable_deployment", {"priority": number, "reason": "x" * 400}, {}, Who(sys.argv[2], None), 0.0)
+import anyio
+from patchworks_deployments.audit.attempt import Attempt
+from patchworks_deployments.audit.log import AuditLog
+from patchworks_deployments.caller import Who
+
+async def append():
+    log = AuditLog(Path(sys.argv[1]))
+    for number in range(200):
+        given = {"priority": number, "reason": "x" * 400}
+        attempt = Attempt(log, "disable_deployment", given, Who(sys.argv[2], None))
+        await attempt.keep_room(1)
+        await attempt.end({})
+
+anyio.run(append)
 """
 
 
@@ -159,7 +180,7 @@ async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_
         await client.call_tool("disable_deployment", {**IDS, "api_key": "S3CRET"})
     bounded, unknown = audit_lines(tmp_path / "log")
     assert len(json.dumps(bounded)) < 3_000
-    assert bounded["reason"] == "r" * 500 + "…"
+    assert bounded["reason"] == "r" * 506 + "…"
     assert (bounded["arguments"]["if_state"], bounded["target"]) == (["[list]"], "[int]")
     assert "S3CRET" not in json.dumps(unknown)
     assert '"api_key" is not an argument' in unknown["message"]
@@ -202,8 +223,154 @@ async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
-def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float, tmp_path: Path) -> None:
+def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
     """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""
+    line = line_of("update_deployment", {"priority": number}, {}, Who("local", None), 0.0)
+    assert json.loads(line)["arguments"] == {"priority": "[float]"}
+
+
+texts = st.text(max_size=50) | st.builds(str.__mul__, st.text(min_size=1, max_size=9), st.integers(100, 900))
+ids = st.text("0123456789abcdef-_", min_size=1, max_size=64)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
+nested = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=300) | st.dictionaries(texts, inner), max_leaves=400
+)
+states = st.none() | st.builds(
+    lambda known, named, listed: {**known, **named, "unreadable": listed},
+    st.fixed_dictionaries({"id": ids, "flow_version_id": ids, "flow_id": ids, "virtual_environment_id": ids}),
+    st.dictionaries(st.sampled_from(["flow_name", "package_name", "enabled_by", "priority", "enabled"]), scalars),
+    st.lists(texts, max_size=20),
+)
+
+
+@examples(60)
+@given(
+    tool=st.sampled_from(list(WRITES)),
+    arguments=st.dictionaries(st.sampled_from(sorted(arguments_of(Update) | {"deployments"})), nested),
+    result=st.fixed_dictionaries(
+        {"status": st.sampled_from(["done", "refused"]), "before": states, "after": states, "message": texts},
+        optional={"verified": scalars, "confirmed_by": scalars},
+    ),
+    client=texts | st.none(),
+)
+def test_a_line_is_short_and_tells_what_matters_whatever_it_is_about(
+    tool: str, arguments: dict[str, Any], result: dict[str, Any], client: str | None
+) -> None:
+    """At most 8 kB of JSON on one line, in which outcome and ids are whole, and what was cut ends in an ellipsis."""
+    data = line_of(tool, arguments, result, Who("alice", client), 0.1)
+    assert len(data) <= MAX_LINE_BYTES
+    assert data.endswith(b"\n")
+    assert data.count(b"\n") == 1
+    line = json.loads(data)
+    assert (line["tool"], line["outcome"], line["caller"]) == (tool, result["status"], "alice")
+    for name in ("before", "after"):
+        for key in ("id", "flow_version_id", "flow_id", "virtual_environment_id"):
+            assert result[name] is None or line[name][key] == result[name][key]
+    for whole, kept in ((result["message"], line["message"]), (client, line["client"])):
+        assert kept == whole or (kept.endswith("…") and whole and whole.startswith(kept[:-1]))
+
+
+def test_a_line_of_a_long_list_says_how_much_of_it_is_missing() -> None:
+    """As much of it as fits is there."""
+    names = [f"{'1' * 60}/{number:060}" for number in range(200)]
+    line = json.loads(line_of("set_deployments_enabled", {"deployments": names}, {}, Who("local", None), 0.0))
+    *kept, missing = line["arguments"]["deployments"]
+    assert kept == names[: len(kept)]
+    assert missing == f"… and {200 - len(kept)} more"
+    assert len(kept) >= 25
+
+
+class Witness:
+    """Hears what is told to subscribers, and notes how many lines stood in the log by then."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.seen: list[tuple[str, int]] = []
+        self._news = anyio.Event()
+
+    async def __call__(self, message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            self.seen.append((str(message.params.uri), len(audit_lines(self.log)) if self.log.exists() else 0))
+            self._news.set()
+
+    async def has_heard(self, number: int) -> None:
+        """Wait until so many were told."""
+        with anyio.fail_after(20):
+            while len(self.seen) < number:
+                await self._news.wait()
+                self._news = anyio.Event()
+
+
+@both_eras
+@older_way
+async def test_subscribers_are_told_of_a_change_after_its_line(era: Era, tmp_path: Path) -> None:
+    """Of a single write, and of each step of many: who looks at the log on being told finds it there."""
     log = tmp_path / "log"
-    AuditLog(log).record("update_deployment", {"priority": number}, {}, Who("local", None), 0.0)
-    assert json.loads(log.read_text(encoding="utf-8"))["arguments"] == {"priority": "[float]"}
+    witness = Witness(log)
+    server = create_server(load_settings({}, sandbox=True, audit_log=log))
+    addresses = [f"patchworks://flow-versions/{version}/deployments/{number}" for version, number in ((1001, 500),)]
+    async with (
+        Client(server, mode=era, elicitation_callback=Person(yes), message_handler=witness) as client,
+        watching(client, *addresses, "patchworks://overview"),
+    ):
+        await client.call_tool("disable_deployment", IDS)
+        await client.call_tool("set_deployments_enabled", {"enabled": True, "deployments": ["1001/500"]})
+        await witness.has_heard(4)
+    lines = [line["tool"] for line in audit_lines(log)]
+    assert lines == ["disable_deployment", "set_deployments_enabled: enable", "set_deployments_enabled"]
+    assert [stood >= 1 for _, stood in witness.seen[:2]] == [True, True]
+    assert [stood >= 2 for _, stood in witness.seen[2:]] == [True, True]
+
+
+@both_eras
+@older_way
+async def test_subscribers_are_told_also_where_the_caller_has_gone_away(era: Era, tmp_path: Path) -> None:
+    """The line is written, and then they hear of the change, although nobody waits for the answer any more."""
+    log, gate = tmp_path / "log", Gate()
+    witness = Witness(log)
+    server = create_server(load_settings({}, sandbox=True, audit_log=log), Upstream().on(write, gate))
+    async with (
+        Client(server, mode=era, elicitation_callback=Person(yes), message_handler=witness) as client,
+        watching(client, "patchworks://overview"),
+    ):
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "disable_deployment", IDS)
+            await gate.arrived.wait()
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await client.call_tool("get_deployment", IDS)  # answered after the cancellation has arrived
+                gate.go_on.set()
+        await witness.has_heard(1)
+    assert [line["outcome"] for line in audit_lines(log)] == ["done"]
+    assert witness.seen == [("patchworks://overview", 1)]
+
+
+@in_virtual_time
+async def test_an_answer_does_not_wait_long_for_subscribers_to_be_told() -> None:
+    """A bus that hangs delays it by two seconds."""
+    attempt = Attempt(AuditLog(None), "disable_deployment", {}, Who("local", None))
+    attempt.then(anyio.sleep_forever)
+    began = anyio.current_time()
+    await attempt.end({"status": "done"})
+    assert TELL_SECONDS <= anyio.current_time() - began < TELL_SECONDS + 1
+
+
+async def test_a_deployment_of_which_nobody_tells_the_flow_version_is_recorded_without(tmp_path: Path) -> None:
+    """It is not asked for by an empty id, and the line has none instead of an empty one."""
+
+    def without_version(answer: httpx2.Response) -> httpx2.Response:
+        body = answer.json()
+        for row in body["data"]:
+            row.pop("flow_version_id", None)
+            row.pop("flowVersion", None)
+            row.pop("flow_version", None)
+        return httpx2.Response(200, json=body)
+
+    sandbox, log = Sandbox(), tmp_path / "log"
+    transport = Upstream(sandbox).always(listing, Answered(without_version))
+    async with connected(transport=transport, person=Person(yes), audit_log=log) as client:
+        result = await client.call_tool("set_deployments_enabled", {"enabled": False, "deployments": ["500"]})
+    step, _ = audit_lines(log)
+    assert "does not tell its flow version" in text(result)
+    assert (step["arguments"].get("flow_version_id"), step["target"], step["outcome"]) == (None, "500", "refused")
+    assert sandbox.writes == []

@@ -21,7 +21,7 @@ from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credent
 from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
 from patchworks_deployments.api.query import NAMES, DeploymentQuery
 from patchworks_deployments.api.transport import open_http
-from patchworks_deployments.errors import Incomplete, NotFound, Rejected, Throttled, UnexpectedResponse
+from patchworks_deployments.errors import Incomplete, InvalidArgument, NotFound, Rejected, Throttled, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
@@ -35,6 +35,9 @@ RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initia
 
 PAGE_SIZE = 100
 """Deployments on a page, the most that the API allows."""
+
+MAX_URL_CHARACTERS = 8_000
+"""Characters of an address: what web servers take by default, a method and a version beside it."""
 
 GLANCE_SECONDS = 5.0
 """Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
@@ -219,6 +222,12 @@ class DeploymentsClient:
         """What `into` makes of the answer. What it cannot read is no answer, and asked for again."""
         # A whole address: merging two costs the HTTP client more than anything else about a request.
         url = f"{self._address}{path}" + (f"?{urlencode(params)}" if params else "")
+        if len(url) > MAX_URL_CHARACTERS:
+            raise InvalidArgument(
+                f"The filters are too long: they make an address of {len(url)} characters, and at most "
+                f"{MAX_URL_CHARACTERS} are sent.",
+                next_step="Give fewer or shorter values at a time.",
+            )
         request = self._http.build_request("GET", url)
 
         async def attempt() -> T:

@@ -9,7 +9,6 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.once import Once
 from patchworks_deployments.consent.policy import Policy
-from patchworks_deployments.writes.audit import AuditLog
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,6 @@ class Services:
     policy: Policy
     codes: Codes
     once: Once
-    audit: AuditLog
 
 
 def services(ctx: Context[Services, Any]) -> Services:

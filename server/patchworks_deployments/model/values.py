@@ -1,21 +1,47 @@
 """The types of the tools' arguments: lenient about how models write them, strict about what they mean."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 
 from patchworks_deployments.model.deployment import Clearable, Include, Maybe
 from patchworks_deployments.model.reading import is_identifier, read_time
 
+# What may be long is measured before anything is done with it: a caller must not keep the process from all others.
+
+MAX_VALUES = 200
+"""Values of one list, or of one text that holds several."""
+
+NUMBER_BOUND = 10**18
+"""Numbers are below this: those that Patchworks answers with are read up to it, so that one can be seen to be set."""
+
+MAX_PAGE = 1_000_000
+"""A page's number; accounts have a few hundred."""
+
+
+def _few(value: Any) -> Any:  # noqa: ANN401 - whatever else it is, is looked at later
+    if isinstance(value, list) and len(value) > MAX_VALUES:
+        raise ValueError(f"has {len(value)} values, and may have at most {MAX_VALUES}")
+    return value
+
 
 def _as_text(value: object) -> object:
     """A whole number as text: models pass ids either way, and the API mixes both."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if abs(value) >= NUMBER_BOUND:
+        raise ValueError("is too large a number: write it as text")
+    return str(value)
 
 
 def _as_values(value: object) -> object:
     """Several values, which may come as a list, as comma-separated text."""
-    return ",".join(str(_as_text(v)) for v in value) if isinstance(value, list) and value else _as_text(value)
+    if not isinstance(value, list) or not value:
+        return _as_text(value)
+    texts = [text for text in map(_as_text, _few(value)) if isinstance(text, str)]
+    if len(texts) != len(value):
+        raise ValueError("must be text, or a list of texts")
+    return ",".join(texts)
 
 
 def _no_bool(value: object) -> object:
@@ -31,14 +57,28 @@ def _is_identifier(value: str) -> str:
 
 
 def _are_identifiers(value: str) -> str:
+    if value.count(",") >= MAX_VALUES:
+        raise ValueError(f"has too many values, and may have at most {MAX_VALUES}")
     return ",".join(_is_identifier(part.strip()) for part in value.split(","))
 
 
 def _is_deployment_name(value: str) -> str:
-    parts = value.strip().split("/")
+    parts = value.strip().split("/", 2)
     if len(parts) not in {1, 2}:
         raise ValueError("must be a deployment's id, or flow_version_id/deployment_id")
     return "/".join(_is_identifier(part) for part in parts)
+
+
+def _is_small(value: int) -> int:
+    if abs(value) >= NUMBER_BOUND:
+        raise ValueError("is too large a number")
+    return value
+
+
+def _is_page(value: int) -> int:
+    if value > MAX_PAGE:
+        raise ValueError(f"must be at most {MAX_PAGE}")
+    return value
 
 
 def _is_plain(value: str) -> str:
@@ -59,7 +99,8 @@ _Text = Annotated[_LongText, BeforeValidator(_as_values), AfterValidator(_is_pla
 
 Identifier = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_identifier)]
 Identifiers = Annotated[str, BeforeValidator(_as_values), AfterValidator(_are_identifiers)]
-WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+WholeNumber = Annotated[int, BeforeValidator(_no_bool), AfterValidator(_is_small)]
+Page = Annotated[int, Field(ge=1), AfterValidator(_is_page)]
 
 FlowVersionId = Identifier
 DeploymentId = Identifier
@@ -69,11 +110,11 @@ OptionalIdentifier = Maybe[Identifier]
 OptionalNumber = Maybe[WholeNumber]
 OptionalFlag = Maybe[bool]
 OptionalTime = Maybe[Annotated[str, AfterValidator(_is_time)]]
-OptionalIncludes = Maybe[list[Include]]
-OptionalClear = Maybe[list[Clearable]]
+OptionalIncludes = Maybe[Annotated[list[Include], BeforeValidator(_few)]]
+OptionalClear = Maybe[Annotated[list[Clearable], BeforeValidator(_few)]]
 
 DeploymentName = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_deployment_name)]
-OptionalDeploymentNames = Maybe[list[DeploymentName]]
+OptionalDeploymentNames = Maybe[Annotated[list[DeploymentName], BeforeValidator(_few)]]
 
 Sort = Literal[
     "created_at",

@@ -30,6 +30,9 @@ from patchworks_deployments.resources.uris import id_or_name, leading_id
 
 MAX_VALUES = 100
 
+MAX_TYPED_CHARACTERS, MAX_GIVEN = 500, 20
+"""Characters of what was typed or chosen, and how many of these there are; for more there is no completion."""
+
 CACHE_SECONDS = 5.0
 """Seconds for which a page answers further letters of the same caller."""
 
@@ -77,7 +80,9 @@ class Completions:
     ) -> Completion:
         """Offer values for an argument: none if it names nothing in Patchworks, and none when the API fails."""
         wanted = PARTS.get(argument.name, argument.name)
-        if wanted not in CANDIDATES:
+        given = [argument.value, *((context and context.arguments) or {}).values()]
+        is_much = len(given) > MAX_GIVEN or max(map(len, given)) > MAX_TYPED_CHARACTERS
+        if is_much or wanted not in CANDIDATES:
             return Completion(values=[], has_more=False)
         typed, chosen = id_or_name(argument.value.strip()), _chosen(ref, argument, context)
         selection = Selection(

@@ -10,7 +10,7 @@ from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import are_ids
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, Include
-from patchworks_deployments.model.values import OptionalIdentifiers, OptionalText, Sort, faults
+from patchworks_deployments.model.values import OptionalIdentifiers, OptionalText, Page, Sort, faults
 
 DEPLOYMENTS = "patchworks://deployments"
 OVERVIEW = "patchworks://overview"
@@ -52,7 +52,7 @@ class Parameters(BaseModel):
 class PageParameters(Parameters):
     """The query of a flow version's listing; the API chooses the page's size."""
 
-    page: Annotated[int, Field(ge=1)] = 1
+    page: Page = 1
 
     def uri(self, listing: str, page: int) -> str:
         """Build the URI of another page of the `listing` with these parameters."""
@@ -118,8 +118,17 @@ def query_of(uri: str) -> dict[str, str]:
     return parameters
 
 
-def refuse_fragment(uri: str) -> None:
-    """Raise `InvalidArgument` for a URI with a fragment, which would be ignored."""
+MAX_URI_CHARACTERS = 8_000
+"""Characters of a resource's URI; all filters with the longest texts and a few dozen ids have fewer."""
+
+
+def refuse_unfit(uri: str) -> None:
+    """Raise `InvalidArgument` for a URI that is too long, or with a fragment, which would be ignored."""
+    if len(uri) > MAX_URI_CHARACTERS:
+        raise InvalidArgument(
+            f"The resource's URI has {len(uri)} characters, and may have at most {MAX_URI_CHARACTERS}.",
+            next_step="Give fewer or shorter filters.",
+        )
     if "#" in uri:
         raise InvalidArgument("The resource's URI has a fragment (#).", next_step="Write # in a value as %23.")
 

@@ -99,7 +99,7 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     endpoint = next(route for route in app.routes if isinstance(route, Route) and route.path == "/mcp")
     if server.tokens:
         endpoint.app = UntilRevoked(endpoint.app, server.tokens)
-    endpoint.app = ScopeChallenge(endpoint.app, server.refusals, resource_url)
+    endpoint.app = ScopeChallenge(endpoint.app, server.attempts, resource_url)
     app.routes.append(Route("/mcp/", endpoint.app))
     app.router.redirect_slashes = False  # a redirect would lead to wherever the caller's Host says
     return app

@@ -15,8 +15,7 @@ from mcp_types import CallToolResult, TextContent
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from patchworks_deployments.caller import Who, caller, client_name
-from patchworks_deployments.tools.base import Refusals
+from patchworks_deployments.caller import caller
 
 COSTLY_METHODS = {"tools/call", "resources/read", "completion/complete"}
 """What makes a request to Patchworks."""
@@ -33,7 +32,6 @@ class RateLimit:
     """A bucket of `per_minute` requests per caller, refilled evenly: one runaway agent uses up nobody else's."""
 
     per_minute: int
-    refusals: Refusals
     clock: Callable[[], float] = time.monotonic
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
@@ -47,7 +45,6 @@ class RateLimit:
             f"Wait {wait:.0f} seconds, then call again."
         )
         if ctx.method == "tools/call":
-            self.refusals.record(ctx.params or {}, Who(caller(), client_name(ctx.session)), text)
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         raise MCPError(code=RATE_LIMITED, message=text)
 

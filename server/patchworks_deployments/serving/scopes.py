@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patchworks_deployments.caller import WRITE_SCOPE, Who, caller
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES
-from patchworks_deployments.tools.base import Refusals
+from patchworks_deployments.tools.attempts import WRITES, Attempts
 
 
 class ScopeChallenge:
@@ -22,9 +22,9 @@ class ScopeChallenge:
     Runs inside the SDK's authentication, which says who calls. The tools check once more by themselves.
     """
 
-    def __init__(self, app: ASGIApp, refusals: Refusals, resource_url: str | None) -> None:
+    def __init__(self, app: ASGIApp, attempts: Attempts, resource_url: str | None) -> None:
         self.app = app
-        self._refusals = refusals
+        self._attempts = attempts
         self._challenge = _challenge(resource_url)
         self._bounded = RequestBodyLimitMiddleware(self._look_into, MAX_BODY_BYTES)
 
@@ -37,8 +37,9 @@ class ScopeChallenge:
     async def _look_into(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = [await receive()]  # the whole body: the limit's middleware has put it together
         call = _call_in(read[0].get("body", b""))
-        if call.get("name") in self._refusals.write_tools:
-            self._refusals.record(call, Who(caller(), _client_in(call)), f"The token lacks the scope {WRITE_SCOPE}.")
+        if call.get("name") in WRITES and not self._attempts.is_read_only:
+            who = Who(caller(), _client_in(call))
+            await self._attempts.record(call, who, f"The token lacks the scope {WRITE_SCOPE}.")
             await self._challenge(scope, receive, send)
             return
 

@@ -3,8 +3,8 @@
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -13,7 +13,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity, authenticated_principal
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, UnexpectedResourceError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedResourceError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
@@ -30,6 +30,7 @@ from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import may_write
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.once import open_once
@@ -47,11 +48,10 @@ from patchworks_deployments.serving.limits import RateLimit
 from patchworks_deployments.serving.tokens import authorization, caller_key_of, take_caller_key
 from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
 from patchworks_deployments.startup import collect_rarely
-from patchworks_deployments.tools.base import Refusals
+from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.writing import write_tools
-from patchworks_deployments.writes.audit import AuditLog
 
 SERVER_NAME = "patchworks-deployments"
 
@@ -76,8 +76,8 @@ class DeploymentsServer(MCPServer[Services]):
     streams: Streams
     """The open `subscriptions/listen` streams."""
 
-    refusals: Refusals
-    """The tools that change something, which not every caller may use."""
+    attempts: Attempts
+    """Records each call of a tool that changes something."""
 
     tokens: TokenVerifier | None
     """What knows the callers' tokens, where they need one."""
@@ -88,12 +88,14 @@ class DeploymentsServer(MCPServer[Services]):
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
         listed = await super().list_tools()
-        return listed if may_write() else [tool for tool in listed if tool.name not in self.refusals.write_tools]
+        return listed if may_write() else [tool for tool in listed if tool.name not in WRITES]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, counted in `running_tools` meanwhile."""
+        if self.attempts.is_read_only and name in WRITES:
+            raise ToolError(READ_ONLY)
         self.running_tools += 1
         try:
             return await super().call_tool(name, arguments, context)
@@ -111,14 +113,16 @@ class DeploymentsServer(MCPServer[Services]):
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """Read; what Patchworks does not know is the protocol's resource-not-found."""
         try:
-            uris.refuse_fragment(str(uri))
+            uris.refuse_unfit(str(uri))
             return await super().read_resource(uri, context)
         except (InvalidArgument, UnexpectedResourceError) as error:
             own = error if isinstance(error, DeploymentsError) else error.__cause__
             if isinstance(own, NotFound):
                 raise ResourceNotFoundError(str(own)) from own
             if isinstance(own, InvalidArgument):
-                raise MCPError(code=INVALID_PARAMS, message=str(own), data={"uri": str(uri)}) from own
+                raise MCPError(
+                    code=INVALID_PARAMS, message=str(own), data={"uri": str(uri)[: uris.MAX_URI_CHARACTERS]}
+                ) from own
             if isinstance(own, DeploymentsError):
                 raise ResourceError(str(own)) from own
             raise
@@ -137,10 +141,11 @@ def create_server(
     tools: list[Tool] = [*read_tools(), overview_tool()]
     if not settings.read_only:
         tools += [*write_tools(), *many_write_tools()]
-    refusals = Refusals.of(settings, tools)
+    audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older = OlderSubscribers(bus)
+    beside = (audit, older, shared) if shared else (audit, older)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -148,22 +153,22 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=tools,
-        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), older, shared),
+        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), beside),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(
             keys=keys or [secrets.token_bytes(MIN_STATE_KEY_BYTES)], bind_principal=_asked
         ),
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=_middleware(settings, refusals),
+        middleware=_middleware(settings),
         auth=auth,
         token_verifier=token_verifier,
     )
-    server.refusals, server.streams, server.tokens = refusals, Streams(bus), token_verifier
-    register_resources(server)
-    register_prompts(server)
+    server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
+    server.tokens = token_verifier
+    server.middleware.insert(0, server.attempts)  # around what the SDK refuses, too
     register_completions(server, lambda: server.services, clock)
-    _register_subscriptions(server, older)
+    _register(server, older)
     return server
 
 
@@ -174,7 +179,9 @@ def _asked(ctx: ServerRequestContext[Services, Any]) -> str:
         return json.dumps([authenticated_principal(ctx), ctx.lifespan_context.client.account().digest])
 
 
-def _register_subscriptions(server: DeploymentsServer, older: OlderSubscribers) -> None:
+def _register(server: DeploymentsServer, older: OlderSubscribers) -> None:
+    register_resources(server)
+    register_prompts(server)
     lowlevel = lowlevel_server(server)
     lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.streams.listen)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)
@@ -185,22 +192,20 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     codes: Codes,
-    older: OlderSubscribers,
-    shared: RedisBus | None,
+    beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
     async def lifespan(server: MCPServer[Services]) -> AsyncIterator[Services]:
         async with (
             open_client(settings, transport or transport_for(settings)) as client,
             open_once(settings.redis_url.get_secret_value() if settings.redis_url else None) as once,
-            older.served(),
-            shared.served() if shared else nullcontext(),
+            AsyncExitStack() as served,
         ):
+            for each in beside:
+                await served.enter_async_context(each.served())
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
-            server.services = Services(
-                client, Policy.from_settings(settings), codes, once, AuditLog(settings.audit_log)
-            )
+            server.services = Services(client, Policy.from_settings(settings), codes, once)
             yield server.services
 
     return lifespan
@@ -222,10 +227,10 @@ def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
     }
 
 
-def _middleware(settings: Settings, refusals: Refusals) -> list[ServerMiddleware[Any]]:
+def _middleware(settings: Settings) -> list[ServerMiddleware[Any]]:
     chain: list[ServerMiddleware[Any]] = []
     if settings.rate_limit and (settings.http or settings.is_authorized):
-        chain.append(RateLimit(settings.rate_limit, refusals))
+        chain.append(RateLimit(settings.rate_limit))
     if settings.credentials == "caller":
         chain.append(take_caller_key)
     return chain

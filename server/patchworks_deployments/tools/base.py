@@ -2,9 +2,8 @@
 
 import contextlib
 import difflib
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
@@ -16,7 +15,8 @@ from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextCon
 from pydantic import ValidationError
 
 from patchworks_deployments.api.pacing import beating
-from patchworks_deployments.caller import WRITE_SCOPE, Who, caller, can_ask, is_stateless, may_write, who
+from patchworks_deployments.audit.attempt import current_attempt
+from patchworks_deployments.caller import WRITE_SCOPE, caller, can_ask, is_stateless, may_write
 from patchworks_deployments.consent.decision import Call, Consent, Decision, agreement, decide
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.question import Form
@@ -26,8 +26,6 @@ from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.resources.uris import deployment_link
-from patchworks_deployments.settings import Settings
-from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 
@@ -36,6 +34,10 @@ SomePlan = TypeVar("SomePlan", bound=Plan[Any])
 
 MAX_UNKNOWN_NAMED = 5
 """Unknown arguments that a refusal names."""
+
+MAX_TEXT_CHARACTERS = 30_000
+"""Characters of an argument, whatever it is: of 200 names of deployments with the longest ids, as some hosts send them,
+which write a list as text."""
 
 UNFIT_FORM = (
     "The client answered the question with a form that does not fit it. Nothing was changed. "
@@ -91,45 +93,39 @@ class DeploymentTool(Tool):
         convert_result: bool = False,
     ) -> Any:  # noqa: ANN401 - the SDK's signature
         """Run the tool. Every anticipated failure leaves as `ToolError`, with our words alone."""
-        started = time.monotonic()
         try:
             self._require_permission(arguments)
             async with beating(context.report_progress) if self.writes else contextlib.nullcontext():
                 result = await super().run(arguments, context, convert_result)
         except ToolError as error:
             told = _in_our_words(error)
-            self._record(context, arguments, started, _ending(error, str(told)))
+            await self._end(ending(error, str(told)))
             # A crash stays what it is: by its class the SDK knows that it has to be logged.
             raise told from error.__cause__
         except BaseException as error:
-            self._record(context, arguments, started, _ending(error, str(error)))
+            await self._end(ending(error, str(error)))
             raise
         # A question on its way to a person is no attempt yet: its answer comes with another call.
-        if isinstance(result, InputRequiredResult) or not self.writes:
+        if isinstance(result, InputRequiredResult):
             return result
-        outcome = cast("CallToolResult", result).structured_content or {}
-        trouble = self._record(context, arguments, started, outcome)
+        trouble = await self._end(cast("CallToolResult", result).structured_content or {})
         return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
 
+    async def _end(self, result: Mapping[str, Any]) -> AuditLogUnwritable | None:
+        return await current_attempt().end(result) if self.writes else None
+
     def _require_permission(self, arguments: Mapping[str, Any]) -> None:
-        """Raise `ToolError` for a caller who may not write, and for arguments that the tool does not know."""
+        """Raise `ToolError` for a caller who may not write, and for arguments that are unknown or much too long."""
         if self.writes and not may_write():
             raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
         known = self.parameters["properties"]
         if unknown := [name for name in arguments if name not in known][:MAX_UNKNOWN_NAMED]:
             raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
-
-    def _record(
-        self, context: Ctx, arguments: Mapping[str, Any], started: float, result: Mapping[str, Any]
-    ) -> AuditLogUnwritable | None:
-        if not self.writes:
-            return None
-        seconds = time.monotonic() - started
-        return services(context).audit.record(self.name, self.known(arguments), result, who(context), seconds)
-
-    def known(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the arguments that the tool has."""
-        return {name: value for name, value in arguments.items() if name in self.parameters["properties"]}
+        # Before the SDK looks into a text, because it could be JSON.
+        for name, value in arguments.items():
+            if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
+                most = f"may have at most {MAX_TEXT_CHARACTERS}"
+                raise ToolError(f"{name}: has {len(value)} characters, and {most}. Nothing was changed.")
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
@@ -148,7 +144,7 @@ def _in_our_words(error: ToolError) -> ToolError:
     return ToolError(UNFIT_FORM) if type(cause) is ToolError else error
 
 
-def _ending(error: BaseException, message: str) -> dict[str, str]:
+def ending(error: BaseException, message: str) -> dict[str, str]:
     """Status and message for the audit log of a call that ended without a result."""
     if isinstance(error, anyio.get_cancelled_exc_class()):
         message = "The caller called it off. What had been sent by then has lines of its own."
@@ -223,28 +219,20 @@ async def _is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
 
 async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent], reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
-    agreed, client = agreement(plan, consent), services(ctx).client
+    agreed, client, attempt = agreement(plan, consent), services(ctx).client, current_attempt()
     unrecorded: Sequence[AuditLogUnwritable] = ()
     asked_live = agreed == "human" and not is_stateless(ctx)
-    if not isinstance(agreed, NotDone) and plan.must_be_compared(asked_live=asked_live):
-        services(ctx).audit.ensure_writable()  # before all is read once more in vain
-        now = await plan.write.plan(client)
-        why = plan.why_not_still_so(now)
-        agreed = NotDone("refused", why) if why else agreed
+    if not isinstance(agreed, NotDone):
+        await attempt.keep_room(plan.lines)  # before all is read once more in vain
+        if plan.must_be_compared(asked_live=asked_live):
+            why = plan.why_not_still_so(await plan.write.plan(client))
+            agreed = NotDone("refused", why) if why else agreed
     if agreed in {"human", "code"} and not await _is_first(ctx, plan):
         agreed = NotDone("refused", USED)
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:
-        acting = Acting(
-            client=client,
-            audit=services(ctx).audit,
-            who=who(ctx),
-            tool=plan.write.name,
-            reason=reason,
-            agreed=agreed,
-            tell=partial(tell, ctx),
-        )
+        acting = Acting(client=client, attempt=attempt, reason=reason, agreed=agreed, tell=partial(tell, ctx))
         try:
             result = await plan.carry_out(acting)
         except UpstreamError as error:
@@ -255,24 +243,3 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
         content.append(deployment_link(*linked))
     told = CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
     return _with_remark(told, f"A step is missing in the audit log: {unrecorded[0].what}") if unrecorded else told
-
-
-@dataclass(frozen=True)
-class Refusals:
-    """Records calls of writing tools that are refused before they reach the tool, which would have done it itself."""
-
-    log: AuditLog
-    write_tools: Mapping[str, DeploymentTool]
-
-    @classmethod
-    def of(cls, settings: Settings, tools: Iterable[Tool]) -> Self:
-        """For these tools, of which some only look."""
-        writing = {tool.name: tool for tool in tools if isinstance(tool, DeploymentTool) and tool.writes}
-        return cls(AuditLog(settings.audit_log), writing)
-
-    def record(self, call: Mapping[str, Any], who: Who, message: str) -> None:
-        """One line for a refused `tools/call` with these parameters; none if its tool only looks."""
-        if tool := self.write_tools.get(str(call.get("name"))):
-            given = call.get("arguments")
-            known = tool.known(given if isinstance(given, Mapping) else {})
-            self.log.record(tool.name, known, {"status": "refused", "message": message}, who, 0.0)

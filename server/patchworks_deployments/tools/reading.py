@@ -19,12 +19,11 @@ from patchworks_deployments.model.values import (
     OptionalIdentifiers,
     OptionalIncludes,
     OptionalText,
+    Page,
     Sort,
 )
 from patchworks_deployments.resources.uris import PER_PAGE, deployment_link
 from patchworks_deployments.tools.base import DeploymentTool
-
-Page = Maybe[Annotated[int, Field(ge=1)]]
 
 
 async def list_deployments(
@@ -37,7 +36,7 @@ async def list_deployments(
     like: Annotated[OptionalText, Field(description="The API's LIKE filter.")] = None,
     include: Annotated[OptionalIncludes, Field(description="Adds people and version details.")] = None,
     sort: Annotated[Maybe[Sort], Field(description="- is descending.")] = None,
-    page: Page = 1,
+    page: Maybe[Page] = 1,
     per_page: Maybe[Annotated[int, Field(ge=1, le=100)]] = PER_PAGE,
 ) -> Annotated[CallToolResult, DeploymentPage]:
     """List deployments: which flow version runs in which virtual environment, and whether it is enabled.
@@ -63,7 +62,7 @@ async def list_deployments(
 
 
 async def list_flow_version_deployments(
-    ctx: Context[Services, Any], flow_version_id: FlowVersionId, page: Page = 1
+    ctx: Context[Services, Any], flow_version_id: FlowVersionId, page: Maybe[Page] = 1
 ) -> Annotated[CallToolResult, DeploymentPage]:
     """List where one flow version is deployed. For a whole flow or an environment use list_deployments."""
     found = await services(ctx).client.list_for_flow_version(flow_version_id, page=page or 1)

@@ -133,11 +133,10 @@ class Change(Plan[WriteResult]):
         return [*changes, *self.beside.said]
 
     async def carry_out(self, acting: Acting) -> WriteResult:
-        """Send the write, once, find out what became of it, and tell subscribers.
+        """Send the write, once, find out what became of it, and have subscribers told.
 
-        Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` before anything is sent.
+        Raises `UpstreamError` when it certainly was not carried out.
         """
-        acting.audit.ensure_writable()
         # From here on a caller that goes away must not leave a write half known: its cancellation waits outside.
         with anyio.CancelScope(shield=True):
             facts = await self.attempt(acting)
@@ -217,7 +216,7 @@ class Change(Plan[WriteResult]):
             undo = undo.only_if(comparing.fingerprint([facts.found]))
         elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.patience:
             undo = undo.only_if(await state_left(acting.client, self.before))
-        await acting.tell(self.write.flow_version_id, self.before, after or (self.before and self.after))
+        acting.changed(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,
             message=self.beside.added_to(message),

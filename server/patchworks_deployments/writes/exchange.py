@@ -91,7 +91,7 @@ class Exchange:
         created, _ = await self._create(self.create)
         if created.status == "failed":
             return _nothing_done("The new version was not deployed.", created)
-        await self.acting.tell(self.delete.flow_version_id, self.old)
+        self.acting.changed(self.delete.flow_version_id, self.old)
         if created.status != "done" or not created.verified or created.after is None:
             return await self._stopped(f"{created.message} Deploying it may have replaced the old deployment.")
         # Known: the new one is there.
@@ -121,7 +121,7 @@ class Exchange:
         """Delete the old one, waiting where Patchworks throttles; what had to wait is looked at again first."""
         has_waited = False
 
-        async def attempt() -> WriteResult:
+        async def attempt(acting: Acting) -> WriteResult:
             nonlocal has_waited
             if only_if_still_so and has_waited and (why := await self.why_not_still_so()):
                 return WriteResult(status="refused", message=f"Patchworks throttled. {why}")
@@ -129,9 +129,9 @@ class Exchange:
             if only_if_still_so and left is not None and left < REQUESTS_FROM_DELETE_TO_LOOK:
                 raise Throttled(f"Patchworks allows only {left} more requests now, too few to replace a deployment.")
             self.deleting_since = time.monotonic()
-            return await self.delete.change(self.old).carry_out(self.acting)
+            return await self.delete.change(self.old).carry_out(acting)
 
-        removed = await self.acting.step(self.delete, partial(self.patience, attempt))
+        removed = await self.acting.step(self.delete, lambda acting: self.patience(partial(attempt, acting)))
         self.is_old_gone = bool(removed.verified)
         return removed
 
@@ -139,18 +139,20 @@ class Exchange:
         """Deploy it as soon as Patchworks allows; and whether it may still come, where it was not seen."""
         may_still_come = False
 
-        async def attempt() -> WriteResult:
+        async def attempt(acting: Acting) -> WriteResult:
             nonlocal may_still_come
             change = write.change(await self._beside(write))
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="It is there already.", after=change.before)
-            facts = await change.attempt(self.acting)
+            facts = await change.attempt(acting)
             # What was accepted comes, if late. What was answered otherwise has come to its end.
             may_still_come = facts.found is None and (facts.trouble is None or facts.trouble.may_still_arrive)
-            return await change.report(facts, self.acting)
+            return await change.report(facts, acting)
 
-        result = await self.acting.step(write, partial(self.patience, attempt, unreachable_seconds=unreachable_seconds))
-        return result, may_still_come
+        def patiently(acting: Acting) -> Awaitable[WriteResult]:
+            return self.patience(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
+
+        return await self.acting.step(write, patiently), may_still_come
 
     async def _beside(self, write: Create) -> tuple[Deployment, ...]:
         """The other deployments of the version: for the new one as they were agreed to, for the old one as they are."""

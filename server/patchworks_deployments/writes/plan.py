@@ -5,19 +5,18 @@ person agrees to and which is then carried out. Nothing here changes anything by
 """
 
 import abc
-import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import Patience
-from patchworks_deployments.caller import Who
+from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.audit import AuditLog
 from patchworks_deployments.writes.beside import ALONE, Beside
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
 
@@ -108,6 +107,11 @@ class Plan(abc.ABC, Generic[Result]):
         return None
 
     @property
+    def lines(self) -> int:
+        """Lines that carrying it out leaves in the audit log."""
+        return 1
+
+    @property
     @abc.abstractmethod
     def is_needed(self) -> bool:
         """False when everything is already as wanted."""
@@ -153,7 +157,7 @@ class Plan(abc.ABC, Generic[Result]):
     async def carry_out(self, acting: "Acting") -> Result:
         """Do what was agreed to, and find out what became of it.
 
-        Raises `AuditLogUnwritable` before anything is sent, and `UpstreamError` when certainly nothing was changed.
+        Raises `UpstreamError` when certainly nothing was changed.
         """
 
     @abc.abstractmethod
@@ -196,34 +200,35 @@ class Tell(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Acting:
-    """What carrying out a write needs: the client, the audit log, who asks, who agreed, and whom to tell.
+    """What carrying out a write needs: the client, the attempt that it is, why, who agreed, and whom to tell.
 
     With `patience` the write is one of several: also reading back waits where Patchworks throttles, because what comes
     next rests on it, and nobody asks for its own undo. Of the steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient
-    audit: AuditLog
-    who: Who
-    tool: str
+    attempt: Attempt
     reason: str | None
     agreed: ConfirmedBy
     tell: Tell
     patience: Patience | None = None
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
-    async def step(self, write: Write, attempt: Callable[[], Awaitable[WriteResult]]) -> WriteResult:
+    def changed(self, flow_version_id: str, *states: Deployment | None) -> None:
+        """Have subscribers told of it, once the audit log has the attempt's line."""
+        self.attempt.then(partial(self.tell, flow_version_id, *states))
+
+    async def step(self, write: Write, act: Callable[["Acting"], Awaitable[WriteResult]]) -> WriteResult:
         """Make one of the several writes of a call, and record it as soon as it is over.
 
         The audit log calls the step by its write's name: `delete`.
         """
-        started = time.monotonic()
+        told = {name: value for name, value in write.arguments.items() if value != ""}  # an id that nobody knows
+        step = self.attempt.step(write.name.removesuffix("_deployment"), {**told, "reason": self.reason})
         try:
-            result = await attempt()
+            result = await act(replace(self, attempt=step))
         except DeploymentsError as error:
             result = WriteResult(status="failed", message=error.what)
-        step = f"{self.tool}: {write.name.removesuffix('_deployment')}"
-        given = {**write.arguments, "reason": self.reason}
-        if trouble := self.audit.record(step, given, result.to_json(), self.who, time.monotonic() - started):
+        if trouble := await step.end(result.to_json()):
             self.unrecorded.append(trouble)
         return result

@@ -11,14 +11,7 @@ from typing import Any
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import Patience, each, report
 from patchworks_deployments.api.selection import Selection, read_selected
-from patchworks_deployments.errors import (
-    AuditLogUnwritable,
-    Forbidden,
-    InvalidArgument,
-    Throttled,
-    Unauthenticated,
-    UpstreamError,
-)
+from patchworks_deployments.errors import Forbidden, InvalidArgument, Throttled, Unauthenticated, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import look_around
@@ -143,6 +136,11 @@ class SwitchPlan(Plan[SwitchResult]):
         return [d for d in self.basis if d.enabled is not self.write.enabled]
 
     @property
+    def lines(self) -> int:
+        """Of the call, and of each deployment."""
+        return 1 + len(self.pending)
+
+    @property
     def risk(self) -> Risk:
         """Disabling stops work that is running; enabling can do harm where it is much, or not alone."""
         is_harmless = self.write.enabled and len(self.pending) <= HANDFUL and not self.beside.must_ask
@@ -182,7 +180,6 @@ class SwitchPlan(Plan[SwitchResult]):
 
         What stops one for good (credentials, rights, a throttle that lasts, the audit log) stops the rest.
         """
-        acting.audit.ensure_writable()
         run = _Run(self, acting)
         await each(run.switch_one, self.pending)
         return run.result()
@@ -232,15 +229,19 @@ class _Run:
             of = {"flow_version_id": target.flow_version_id or "", "deployment_id": target.id}
             write = Enable(**of) if self.plan.write.enabled else Disable(**of)
             self.fates[name] = await self.acting.step(write, partial(self._attempt, target, write))
+            if self.acting.unrecorded:
+                self.stopped_by = self.stopped_by or f"stopped after {name}: {self.acting.unrecorded[0].what}"
         await report(len(self.fates), len(self.plan.pending))
 
-    async def _attempt(self, target: Deployment, write: Enable | Disable) -> WriteResult:
+    async def _attempt(self, target: Deployment, write: Enable | Disable, acting: Acting) -> WriteResult:
+        if target.flow_version_id is None:
+            return WriteResult(status="refused", message="Patchworks does not tell its flow version.")
         is_sent = False
 
         async def switch() -> WriteResult:
             nonlocal is_sent
             is_sent = False
-            change = write.change(await self.acting.client.get(write.flow_version_id, write.deployment_id))
+            change = write.change(await acting.client.get(write.flow_version_id, write.deployment_id))
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="Somebody else has done it.")
             if change.before is None or not comparing.is_same(target, change.before):
@@ -248,15 +249,14 @@ class _Run:
                 why = "It changed since it was agreed to" if is_told else "It does not tell whether it changed"
                 return WriteResult(status="refused", message=f"{why}, and was left alone.")
             is_sent = True
-            return await change.carry_out(replace(self.acting, tell=self._telling(target), patience=self.patience))
+            return await change.carry_out(replace(acting, tell=self._telling(target), patience=self.patience))
 
         try:
             return await self.patience(switch)
-        except (UpstreamError, AuditLogUnwritable) as error:
-            if isinstance(error, (Unauthenticated, Forbidden, Throttled, AuditLogUnwritable)):
+        except UpstreamError as error:
+            if isinstance(error, (Unauthenticated, Forbidden, Throttled)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
-            is_refused = is_sent and isinstance(error, UpstreamError)
-            return WriteResult(status="failed" if is_refused else "refused", message=str(error))
+            return WriteResult(status="failed" if is_sent else "refused", message=str(error))
 
     def _telling(self, target: Deployment) -> Tell:
         """A listing may tell more than a single record: those who watch by what it told hear of it too."""

@@ -1,0 +1,130 @@
+"""The file of the audit log: what is appended to it in one piece, and the room that is kept for it. It may block."""
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+import time
+from io import FileIO
+from pathlib import Path
+from typing import IO, Any
+
+from patchworks_deployments.audit.line import MAX_LINE_BYTES
+
+resource: Any = None
+with contextlib.suppress(ImportError):  # not on Windows, where no file has a largest size
+    import resource
+
+LOOKS, LOOK_SECONDS = 3, 0.01
+"""How often, and after how many seconds, the end of the file is looked at again: somebody may be writing just now."""
+
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
+"""A pipe that nobody reads is an error at once, and not waited for."""
+
+
+class Room:
+    """The file, held open, and disk space for some lines: so that neither can lack once a write was sent.
+
+    A file that is renamed meanwhile, as rotating logs does, gets the lines all the same. Raises `OSError`.
+    """
+
+    def __init__(self, path: Path, lines: int) -> None:
+        self._path = path
+        self._lines = lines
+        self._file = _open(path)
+        self._space: IO[bytes] | None = None
+        try:
+            # A tab, which JSON ignores before a line and never holds within: only a real write finds a full disk.
+            _append(self._file, b"\t")
+            self._space = _space(self._file, path, lines * MAX_LINE_BYTES)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, line: bytes) -> None:
+        """Append one of the lines, in the space of one. A file that was deleted meanwhile is begun anew."""
+        if self._space:
+            self._lines = max(0, self._lines - 1)
+            self._space.truncate(self._lines * MAX_LINE_BYTES)
+        if os.fstat(self._file.fileno()).st_nlink == 0:
+            deleted, self._file = self._file, _open(self._path)
+            deleted.close()
+        _append(self._file, line)
+
+    def close(self) -> None:
+        """Give up what is left of the space."""
+        if self._space:
+            self._space.close()
+        self._file.close()
+
+
+def append_to(path: Path, line: bytes) -> None:
+    """Append a line for which no room was kept. Raises `OSError`."""
+    with _open(path) as file:
+        _append(file, line)
+
+
+def _open(path: Path) -> FileIO:
+    """Open it for appending; for reading too, to see its end, if it may be read and is no pipe."""
+
+    def opened(mode: str, access: int) -> FileIO:
+        flags = access | os.O_APPEND | os.O_CREAT | _NOT_WAITING
+        return FileIO(str(path), mode, opener=lambda name, _: os.open(name, flags, 0o600))
+
+    with contextlib.suppress(PermissionError):
+        if not path.is_fifo():
+            return opened("ab+", os.O_RDWR)
+    return opened("ab", os.O_WRONLY)
+
+
+def _append(file: FileIO, data: bytes) -> None:
+    if _is_cut_short(file):
+        data = b"\n" + data
+    if file.write(data) != len(data):
+        raise _error(errno.ENOSPC)
+
+
+def _is_cut_short(file: FileIO) -> bool:
+    """Whether a full disk has kept the last line from being written whole, by whichever process."""
+    if not file.readable() or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return False
+    seen = 0
+    for _ in range(LOOKS):
+        end = file.seek(0, os.SEEK_END)
+        if end == seen:
+            return end > 0
+        file.seek(end - 1)
+        if file.read(1) in {b"\n", b"\t"}:
+            return False
+        seen = end
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _space(file: FileIO, path: Path, size: int) -> IO[bytes] | None:
+    """So much space on the disk of the file: one without a name, beside it. None where its folder takes no files."""
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if resource and 0 <= resource.getrlimit(resource.RLIMIT_FSIZE)[0] < status.st_size + size:
+        raise _error(errno.EFBIG)
+    try:
+        space = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115 - the room closes it
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            return None
+        raise
+    written = 0
+    with contextlib.ExitStack() as closing_it:
+        closing_it.callback(space.close)
+        written = space.write(os.urandom(MAX_LINE_BYTES) * (size // MAX_LINE_BYTES))
+        if written == size:
+            closing_it.pop_all()
+    if written != size:
+        raise _error(errno.ENOSPC)
+    return space
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,171 @@
+"""The audit log of a process: what is written to its file, without holding up anybody, and how much of it."""
+
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from patchworks_deployments.audit.file import Room, append_to
+from patchworks_deployments.audit.line import line_of
+from patchworks_deployments.caller import Who
+from patchworks_deployments.errors import AuditLogUnwritable
+
+logger = logging.getLogger(__name__)
+
+DISK_SECONDS = 5.0
+"""Seconds for which a call waits until the disk has taken a line, or kept room for its lines."""
+
+MAX_REFUSALS = 60
+"""Calls of one caller, refused within `REFUSALS_SECONDS`, that have a line each; one more line counts all others."""
+
+REFUSALS_SECONDS = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Refusals:
+    """How many calls of a caller were refused since a time: with a line each, and those that are only counted."""
+
+    since: float
+    recorded: int = 0
+    counted: int = 0
+
+    @property
+    def are_over(self) -> bool:
+        return time.monotonic() - self.since >= REFUSALS_SECONDS
+
+
+class AuditLog:
+    """Appends to one file, each line in one write and unbuffered, so several processes can share it.
+
+    What the disk does is done in a thread, so that a slow one holds up no other call. No file is locked: a lock that
+    somebody else holds would stop every write, and the system appends in one piece what is written at once. Without a
+    path nothing is recorded.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._turn = anyio.Lock()
+        self._is_hanging = False
+        self._refusals: OrderedDict[str, _Refusals] = OrderedDict()
+        self._counting: TaskGroup | None = None
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Record at most `MAX_REFUSALS` refused calls of a caller each minute, and count the others, meanwhile."""
+        async with anyio.create_task_group() as self._counting:
+            try:
+                yield
+            finally:
+                self._counting.cancel_scope.cancel()
+        self._counting = None
+
+    async def keep_room(self, lines: int) -> Room | None:
+        """Keep room for so many lines. Raises `AuditLogUnwritable` where there is none."""
+        if (path := self._path) is None:
+            return None
+        is_wanted = True
+
+        def keep() -> Room:
+            room = Room(path, lines)
+            if not is_wanted:
+                room.close()
+            return room
+
+        try:
+            return await self._on_disk(keep)
+        except AuditLogUnwritable:
+            is_wanted = False  # should it come after all
+            raise
+
+    async def ensure_writable(self) -> None:
+        """Raise `AuditLogUnwritable` if a line could not be recorded."""
+        if room := await self.keep_room(1):
+            await self._on_disk(room.close)
+
+    async def record(  # noqa: PLR0913, PLR0917 - what a line tells
+        self,
+        tool: str | None,
+        arguments: Mapping[str, Any],
+        result: Mapping[str, Any],
+        who: Who,
+        seconds: float,
+        room: Room | None = None,
+        *,
+        is_last: bool = True,
+    ) -> AuditLogUnwritable | None:
+        """Append the line of one attempt, in its room if that was kept; what kept it from that is logged and returned.
+
+        `result` is a result of a write as JSON, or its status and message alone. What is left of the room after the
+        last line is given up.
+        """
+        if (path := self._path) is None:
+            return None
+
+        def append() -> None:
+            line = line_of(tool, arguments, result, who, seconds)
+            with contextlib.closing(room) if room and is_last else contextlib.nullcontext():
+                room.append(line) if room else append_to(path, line)
+
+        try:
+            await self._on_disk(append)
+        except AuditLogUnwritable as error:
+            logger.error("%s %s: %s", tool, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+            return error
+        return None
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        """Do it in a thread, one thing after another. Raises `AuditLogUnwritable`."""
+
+        def work_and_tell() -> T:
+            self._is_hanging = True
+            try:
+                return work()
+            finally:
+                self._is_hanging = False
+
+        try:
+            with anyio.fail_after(DISK_SECONDS, shield=True):
+                async with self._turn:
+                    if self._is_hanging:  # a thread that nobody waits for any more
+                        raise TimeoutError  # noqa: TRY301 - it is one more way not to be in time
+                    return await anyio.to_thread.run_sync(work_and_tell, abandon_on_cancel=True)
+        except TimeoutError:
+            raise AuditLogUnwritable("The audit log cannot be written (its disk does not answer).") from None
+        except OSError as error:
+            raise AuditLogUnwritable(f"The audit log cannot be written ({error.strerror}).") from error
+
+    def counts(self, caller: str) -> bool:
+        """Whether one more refused call of this caller is only counted, for a line that comes when a minute is over."""
+        if self._path is None or self._counting is None:
+            return False
+        while self._refusals and next(iter(self._refusals.values())).are_over:
+            self._refusals.popitem(last=False)
+        refusals = self._refusals.setdefault(caller, _Refusals(time.monotonic()))
+        if refusals.recorded < MAX_REFUSALS:
+            refusals.recorded += 1
+            return False
+        refusals.counted += 1
+        if refusals.counted == 1:
+            self._counting.start_soon(self._tell_how_many, caller, refusals)
+        return True
+
+    async def _tell_how_many(self, caller: str, refusals: _Refusals) -> None:
+        """Record it once their minute is over, or the server stops."""
+        try:
+            await anyio.sleep(refusals.since + REFUSALS_SECONDS - time.monotonic())
+        finally:
+            if self._refusals.get(caller) is refusals:
+                del self._refusals[caller]
+            seconds = time.monotonic() - refusals.since
+            said = f"{refusals.counted} more calls of this caller were refused in this time, without a line for each."
+            await self.record(None, {}, {"status": "refused", "message": said}, Who(caller, None), seconds)

@@ -1,0 +1,104 @@
+"""Each call of a tool that changes something is an attempt, and leaves a line in the audit log, whoever answers it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, TextContent
+from mcp_types.methods import is_input_required
+from pydantic import ValidationError
+
+from patchworks_deployments.audit.attempt import Attempt
+from patchworks_deployments.audit.log import AuditLog
+from patchworks_deployments.caller import Who, caller, client_name
+from patchworks_deployments.model.text import clean_text
+from patchworks_deployments.tools.base import ending
+from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.plan import Write
+from patchworks_deployments.writes.replacement import Replace
+from patchworks_deployments.writes.switching import Switch
+
+WRITES: Mapping[str, type[Write]] = {
+    write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)
+}
+"""What each tool that changes something does, by its name, also where a read-only server does not offer it."""
+
+READ_ONLY = (
+    "This server is read-only, so it offers no tool that changes anything. Nothing was changed. "
+    "Whoever runs it can start it without PATCHWORKS_READ_ONLY."
+)
+
+_STATE = (
+    "The answer to a question came with a request state that is not good for this call: stolen, altered, forged, "
+    "expired, or given for another caller, tool or other arguments. Nothing was changed."
+)
+_NO_OBJECT = "The arguments of the call are no object. Nothing was changed."
+_MALFORMED = "The parameters of the call are malformed. Nothing was changed."
+
+
+def arguments_of(write: type[Write]) -> frozenset[str]:
+    """The names of its tool's arguments: an attempt records no others, because nobody asked for them."""
+    own = {field.name for field in fields(write)}
+    if "selection" in own:
+        own = own - {"selection"} | {"flow", "environment", "package"}
+    return frozenset(own | {"dry_run", "reason", "confirmation_code", "if_state"})
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Middleware around all others: what ends before it reaches its tool is recorded as refused."""
+
+    log: AuditLog
+    is_read_only: bool
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Pass the call on as the current attempt, and end that where nobody else has."""
+        attempt = self._attempt(ctx.params or {}, Who(caller(), client_name(ctx.session)))
+        if ctx.method != "tools/call" or attempt is None:
+            return await call_next(ctx)
+        try:
+            with attempt.is_current():
+                result = await call_next(ctx)
+        except BaseException as error:
+            if not attempt.has_ended:
+                await attempt.end(_refusal(error, ctx.params or {}))
+            raise
+        # A question on its way to a person is no attempt yet: its answer comes with another call.
+        if not attempt.has_ended and not is_input_required(result):
+            await attempt.end({"status": "refused", "message": _text_of(result)})
+        return result
+
+    async def record(self, call: Mapping[str, Any], who: Who, message: str) -> None:
+        """Record a `tools/call` with these parameters that was refused before the SDK has seen it."""
+        if attempt := self._attempt(call, who):
+            await attempt.end({"status": "refused", "message": message})
+
+    def _attempt(self, call: Mapping[str, Any], who: Who) -> Attempt | None:
+        """The attempt that a call with these parameters is; None for one of a tool that only looks."""
+        name, given = call.get("name"), call.get("arguments")
+        write = WRITES.get(name) if isinstance(name, str) else None
+        if write is None:
+            return None
+        known = arguments_of(write)
+        arguments = {key: value for key, value in given.items() if key in known} if isinstance(given, Mapping) else {}
+        return Attempt(self.log, write.name, arguments, who)
+
+
+def _refusal(error: BaseException, call: Mapping[str, Any]) -> dict[str, str]:
+    """What the audit log says of a call that ended with this error before it reached its tool."""
+    if isinstance(error, ValidationError):
+        message = _MALFORMED if isinstance(call.get("arguments"), Mapping) else _NO_OBJECT
+    elif isinstance(error, MCPError):
+        is_about_state = isinstance(error.data, Mapping) and error.data.get("reason") == "invalid_request_state"
+        message = _STATE if is_about_state else f"Refused: {clean_text(error.message)}"
+    else:
+        return ending(error, str(error))
+    return {"status": "refused", "message": message}
+
+
+def _text_of(result: HandlerResult) -> str:
+    """The text that a call was answered with."""
+    told = result if isinstance(result, CallToolResult) else CallToolResult.model_validate(result)
+    return "\n".join(block.text for block in told.content if isinstance(block, TextContent))

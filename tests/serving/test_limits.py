@@ -15,36 +15,9 @@ from mcp_types import PromptReference
 from support.clients import Clock, Era, audit_lines, both_eras, text
 from support.team import ALICE, HALVES, READER, Served, calling, head, serving, tokens_file
 
-from patchworks_deployments.serving.asgi import MAX_HTTP_CONNECTIONS
 from patchworks_deployments.serving.limits import RateLimit
 from patchworks_deployments.tools.base import Refusals
 from patchworks_deployments.writes.audit import AuditLog
-
-
-@pytest.fixture
-def _many_files() -> Iterator[None]:
-    """Each connection is an open file, here and in the server."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_HTTP_CONNECTIONS + 200, max(before[1], MAX_HTTP_CONNECTIONS + 200)))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_many_files")
-def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
-    """With 4,000 connections open the next request gets 503, and when they are gone it is served again."""
-    with (
-        serving("--sandbox", log=str(tmp_path / "stderr")) as served,
-        httpx2.Client(trust_env=False, base_url=served.base) as http,
-        ExitStack() as crowd,
-    ):
-        for _ in range(MAX_HTTP_CONNECTIONS):
-            crowd.enter_context(socket.create_connection(served.address))
-        assert http.get("/health").status_code == 503
-        crowd.close()
-        answers = iter(lambda: http.get("/health").status_code, 503)
-        assert next(answers) == 200
 
 
 @pytest.mark.parametrize("token", [ALICE, READER])

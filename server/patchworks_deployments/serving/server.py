@@ -36,7 +36,7 @@ from patchworks_deployments.resources.redis_bus import RedisBus
 from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers, Streams
 from patchworks_deployments.resources.templates import LISTED, register_resources
 from patchworks_deployments.sdk import lowlevel_server
-from patchworks_deployments.serving.limits import RateLimit
+from patchworks_deployments.serving.limits import RateLimit, Sessions
 from patchworks_deployments.serving.tokens import authorization, take_caller_key
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import collect_rarely
@@ -69,6 +69,9 @@ class DeploymentsServer(MCPServer[Services]):
 
     streams: Streams
     """The open `subscriptions/listen` streams."""
+
+    sessions: Sessions
+    """The open sessions of older hosts, over HTTP."""
 
     refusals: Refusals
     """The tools that change something, which not every caller may use."""
@@ -132,6 +135,7 @@ def create_server(
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older = OlderSubscribers(bus)
+    sessions = Sessions()
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -144,11 +148,11 @@ def create_server(
         request_state_security=RequestStateSecurity(keys=keys) if keys else None,
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=_middleware(settings, refusals),
+        middleware=_middleware(settings, refusals, sessions),
         auth=auth,
         token_verifier=token_verifier,
     )
-    server.refusals, server.streams = refusals, Streams(bus)
+    server.refusals, server.sessions, server.streams = refusals, sessions, Streams(bus)
     register_resources(server)
     register_prompts(server)
     register_completions(server, lambda: server.services, clock)
@@ -201,8 +205,8 @@ def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
     }
 
 
-def _middleware(settings: Settings, refusals: Refusals) -> list[ServerMiddleware[Any]]:
-    chain: list[ServerMiddleware[Any]] = []
+def _middleware(settings: Settings, refusals: Refusals, sessions: Sessions) -> list[ServerMiddleware[Any]]:
+    chain: list[ServerMiddleware[Any]] = [sessions]
     if settings.rate_limit and (settings.http or settings.is_authorized):
         chain.append(RateLimit(settings.rate_limit, refusals))
     if settings.credentials == "caller":

@@ -83,10 +83,6 @@ class Shares:
             self.refuse()
         if self._in_all + number > self.for_all:
             self._refuse(f"this server has {self.for_all:,} for all callers together, and these are in use")
-        return self.note(who, number)
-
-    def note(self, who: str, number: int = 1) -> Callable[[], None]:
-        """Hold so many more, whatever the maximum, until the returned function is called."""
         self._held[who] += number
         self._in_all += number
 

@@ -59,11 +59,11 @@ def connections_that_fit() -> int:
     return MAX_CONNECTIONS if files < 0 else max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))
 
 
-UNREAD_SECONDS = 30
+UNREAD_SECONDS = 30.0
 """Seconds after which a connection ends whose other end reads nothing of what is sent to it; on Linux."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, unread_seconds: float = UNREAD_SECONDS) -> socket.socket:
     """A socket that listens there; port 0 takes a free one. Raises `SettingsError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -76,7 +76,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # The ASGI server has no such limit. Each accepted connection takes this one over from the listening socket.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unread_seconds * 1000))
     return listener
 
 

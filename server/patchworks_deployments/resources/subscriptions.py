@@ -78,11 +78,8 @@ class ListingBus:
         return self._inner.subscribe(listener)
 
     def watch(self, watched: Mapping[str, uris.Watch], hear: Hear) -> Callable[[], None]:
-        """Let whoever makes this request hear of these URIs, until the returned function is called.
-
-        Raises `MCPError` where the caller, or all callers together, would watch too many.
-        """
-        return self.watchers.add(caller(), watched, (caller_tag(), hear))
+        """Let whoever makes this request hear of these URIs, until the returned function is called."""
+        return self.watchers.add(watched, (caller_tag(), hear))
 
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[None]:
@@ -137,15 +134,14 @@ class Streams:
         Raises `MCPError` where it would be one too many, or its URIs would be.
         """
         watched = self._bus.watchers.watchable(params.notifications.resource_subscriptions or ())
-        give_back = self._shares.take(caller())
         notifications = params.notifications.model_copy(update={"resource_subscriptions": [*watched]})
         stream = ListenHandler(_Ear(self._bus, watched))
-        self._open.add(stream)
-        try:
+        with contextlib.ExitStack() as held:
+            held.callback(self._shares.take(caller()))
+            held.callback(self._bus.watchers.shares.take(caller(), len(watched)))
+            self._open.add(stream)
+            held.callback(self._open.discard, stream)
             return await stream(ctx, params.model_copy(update={"notifications": notifications}))
-        finally:
-            self._open.discard(stream)
-            give_back()
 
     def end(self) -> None:
         """End every stream, so that its client knows it was on purpose."""
@@ -214,7 +210,10 @@ class OlderSubscribers:
             connection.exit_stack.callback(self._forget, connection)
         subscriber = self._subscribers[connection]
         subscriber.stop(params.uri)
-        subscriber.stops[params.uri] = self._bus.watch({params.uri: watch}, partial(self._hear, subscriber))
+        with contextlib.ExitStack() as held:
+            held.callback(self._bus.watchers.shares.take(caller()))
+            held.callback(self._bus.watch({params.uri: watch}, partial(self._hear, subscriber)))
+            subscriber.stops[params.uri] = held.pop_all().close
         return EmptyResult()
 
     def _forget(self, connection: Connection) -> None:

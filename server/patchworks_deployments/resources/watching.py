@@ -21,7 +21,7 @@ class Watchers:
     """Who watches which URI."""
 
     def __init__(self) -> None:
-        self._shares = Shares(
+        self.shares = Shares(
             "watched URIs",
             MAX_WATCHED_BY_ONE,
             MAX_WATCHED,
@@ -33,16 +33,15 @@ class Watchers:
     def watchable(self, wanted: Collection[str]) -> dict[str, Watch]:
         """Those of the URIs that are a resource's. Raises `MCPError` where one caller may not watch so many."""
         if len(wanted) > MAX_WATCHED_BY_ONE:
-            self._shares.refuse()
+            self.shares.refuse()
         found = {}
         for uri in wanted:
             with suppress(InvalidArgument):
                 found[uri] = watch_of(uri)
         return found
 
-    def add(self, who: str, watched: Mapping[str, Watch], ear: Ear) -> Callable[[], None]:
-        """Watch these URIs until the returned function is called. Raises `MCPError` over a maximum."""
-        give_back = self._shares.take(who, len(watched))
+    def add(self, watched: Mapping[str, Watch], ear: Ear) -> Callable[[], None]:
+        """Watch these URIs, for which there is a share, until the returned function is called."""
         token = object()
         for uri, watch in watched.items():
             self._ears.setdefault(uri, {})[token] = ear
@@ -50,7 +49,6 @@ class Watchers:
                 self._places.setdefault(place, {})[uri] = watch
 
         def remove() -> None:
-            give_back()
             for uri, watch in watched.items():
                 self._remove(uri, watch, token)
 

@@ -86,7 +86,7 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     for route in app.routes:
         if isinstance(route, Route) and route.path == "/mcp":
             challenging = ScopeChallenge(route.app, server.refusals, resource_url)
-            route.app = CallerLimits(challenging, server.sessions.shares, settings.rate_limit)
+            route.app = CallerLimits(challenging, server.sessions, settings.rate_limit)
     return app
 
 

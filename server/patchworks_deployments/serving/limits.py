@@ -4,8 +4,8 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -54,9 +54,16 @@ class Buckets:
         return wait
 
 
+BURST_COSTLY = 10
+"""Costly requests of one caller that are begun at once; those beyond wait, so that others get their turn."""
+
+
 @dataclass
 class RateLimit:
-    """At most `per_minute` costly requests for each caller: one runaway agent uses up nobody else's."""
+    """At most `per_minute` costly requests for each caller: one runaway agent uses up nobody else's.
+
+    A caller who sends them all at once has them begun at twice that pace.
+    """
 
     per_minute: int
     refusals: Refusals
@@ -64,11 +71,15 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         self._buckets = Buckets(self.per_minute, self.per_minute, self.clock)
+        self._pace = Buckets(self.per_minute * 2, BURST_COSTLY, self.clock)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Middleware: refuse what is too much, in words that reach the model where it called a tool."""
-        wait = self.take(caller()) if ctx.method in COSTLY_METHODS else 0.0
-        if wait <= 0:
+        if ctx.method not in COSTLY_METHODS:
+            return await call_next(ctx)
+        wait = self.take(caller())
+        if not wait:
+            await anyio.sleep(self._pace.take(caller(), patience=math.inf))
             return await call_next(ctx)
         text = (
             f"Too many requests: the limit is {self.per_minute} a minute. Nothing was changed. "
@@ -89,27 +100,45 @@ MAX_SESSIONS, MAX_SESSIONS_OF_ONE = 2_000, 200
 """Sessions of older hosts open at once, in all and of one caller; an idle one costs about 40 KiB for 30 minutes."""
 
 
-_IS_COUNTED = "patchworks-deployments/is counted"
+_OPENING = "patchworks_deployments.opening"
+"""In the scope of a request that opens a session: what counts the session no more."""
 
 
 class Sessions:
     """The open sessions of older hosts, counted from the request that opens one until its connection ends."""
 
     def __init__(self) -> None:
-        self.shares = Shares(
+        self._shares = Shares(
             "open sessions",
             MAX_SESSIONS_OF_ONE,
             MAX_SESSIONS,
             "End one with DELETE, or wait: one that is idle for 30 minutes ends by itself.",
         )
 
+    @contextmanager
+    def opening(self, scope: Scope) -> Iterator[None]:
+        """Count the session that the request opens, if it opens one. Raises `MCPError` for one too many."""
+        if _opens_session(scope):
+            scope[_OPENING] = self._shares.take(caller())
+        try:
+            yield
+        finally:
+            if _OPENING in scope:
+                scope.pop(_OPENING)()
+
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Middleware: count the session, whatever becomes of the request that opens it: the SDK keeps it."""
-        connection = connection_of(ctx)
-        if ctx.method == "initialize" and not connection.state.get(_IS_COUNTED):
-            connection.state[_IS_COUNTED] = True
-            connection.exit_stack.callback(self.shares.note(caller()))
+        """Middleware: count it from now on until its connection ends, whatever becomes of the request."""
+        if ctx.method == "initialize" and ctx.request and _OPENING in ctx.request.scope:
+            connection_of(ctx).exit_stack.callback(ctx.request.scope.pop(_OPENING))
         return await call_next(ctx)
+
+
+def _opens_session(scope: Scope) -> bool:
+    """Whether the SDK opens a session of the older era for the request: it does so before it reads the body."""
+    sent = Headers(scope=scope)
+    version = sent.get("mcp-protocol-version")
+    is_older = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+    return is_older and scope["method"] == "POST" and "mcp-session-id" not in sent
 
 
 MAX_REQUESTS, MAX_REQUESTS_OF_ONE = 3_500, 500
@@ -118,7 +147,7 @@ MAX_REQUESTS, MAX_REQUESTS_OF_ONE = 3_500, 500
 COSTLY_SHARE = 5
 """A caller may make so many requests of any kind for each costly one."""
 
-BURST_REQUESTS = 40
+BURST_REQUESTS = 20
 """Requests of one caller that are taken at once; those beyond wait, so that others get their turn."""
 
 PATIENCE_SECONDS = 2.0
@@ -134,7 +163,7 @@ class CallerLimits:
     Runs inside the SDK's authentication, which says who calls and turns away who has no valid token.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Shares, costly_per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, costly_per_minute: int) -> None:
         self.app = app
         self._sessions = sessions
         self._requests = Shares("requests under way", MAX_REQUESTS_OF_ONE, MAX_REQUESTS, "Wait until some have ended.")
@@ -147,15 +176,15 @@ class CallerLimits:
             await self.app(scope, receive, send)
             return
         with ExitStack() as held:
-            headers = Headers(scope=scope)
             try:
                 held.callback(self._requests.take(caller()))
-                if _opens_session(scope["method"], headers):
-                    held.callback(self._sessions.take(caller()))
-                wait = self._wait(headers)
+                held.enter_context(self._sessions.opening(scope))
+                wait = self._wait(Headers(scope=scope))
             except MCPError as error:
                 refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": error.message}}
-                await JSONResponse(refusal, status_code=429, headers={"Retry-After": "5"})(scope, receive, send)
+                # Closed, so that a large body is not read only to be thrown away.
+                headers = {"Retry-After": "5", "Connection": "close"}
+                await JSONResponse(refusal, status_code=429, headers=headers)(scope, receive, send)
                 return
             await anyio.sleep(wait)
             await self.app(scope, receive, send)
@@ -172,13 +201,6 @@ class CallerLimits:
             then = f"Wait {wait:.0f} seconds, then send it again."
             raise MCPError(code=TOO_MUCH, message=f"Too many requests: {often}. Nothing was changed. {then}")
         return wait
-
-
-def _opens_session(method: str, headers: Headers) -> bool:
-    """Whether the SDK opens a session of the older era for the request: it does so before it reads the body."""
-    version = headers.get("mcp-protocol-version")
-    is_older = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-    return is_older and method == "POST" and "mcp-session-id" not in headers
 
 
 class _HangUp(asyncio.Protocol):

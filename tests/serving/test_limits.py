@@ -245,8 +245,7 @@ async def test_one_caller_has_so_many_sessions(tmp_path: Path) -> None:
             assert "one caller may have 200 at once. Nothing was changed. End one with DELETE" in refused.text
             session = {"Mcp-Session-Id": opened[0].headers["Mcp-Session-Id"]}
             assert (await http.delete(served.url, headers=session)).status_code == 200
-            with anyio.fail_after(10):
-                while (await http.post(served.url, json=INITIALIZE)).status_code != 200:
-                    await anyio.sleep(0.1)
+            again = [await http.post(served.url, json=INITIALIZE) for _ in range(10)]  # it ends a moment later
+            assert [answer.status_code for answer in again].count(200) == 1
             other = {"Authorization": f"Bearer {BOB}"}
             assert (await http.post(served.url, json=INITIALIZE, headers=other)).status_code == 200

@@ -134,8 +134,7 @@ def create_server(
     refusals = Refusals.of(settings, tools)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
-    older = OlderSubscribers(bus)
-    sessions = Sessions()
+    older, sessions = OlderSubscribers(bus), Sessions()
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,

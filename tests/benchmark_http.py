@@ -23,7 +23,8 @@ from benchmark import API_KEY, PATH, canned, sandbox
 
 CALLERS = 32
 ROUNDS = 15
-LISTENERS = 1_000
+LISTENERS = 200
+"""As many as one caller may have."""
 
 SMALLEST = textwrap.dedent(
     f"""
@@ -118,7 +119,7 @@ async def calls_per_second(url: str, kind: str, calls: int) -> float:
 
 
 async def idle_listeners(url: str, pid: int) -> float:
-    """Growth of resident MiB with a thousand open listeners."""
+    """Growth of resident MiB with so many open listeners."""
     limits = httpx2.Limits(max_connections=LISTENERS, max_keepalive_connections=LISTENERS)
     async with httpx2.AsyncClient(limits=limits, timeout=60) as http, AsyncExitStack() as stack:
         before = resident_mib(pid)

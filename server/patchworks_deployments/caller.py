@@ -1,11 +1,14 @@
 """Who makes the call that is being served, what they may do, and what their client can."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
 from mcp.server.session import ServerSession
+from mcp.shared.exceptions import MCPError
 from mcp_types.version import is_version_at_least
 
 READ_SCOPE = "deployments:read"
@@ -57,3 +60,43 @@ def is_stateless(ctx: Context[Any, Any]) -> bool:
     """Whether the connection is of the era that answers a question by calling again (2026-07-28 on)."""
     version = ctx.protocol_version
     return version is not None and is_version_at_least(version, "2026-07-28")
+
+
+TOO_MUCH = -32_000
+"""The JSON-RPC error code for a caller who asks for more than its share."""
+
+
+@dataclass
+class Shares:
+    """How many of one thing the callers hold, with a maximum for each caller and for all together."""
+
+    what: str
+    for_one: int
+    for_all: int
+    next_step: str
+    _held: Counter[str] = field(default_factory=Counter)
+    _in_all: int = 0
+
+    def take(self, who: str, number: int = 1) -> Callable[[], None]:
+        """Hold so many more until the returned function is called. Raises `MCPError` over a maximum."""
+        if self._held[who] + number > self.for_one:
+            self.refuse()
+        if self._in_all + number > self.for_all:
+            self._refuse(f"this server has {self.for_all:,} for all callers together, and these are in use")
+        self._held[who] += number
+        self._in_all += number
+
+        def give_back() -> None:
+            self._in_all -= number
+            self._held[who] -= number
+            if not self._held[who]:
+                del self._held[who]
+
+        return give_back
+
+    def refuse(self) -> NoReturn:
+        """Raise the `MCPError` for more than one caller may have."""
+        self._refuse(f"one caller may have {self.for_one:,} at once")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise MCPError(code=TOO_MUCH, message=f"Too many {self.what}: {why}. Nothing was changed. {self.next_step}")

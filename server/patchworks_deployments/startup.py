@@ -1,7 +1,8 @@
-"""What a process that serves needs: rare collections, a port to listen on, and word of the signals that stop it."""
+"""What a process that serves needs: rare collections, files, a port to listen on, and word of the signals to stop."""
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import threading
@@ -11,6 +12,13 @@ from types import FrameType
 from typing import Any
 
 from patchworks_deployments.errors import SettingsError
+
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
 
 
 def collect_rarely() -> None:
@@ -41,21 +49,55 @@ def open_redis(url: str) -> Any:  # noqa: ANN401 - an extra, so its types may no
         ) from None
 
 
-BACKLOG_CONNECTIONS = 2048
-"""Connections that may wait to be accepted; uvicorn's own default."""
+MAX_CONNECTIONS = 4_000
+"""Connections open at once; an idle listener costs one."""
+
+BACKLOG_CONNECTIONS = 256
+"""Connections that may wait to be accepted, and are accepted at once."""
+
+OTHER_FILES = 100 + 2 * BACKLOG_CONNECTIONS
+"""Open files that are no connection's: the server's own, and what is being accepted and being turned away."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def raise_file_limit() -> None:
+    """Let this process open a file for each connection, and say so where that is not allowed."""
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if not resource:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(hard, wanted), hard)
+        )
+    if (fit := connections_that_fit()) < MAX_CONNECTIONS:
+        logger.warning("Only %d connections fit, because so few files may be open: raise ulimit -Hn to %d", fit, wanted)
+
+
+def connections_that_fit() -> int:
+    """How many connections there may be at once, given how many files this process may open."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else -1
+    return MAX_CONNECTIONS if files < 0 else max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))
+
+
+UNREAD_SECONDS = 30.0
+"""Seconds after which a connection ends whose other end reads nothing of what is sent to it; on Linux."""
+
+
+def listen(host: str, port: int, unread_seconds: float = UNREAD_SECONDS) -> socket.socket:
     """A socket that listens there; port 0 takes a free one. Raises `SettingsError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG_CONNECTIONS)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG_CONNECTIONS)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # without Python's repetition of the address
         raise SettingsError(
             f"The server was not started: it cannot listen on port {port} of {host} ({reason}). "
             "Choose another port, or stop what uses this one."
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # The ASGI server has no such limit. Each accepted connection takes this one over from the listening socket.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unread_seconds * 1000))
+    return listener
 
 
 @contextmanager

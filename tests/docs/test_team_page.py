@@ -188,6 +188,23 @@ async def test_nginx_lets_go_of_a_head_that_does_not_arrive(team: Team, line: st
         assert (await http.get(f"{team.base}/ready")).status_code == 200
 
 
+@pytest.mark.slow
+async def test_nginx_turns_away_who_asks_too_often(team: Team) -> None:
+    """With 429, before any process is asked; a moment later the same address is served again."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        statuses: list[int] = []
+
+        async def ask() -> None:
+            statuses.extend([(await http.get(f"{team.base}/health")).status_code for _ in range(60)])
+
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(ask)
+        assert {*statuses} == {200, 429}
+        await anyio.sleep(3)
+        assert (await http.get(f"{team.base}/ready")).status_code == 200
+
+
 async def _dawdle(port: int, line: str) -> None:
     """Send a head that never ends, if anything, until the connection is closed."""
     async with await anyio.connect_tcp("127.0.0.1", port) as connection:

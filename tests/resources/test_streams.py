@@ -113,7 +113,7 @@ async def test_a_client_that_leaves_makes_room_for_another() -> None:
     )
     async with Client(server) as client:
         async with client.listen(resource_subscriptions=[ALL]):
-            with pytest.raises(MCPError, match="Subscription limit reached"):
+            with pytest.raises(MCPError, match="Too many streams of changes: this server has 1 for all"):
                 async with client.listen(resource_subscriptions=[ALL]):
                     pass
         async with client.listen(resource_subscriptions=[ALL]):

@@ -1,8 +1,6 @@
 """What a caller may ask of the server, in bytes, seconds, connections and calls."""
 
-import resource
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -10,39 +8,17 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
+from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference
+from starlette.types import Receive, Scope, Send
 from support.clients import Clock, Era, audit_lines, both_eras, text
-from support.team import ALICE, HALVES, READER, Served, calling, head, serving, tokens_file
+from support.faults import Gate
+from support.team import ALICE, BOB, HALVES, READER, Served, calling, head, on_loopback, serving, tokens_file
 
-from patchworks_deployments.serving.asgi import MAX_HTTP_CONNECTIONS
-from patchworks_deployments.serving.limits import RateLimit
-
-
-@pytest.fixture
-def _many_files() -> Iterator[None]:
-    """Each connection is an open file, here and in the server."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_HTTP_CONNECTIONS + 200, max(before[1], MAX_HTTP_CONNECTIONS + 200)))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_many_files")
-def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
-    """With 4,000 connections open the next request gets 503, and when they are gone it is served again."""
-    with (
-        serving("--sandbox", log=str(tmp_path / "stderr")) as served,
-        httpx2.Client(trust_env=False, base_url=served.base) as http,
-        ExitStack() as crowd,
-    ):
-        for _ in range(MAX_HTTP_CONNECTIONS):
-            crowd.enter_context(socket.create_connection(served.address))
-        assert http.get("/health").status_code == 503
-        crowd.close()
-        answers = iter(lambda: http.get("/health").status_code, 503)
-        assert next(answers) == 200
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.serving.limits import MAX_SESSIONS_OF_ONE, Buckets, RateLimit
+from patchworks_deployments.startup import listen
 
 
 @pytest.mark.parametrize("token", [ALICE, READER])
@@ -138,3 +114,136 @@ async def test_a_client_that_gives_up_in_the_middle_of_a_body_leaves_no_trace(tm
         async with calling(served.url, ALICE) as client:
             assert not (await client.call_tool("list_deployments", {})).is_error
     assert log.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.slow
+def test_one_connection_too_many_takes_the_place_of_an_idle_one(tmp_path: Path) -> None:
+    """Where few files may be open the server says so, and a crowd keeps out neither newcomers nor who is served."""
+    log = tmp_path / "stderr"
+    with (
+        serving("--sandbox", log=str(log), files="700") as served,
+        httpx2.Client(trust_env=False, base_url=served.base) as there,
+        ExitStack() as crowd,
+    ):
+        assert there.get("/health").status_code == 200
+        for _ in range(800):
+            crowd.enter_context(socket.create_connection(served.address))
+        for _ in range(5):
+            assert httpx2.get(f"{served.base}/health", trust_env=False).status_code == 200
+            assert there.get("/health").status_code == 200
+    said = "".join(log.read_text(encoding="utf-8").split())
+    assert "raiseulimit-Hnto4612" in said
+    assert "Error" not in said
+
+
+async def test_a_connection_on_which_nobody_reads_ends() -> None:
+    """The system ends it, and with it whatever waits for room to send."""
+    with listen("127.0.0.1", 0, unread_seconds=0.5) as listener, socket.create_connection(listener.getsockname()):
+        sent, _ = listener.accept()
+        with sent, anyio.fail_after(20):
+            sent.setblocking(False)  # noqa: FBT003 - positional only
+            with pytest.raises(TimeoutError):
+                await _send_for_ever(sent)
+
+
+async def _send_for_ever(connection: socket.socket) -> None:
+    while True:
+        with suppress(BlockingIOError):
+            connection.send(b"x" * 2**16)
+        await anyio.sleep(0.01)
+
+
+@pytest.mark.slow
+async def test_strangers_who_ask_whether_it_is_ready_make_one_request() -> None:
+    """Also those who come while the first answer is under way; and an answer that does not come is a no."""
+    sandbox, gate, asked = Sandbox(), Gate(), 0
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal asked
+        asked += 1
+        await gate()
+        await sandbox.app(scope, receive, send)
+
+    async with on_loopback(slow) as upstream, httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        with serving(PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=upstream) as served:
+            answers: list[int] = []
+
+            async def ask() -> None:
+                answers.append((await http.get(f"{served.base}/ready")).status_code)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(50):
+                    group.start_soon(ask)
+                await gate.arrived.wait()
+            assert answers == [503] * 50
+            gate.go_on.set()
+    assert asked == 1
+
+
+@pytest.mark.slow
+@both_eras
+async def test_whatever_a_caller_sends_counts(era: Era, tmp_path: Path) -> None:
+    """Also what costs Patchworks nothing; and what one caller sends does not count for another."""
+    with serving("--sandbox", "--rate-limit=1", "--tokens-file", tokens_file(tmp_path)) as served:
+        async with calling(served.url, ALICE, era=era) as alice:
+            with pytest.raises(
+                MCPError, match=r"one caller may send 5 of any kind a minute.* Nothing was changed\. Wait"
+            ):
+                await _ask_for_ever(alice)
+        async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {ALICE}"}) as http:
+            for method in ("POST", "GET", "DELETE"):
+                refused = await http.request(method, served.url, headers={"Mcp-Session-Id": "x"})
+                assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+            assert (await http.get(served.url, headers={"Authorization": "Bearer x"})).status_code == 401
+        async with calling(served.url, BOB, era=era) as bob:
+            assert (await bob.list_tools()).tools
+
+
+async def _ask_for_ever(client: Client) -> None:
+    while True:
+        await client.get_prompt("stop_environment", {"environment": "10"})
+
+
+def test_who_sends_too_much_at_once_waits_for_a_turn() -> None:
+    """What is taken beforehand comes back with time; what would take too long is not taken."""
+    clock = Clock()
+    buckets = Buckets(60, 2, clock)
+    assert [buckets.take("alice", patience=2) for _ in range(4)] == [0, 0, 1, 2]
+    assert [buckets.take("alice", patience=2) for _ in range(2)] == [3, 3]
+    clock.now += 4
+    assert buckets.take("alice", 2) == 0
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+
+
+@pytest.mark.slow
+async def test_one_caller_has_so_many_sessions(tmp_path: Path) -> None:
+    """One more is refused in words until one has ended, and other callers open theirs; a malformed one counts too."""
+    with serving("--sandbox", "--rate-limit=0", "--tokens-file", tokens_file(tmp_path)) as served:
+        headers = {"Authorization": f"Bearer {ALICE}", "Accept": "application/json, text/event-stream"}
+        async with httpx2.AsyncClient(trust_env=False, headers=headers, timeout=30) as http:
+            malformed = INITIALIZE | {"params": {}}
+            opened = [
+                await http.post(served.url, json=malformed if number % 2 else INITIALIZE)
+                for number in range(MAX_SESSIONS_OF_ONE)
+            ]
+            assert {answer.status_code for answer in opened} == {200}
+            refused = await http.post(served.url, json=INITIALIZE)
+            assert refused.status_code == 429
+            assert "one caller may have 200 at once. Nothing was changed. End one with DELETE" in refused.text
+            session = {"Mcp-Session-Id": opened[0].headers["Mcp-Session-Id"]}
+            assert (await http.delete(served.url, headers=session)).status_code == 200
+            again = [await http.post(served.url, json=INITIALIZE) for _ in range(10)]  # it ends a moment later
+            assert [answer.status_code for answer in again].count(200) == 1
+            other = {"Authorization": f"Bearer {BOB}"}
+            assert (await http.post(served.url, json=INITIALIZE, headers=other)).status_code == 200

@@ -29,9 +29,13 @@ READ, WRITE = "deployments:read", "deployments:write"
 
 
 @contextmanager
-def serving(*arguments: str, log: str = "", **environment: str) -> Iterator["Served"]:
-    """A server over HTTP in a process of its own, on a free port; the file `log` gets what it says on stderr."""
-    command = [*COMMAND, "--http", "0", *arguments]
+def serving(*arguments: str, log: str = "", files: str = "", **environment: str) -> Iterator["Served"]:
+    """A server over HTTP in a process of its own, on a free port; the file `log` gets what it says on stderr.
+
+    `files` is how many it may open, where not as many as these tests.
+    """
+    under = ["prlimit", f"--nofile={files}:{files}"] if files else []
+    command = [*under, *COMMAND, "--http", "0", *arguments]
     with Path(log).open("wb") if log else nullcontext() as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=clean_environment(**environment)

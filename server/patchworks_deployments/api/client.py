@@ -10,18 +10,18 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
 
 import anyio
 import httpx2
 import stamina
 from opentelemetry.trace import SpanKind, get_tracer
 
+from patchworks_deployments.api import paths
 from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
 from patchworks_deployments.api.query import NAMES, DeploymentQuery
 from patchworks_deployments.api.transport import open_http
-from patchworks_deployments.errors import Incomplete, InvalidArgument, NotFound, Rejected, Throttled, UnexpectedResponse
+from patchworks_deployments.errors import Incomplete, NotFound, Rejected, Throttled, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
@@ -36,9 +36,6 @@ RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initia
 PAGE_SIZE = 100
 """Deployments on a page, the most that the API allows."""
 
-MAX_URL_CHARACTERS = 8_000
-"""Characters of an address: what web servers take by default, a method and a version beside it."""
-
 GLANCE_SECONDS = 5.0
 """Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
 
@@ -52,8 +49,6 @@ T = TypeVar("T")
 
 tracer = get_tracer("patchworks_deployments")
 """Spans for requests to Patchworks, inside the SDK's server spans; they cost nothing until a provider is set up."""
-
-_LISTING = "/api/v1/flow-version-deployments"
 
 
 class DeploymentsClient:
@@ -82,13 +77,13 @@ class DeploymentsClient:
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:
         """One page of all deployments."""
-        return await self._read(_LISTING, query.parameters(), functools.partial(read_page, page=query.page))
+        return await self._read(paths.LISTING, query.parameters(), functools.partial(read_page, page=query.page))
 
     async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
         """One page of a flow version's deployments; the API chooses the page's size."""
         paging = {"page": str(page)} if page > 1 else {}
         return await self._read_with_names(
-            _deployments(flow_version_id), paging, functools.partial(read_page, page=page)
+            paths.deployments(flow_version_id), paging, functools.partial(read_page, page=page)
         )
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
@@ -142,7 +137,7 @@ class DeploymentsClient:
                 )
             return found
 
-        return await self._read_with_names(_deployment(flow_version_id, deployment_id), {}, read)
+        return await self._read_with_names(paths.deployment(flow_version_id, deployment_id), {}, read)
 
     async def find(self, flow_version_id: str, deployment_id: str) -> Deployment | None:
         """One deployment, or None where two answers say that it is gone.
@@ -162,7 +157,7 @@ class DeploymentsClient:
         `UnexpectedResponse` when the answer is about another version or environment.
         """
         fields = {"flow_version_id": flow_version_id, **body}
-        made = read_deployment(await self._write("POST", _deployments(flow_version_id), fields))
+        made = read_deployment(await self._write("POST", paths.deployments(flow_version_id), fields))
         if made.id == flow_version_id and made.flow_version_id is None:
             return None
         is_elsewhere = not _is_untold(made) and made.virtual_environment_id != body.get("virtual_environment_id")
@@ -201,7 +196,7 @@ class DeploymentsClient:
 
         The object may be a message, the deployment, or its version, as the contract has it; nothing else.
         """
-        answer = await self._write(method, _deployment(flow_version_id, deployment_id) + action, body)
+        answer = await self._write(method, paths.deployment(flow_version_id, deployment_id) + action, body)
         if answer is not None and not isinstance(answer, dict):
             raise UnexpectedResponse("Patchworks answered with something that is no object.")
         if (about := read_id(answer)) not in {None, deployment_id, flow_version_id}:
@@ -221,14 +216,7 @@ class DeploymentsClient:
     async def _read(self, path: str, params: Mapping[str, str], into: Callable[[object], T]) -> T:
         """What `into` makes of the answer. What it cannot read is no answer, and asked for again."""
         # A whole address: merging two costs the HTTP client more than anything else about a request.
-        url = f"{self._address}{path}" + (f"?{urlencode(params)}" if params else "")
-        if len(url) > MAX_URL_CHARACTERS:
-            raise InvalidArgument(
-                f"The filters are too long: they make an address of {len(url)} characters, and at most "
-                f"{MAX_URL_CHARACTERS} are sent.",
-                next_step="Give fewer or shorter values at a time.",
-            )
-        request = self._http.build_request("GET", url)
+        request = self._http.build_request("GET", self._address + paths.url_of(path, params))
 
         async def attempt() -> T:
             return into(await self._send(request))
@@ -293,16 +281,3 @@ async def open_client(
     auth = build_credentials(settings)
     async with open_http(settings, transport) as http:
         yield DeploymentsClient(http, auth, settings.timeout)
-
-
-def _deployments(flow_version_id: str) -> str:
-    return f"/api/v1/flow-versions/{_segment(flow_version_id)}/deployments"
-
-
-def _deployment(flow_version_id: str, deployment_id: str) -> str:
-    return f"{_deployments(flow_version_id)}/{_segment(deployment_id)}"
-
-
-def _segment(identifier: str) -> str:
-    """Percent-encode every character with a meaning in a path; `quote` takes the dot and the tilde for harmless."""
-    return quote(identifier, safe="").replace(".", "%2E").replace("~", "%7E")

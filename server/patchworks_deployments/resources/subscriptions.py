@@ -1,25 +1,28 @@
 """Telling subscribers what a write has changed, in both eras, through one bus.
 
-Clients of 2026-07-28 open `subscriptions/listen` streams; those of the older era call `resources/subscribe`. Both are
-matched by exact URI, so `ListingBus` also delivers to the filtered listings that somebody watches. Where callers bring
-their own Patchworks keys, a change is told only to subscribers with the key it was made with: nobody else is known to
-be allowed to see it.
+Clients of 2026-07-28 open `subscriptions/listen` streams; those of the older era call `resources/subscribe`. Both name
+exact URIs, and `ListingBus` finds those that a write concerns, filtered listings too. Where callers bring their own
+Patchworks keys, a change is told only to subscribers with the key it was made with: nobody else is known to be allowed
+to see it.
 """
 
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.subscriptions import ListenHandler, ResourceUpdated, ServerEvent, SubscriptionBus
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INVALID_PARAMS,
     EmptyResult,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
@@ -28,10 +31,14 @@ from mcp_types import (
 )
 
 from patchworks_deployments.api.credentials import caller_tag
-from patchworks_deployments.errors import DeploymentsError
+from patchworks_deployments.caller import Shares, caller
+from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.resources import uris
+from patchworks_deployments.resources.watching import Hear, Watchers
 from patchworks_deployments.sdk import connection_of
+
+logger = logging.getLogger(__name__)
 
 RequestContext = ServerRequestContext[Any, Any]
 
@@ -44,12 +51,21 @@ async def tell(ctx: Context[Any, Any], flow_version_id: str, *states: Deployment
             await ctx.notify_resource_updated(uri)
 
 
+MAX_WAITING_EVENTS = 1_000
+"""Changes that have not been told yet; of one that comes again meanwhile, watchers hear once."""
+
+TOLD_AT_ONCE = 50
+"""Watchers who are told before other work gets its turn."""
+
+
 class ListingBus:
-    """A bus that, when a deployment changes, also tells those who watch a filtered listing that may hold it."""
+    """A bus that finds who watches what has changed, and tells them beside the write that changed it."""
 
     def __init__(self, inner: SubscriptionBus) -> None:
         self._inner = inner
-        self._watched: Counter[str] = Counter()
+        self.watchers = Watchers()
+        self._untold: dict[tuple[str, str | None], None] = {}
+        self._is_untold = anyio.Event()
 
     async def publish(self, event: ServerEvent) -> None:
         """Pass the event on, with the caller whose request this is."""
@@ -58,67 +74,120 @@ class ListingBus:
         await self._inner.publish(event)
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Register a listener for the caller whose request this is; it also hears of filtered listings."""
-        own = caller_tag()
-        return self.hear(lambda event: listener(event) if made_by(event) == own else None)
+        """Register a listener for every event of every caller, found by nobody's URIs."""
+        return self._inner.subscribe(listener)
 
-    def hear(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Register a listener for every caller's changes, which looks at `made_by` itself."""
-        return self._inner.subscribe(partial(self._deliver, listener))
+    def watch(self, watched: Mapping[str, uris.Watch], hear: Hear) -> Callable[[], None]:
+        """Let whoever makes this request hear of these URIs, until the returned function is called."""
+        return self.watchers.add(watched, (caller_tag(), hear))
 
-    def _deliver(self, listener: Callable[[ServerEvent], None], event: ServerEvent) -> None:
-        listener(event)
-        if isinstance(event, ResourceUpdated):
-            for watched in [uri for uri in self._watched if _may_hold(uri, event.uri)]:
-                listener(DeploymentUpdated(watched, made_by(event)))
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Tell watchers while the server runs."""
+        stop = self._inner.subscribe(self._take)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._tell_watchers)
+            try:
+                yield
+            finally:
+                stop()
+                group.cancel_scope.cancel()
 
-    def watch(self, uri: str) -> None:
-        """Somebody watches the URI from now on."""
-        self._watched[uri] += 1
+    def _take(self, event: ServerEvent) -> None:
+        if not isinstance(event, ResourceUpdated):
+            return
+        if len(self._untold) >= MAX_WAITING_EVENTS:
+            logger.warning("Changes come faster than they can be told: watchers do not hear of one")
+            return
+        self._untold[event.uri, made_by(event)] = None
+        self._is_untold.set()
 
-    def unwatch(self, uri: str) -> None:
-        """Somebody stopped watching it."""
-        self._watched[uri] -= 1
-        if self._watched[uri] <= 0:
-            del self._watched[uri]
-
-    @contextlib.contextmanager
-    def watching(self, watched: Collection[str]) -> Iterator[None]:
-        """Somebody watches these URIs meanwhile."""
-        self._watched.update(watched)
-        try:
-            yield
-        finally:
-            for uri in watched:
-                self.unwatch(uri)
-
-
-def _may_hold(watched: str, told: str) -> bool:
-    try:
-        return uris.may_hold(watched, told)
-    except DeploymentsError:
-        return False
+    async def _tell_watchers(self) -> None:
+        while True:
+            await self._is_untold.wait()
+            self._is_untold = anyio.Event()
+            while self._untold:
+                told, tag = next(iter(self._untold))
+                del self._untold[told, tag]
+                for number, (uri, hear) in enumerate(self.watchers.of(uris.Told.of(told), tag), 1):
+                    hear(uri)
+                    if number % TOLD_AT_ONCE == 0:
+                        await checkpoint()
+                await checkpoint()
 
 
-MAX_STREAMS = 2_000
-"""`subscriptions/listen` streams open at once; an idle one costs about 60 KiB."""
+MAX_STREAMS, MAX_STREAMS_OF_ONE = 2_000, 200
+"""`subscriptions/listen` streams open at once, in all and of one caller; an idle one costs about 60 KiB."""
 
 
 class Streams:
-    """The open `subscriptions/listen` streams: the SDK's, whose URIs the bus watches meanwhile."""
+    """The open `subscriptions/listen` streams: the SDK's, each of which hears of what it watches."""
 
     def __init__(self, bus: ListingBus, max_streams: int = MAX_STREAMS) -> None:
         self._bus = bus
-        self._handler = ListenHandler(bus, max_subscriptions=max_streams)
+        self._shares = Shares("streams of changes", MAX_STREAMS_OF_ONE, max_streams, "Close one first.")
+        self._open: set[ListenHandler] = set()
 
     async def listen(self, ctx: RequestContext, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Serve one stream until its client leaves or `end` is called."""
-        with self._bus.watching(params.notifications.resource_subscriptions or ()):
-            return await self._handler(ctx, params)
+        """Serve one stream until its client leaves or `end` is called; it acknowledges the URIs that it can watch.
+
+        Raises `MCPError` where it would be one too many, or its URIs would be.
+        """
+        watched = self._bus.watchers.watchable(params.notifications.resource_subscriptions or ())
+        notifications = params.notifications.model_copy(update={"resource_subscriptions": [*watched]})
+        stream = ListenHandler(_Ear(self._bus, watched))
+        with contextlib.ExitStack() as held:
+            held.callback(self._shares.take(caller()))
+            held.callback(self._bus.watchers.shares.take(caller(), len(watched)))
+            self._open.add(stream)
+            held.callback(self._open.discard, stream)
+            return await stream(ctx, params.model_copy(update={"notifications": notifications}))
 
     def end(self) -> None:
         """End every stream, so that its client knows it was on purpose."""
-        self._handler.close()
+        for stream in self._open:
+            stream.close()
+
+
+@dataclass(frozen=True)
+class _Ear:
+    """The bus as one stream knows it: what concerns the URIs that it watches."""
+
+    bus: ListingBus
+    watched: Mapping[str, uris.Watch]
+
+    async def publish(self, event: ServerEvent) -> None:
+        await self.bus.publish(event)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        return self.bus.watch(self.watched, lambda uri: listener(ResourceUpdated(uri)))
+
+
+@dataclass(eq=False)
+class _Subscriber:
+    """One connection of the older era: how each of its URIs is watched no more, and of which it has yet to hear."""
+
+    connection: Connection
+    stops: dict[str, Callable[[], None]] = field(default_factory=dict)
+    untold: dict[str, None] = field(default_factory=dict)
+    is_being_told: bool = False
+
+    def stop(self, uri: str) -> None:
+        if uri in self.stops:
+            self.stops.pop(uri)()
+        self.untold.pop(uri, None)
+
+    def stop_all(self) -> None:
+        for uri in [*self.stops]:
+            self.stop(uri)
+
+    async def tell(self) -> None:
+        """Send what is untold. One who does not read waits here alone, and for each URI once."""
+        while self.untold:
+            uri = next(iter(self.untold))
+            del self.untold[uri]
+            await self.connection.notify("notifications/resources/updated", {"uri": uri})
+        self.is_being_told = False
 
 
 class OlderSubscribers:
@@ -126,48 +195,50 @@ class OlderSubscribers:
 
     def __init__(self, bus: ListingBus) -> None:
         self._bus = bus
-        self._watched: dict[Connection, dict[str, str | None]] = {}
-        """For each connection the URIs, and for each URI the `caller_tag` of the subscription."""
+        self._subscribers: dict[Connection, _Subscriber] = {}
+        self._group: TaskGroup | None = None
 
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
-        """Tell this connection of changes to the URI."""
+        """Tell this connection of changes to the URI. Raises `MCPError` for one that is not ours, or is too many."""
+        try:
+            watch = uris.watch_of(params.uri)
+        except InvalidArgument as error:
+            raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
         connection = connection_of(ctx)
-        if connection not in self._watched:
-            self._watched[connection] = {}
+        if connection not in self._subscribers:
+            self._subscribers[connection] = _Subscriber(connection)
             connection.exit_stack.callback(self._forget, connection)
-        if params.uri not in self._watched[connection]:
-            self._bus.watch(params.uri)
-        self._watched[connection][params.uri] = caller_tag()
+        subscriber = self._subscribers[connection]
+        subscriber.stop(params.uri)
+        with contextlib.ExitStack() as held:
+            held.callback(self._bus.watchers.shares.take(caller()))
+            held.callback(self._bus.watch({params.uri: watch}, partial(self._hear, subscriber)))
+            subscriber.stops[params.uri] = held.pop_all().close
         return EmptyResult()
 
     def _forget(self, connection: Connection) -> None:
-        for uri in self._watched.pop(connection):
-            self._bus.unwatch(uri)
+        self._subscribers.pop(connection).stop_all()
 
     async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
         """Tell it no more."""
-        watched = self._watched.get(connection_of(ctx), {})
-        if params.uri in watched:
-            del watched[params.uri]
-            self._bus.unwatch(params.uri)
+        if subscriber := self._subscribers.get(connection_of(ctx)):
+            subscriber.stop(params.uri)
         return EmptyResult()
 
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[None]:
-        """Pass events on while the server runs."""
-        async with anyio.create_task_group() as group:
-            stop = self._bus.hear(partial(self._pass_on, group))
+        """Tell subscribers while the server runs."""
+        async with self._bus.served(), anyio.create_task_group() as self._group:
             try:
                 yield
             finally:
-                stop()
-                group.cancel_scope.cancel()
+                self._group.cancel_scope.cancel()
 
-    def _pass_on(self, group: TaskGroup, event: ServerEvent) -> None:
-        if isinstance(event, ResourceUpdated):
-            for connection, watched in list(self._watched.items()):
-                if event.uri in watched and watched[event.uri] == made_by(event):
-                    group.start_soon(connection.notify, "notifications/resources/updated", {"uri": event.uri})
+    def _hear(self, subscriber: _Subscriber, uri: str) -> None:
+        subscriber.untold[uri] = None
+        if self._group and not subscriber.is_being_told:
+            subscriber.is_being_told = True
+            self._group.start_soon(subscriber.tell)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The resource URIs: building them, reading them strictly, and telling which ones a write concerns."""
 
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from mcp_types import ResourceLink
@@ -10,6 +12,7 @@ from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import are_ids
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, Include
+from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.values import OptionalIdentifiers, OptionalText, Page, Sort, faults
 
 DEPLOYMENTS = "patchworks://deployments"
@@ -142,14 +145,15 @@ def deployment_link(flow_version_id: str, deployment_id: str) -> ResourceLink:
 TOUCHED = "patchworks://touched"
 """This URI names no resource: its query tells which flow, environment and package the written deployment has."""
 
-TOLD_IDS = ("flow_id", "virtual_environment_id", "package_id")
+TOLD_IDS = ("flow_id", "package_id", "virtual_environment_id")
+"""The ids of a deployment by which listings are filtered; fewer deployments share the first than the last."""
 
 
 def concerned_by(flow_version_id: str, *states: Deployment | None) -> list[str]:
     """List the URIs whose content a write has changed: deployment, its version's listing, listing and overview.
 
-    `states` are what the deployment was before the write and is after it. The last URI, a `TOUCHED` one, lets
-    `may_hold` tell whether a filtered listing has changed.
+    `states` are what the deployment was before the write and is after it. The last URI, a `TOUCHED` one, finds
+    the filtered listings that may have changed.
     """
     listing = FLOW_VERSION_DEPLOYMENTS.format(flow_version_id=flow_version_id)
     known = [state for state in states if state]
@@ -163,19 +167,80 @@ def concerned_by(flow_version_id: str, *states: Deployment | None) -> list[str]:
     ]
 
 
-def may_hold(watched: str, told: str) -> bool:
-    """Whether a write that concerns the URI `told` may have changed the content of another URI, `watched`.
+MAX_WATCHED_URI_LENGTH = 2_000
+"""Characters; the longest text filters and a hundred ids fit in."""
 
-    A flow version's listing and a deployment have further URIs: with a page, or with names that completions put beside
-    ids. For filtered overviews and listings `TOUCHED` tells. Raises `InvalidArgument` where `watched` is malformed.
+
+@dataclass(frozen=True)
+class Watch:
+    """What a watched URI waits for: a write told of at one of the `places` that has, of each kind of id, one of `ids`.
+
+    For most URIs the place is the URI itself, without the page and without the names that completions put beside ids.
+    For a filtered overview it is `TOUCHED`, and for a filtered listing rather one of the ids of the written deployment.
     """
-    if not told.startswith(TOUCHED):
-        segments = watched.partition("?")[0].split("/")
-        plain = "/".join(leading_id(unquote(segment)) for segment in segments)
-        return watched != told and watched.startswith(FLOW_VERSIONS) and plain == told
-    if not watched.startswith(f"{DEPLOYMENTS}?"):
-        return watched.startswith(f"{OVERVIEW}?")
-    wanted, touched = query_of(watched), query_of(told)
+
+    places: tuple[str, ...]
+    ids: tuple[tuple[str, frozenset[str]], ...] = ()
+
+
+def watch_of(uri: str) -> Watch:
+    """Read a URI that somebody wants to watch. Raises `InvalidArgument` where no resource of this server has it."""
+    if len(uri) > MAX_WATCHED_URI_LENGTH:
+        raise InvalidArgument(
+            f"A URI to watch may have {MAX_WATCHED_URI_LENGTH:,} characters.",
+            next_step="Watch a listing with fewer filters.",
+        )
+    refuse_unfit(uri)
+    path, mark, _ = uri.partition("?")
+    if path == DEPLOYMENTS:
+        return _watched_listing(parameters_of(uri, ListingParameters)) if mark else Watch((DEPLOYMENTS,))
+    if path == OVERVIEW:
+        parameters_of(uri, OverviewParameters)
+        return Watch((TOUCHED if mark else OVERVIEW,))
+    segments = [leading_id(unquote(segment)) for segment in path.removeprefix(FLOW_VERSIONS).split("/")]
+    match segments:
+        case [version, "deployments"] if is_identifier(version):
+            parameters_of(uri, PageParameters)
+        case [version, "deployments", deployment] if is_identifier(version) and is_identifier(deployment) and not mark:
+            pass
+        case _:
+            segments = []
+    if not segments or not path.startswith(FLOW_VERSIONS):
+        raise InvalidArgument(
+            "No resource of this server has this URI.",
+            next_step=f"Watch {DEPLOYMENTS}, {OVERVIEW} or what the resource templates describe.",
+        )
+    return Watch((FLOW_VERSIONS + "/".join(segments),))
+
+
+MAX_PLACES = 20
+"""Places for one URI; a listing of more flows is looked at in every write, which costs less than so many places."""
+
+
+def _watched_listing(filters: ListingParameters) -> Watch:
     # Filters by id decide; whether one by text matches cannot be known here, so it counts as a match.
-    filters = {name: {leading_id(part) for part in _split(wanted.get(name, ""))} for name in TOLD_IDS}
-    return all(not ids or ids & set(touched[name].split(",")) for name, ids in filters.items())
+    ids = tuple((name, frozenset(_split(given))) for name in TOLD_IDS if (given := getattr(filters, name)))
+    if not ids or len(ids[0][1]) > MAX_PLACES:
+        return Watch((TOUCHED,), ids)
+    name, wanted = ids[0]
+    return Watch(tuple(f"{name}={id_}" for id_ in wanted), ids)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Where to look for those who wait for a write of which the URI `uri` tells, and the ids of its deployment."""
+
+    places: tuple[str, ...]
+    ids: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, uri: str) -> Self:
+        """Read one of the URIs that `concerned_by` lists."""
+        if not uri.startswith(TOUCHED):
+            return cls((uri,), {})
+        ids = {name: frozenset(_split(given)) for name, given in query_of(uri).items()}
+        return cls((TOUCHED, *(f"{name}={id_}" for name, known in ids.items() for id_ in known)), ids)
+
+    def concerns(self, watch: Watch) -> bool:
+        """Whether the write may have changed what is watched, given that it was found at one of the places."""
+        return all(wanted & self.ids.get(name, frozenset()) for name, wanted in watch.ids)

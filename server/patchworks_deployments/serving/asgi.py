@@ -10,7 +10,9 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
+import anyio
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from stamina.instrumentation import set_on_retry_hooks
@@ -25,12 +27,12 @@ from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.serving.addresses import PlainAddresses
 from patchworks_deployments.serving.draining import draining
-from patchworks_deployments.serving.limits import MAX_BODY_BYTES, PromptBody
+from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody, connection
 from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.serving.tokens import UntilRevoked
 from patchworks_deployments.settings import Settings, load_settings, split_address
-from patchworks_deployments.startup import listen
+from patchworks_deployments.startup import BACKLOG_CONNECTIONS, listen, raise_file_limit
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -85,6 +87,7 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     _add_probes(server, settings)
     app = server.streamable_http_app(
         max_request_body_size=MAX_BODY_BYTES,
+        max_sessions=MAX_SESSIONS,
         transport_security=TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
             allowed_hosts=[*(settings.allowed_hosts or _LOOPBACK)],
@@ -99,7 +102,8 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
     endpoint = next(route for route in app.routes if isinstance(route, Route) and route.path == "/mcp")
     if server.tokens:
         endpoint.app = UntilRevoked(endpoint.app, server.tokens)
-    endpoint.app = ScopeChallenge(endpoint.app, server.attempts, resource_url)
+    challenging = ScopeChallenge(endpoint.app, server.attempts, resource_url)
+    endpoint.app = CallerLimits(challenging, server.sessions, settings.rate_limit)
     app.routes.append(Route("/mcp/", endpoint.app))
     app.router.redirect_slashes = False  # a redirect would lead to wherever the caller's Host says
     return app
@@ -108,19 +112,25 @@ def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
 READY_CACHE_SECONDS = 5.0
 """Seconds for which an answer of `/ready` is kept, so that probes do not load Patchworks."""
 
+READY_SECONDS = 5.0
+"""Seconds that Patchworks has to show that it can be used."""
+
 
 def _add_probes(server: DeploymentsServer, settings: Settings) -> None:
     """Health says that the process lives; ready says that Patchworks can be used; neither asks who wants to know."""
-    is_ready, checked = False, float("-inf")
+    is_ready, checked, asking = False, float("-inf"), anyio.Lock()
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
 
     async def ready(_: Request) -> JSONResponse:
         nonlocal is_ready, checked
-        if time.monotonic() - checked > READY_CACHE_SECONDS:
-            is_ready = await _is_usable(server, settings)
-            checked = time.monotonic()
+        async with asking:  # one asks Patchworks, and the others wait for its answer
+            if time.monotonic() - checked > READY_CACHE_SECONDS:
+                is_ready = False
+                with anyio.move_on_after(READY_SECONDS):
+                    is_ready = await _is_usable(server, settings)
+                checked = time.monotonic()
         return JSONResponse({"status": "ready" if is_ready else "not ready"}, status_code=200 if is_ready else 503)
 
     server.custom_route("/health", methods=["GET"])(health)
@@ -146,25 +156,23 @@ SHUTDOWN_SECONDS = 30
 KEEP_ALIVE_SECONDS = 30
 """Seconds for which an idle connection is kept."""
 
-MAX_HTTP_CONNECTIONS = 4_000
-"""Connections open at once; an idle listener costs one."""
-
 
 def serve(settings: Settings, announce: Callable[[str], object]) -> None:
     """Serve until told to stop, then let running requests finish; `announce` gets the address once it is bound."""
     host, port = split_address(settings.http or "")
     app = create_app(settings)
+    raise_file_limit()
     config = uvicorn.Config(
         app if settings.workers == 1 else "patchworks_deployments.serving.asgi:create_worker",
         factory=settings.workers > 1,
         workers=settings.workers,
-        http="h11",  # whatever else is installed: it bounds the size of a head, which the faster parser does not
+        http=cast("Any", connection),  # called like the class that uvicorn expects
+        backlog=BACKLOG_CONNECTIONS,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        limit_concurrency=MAX_HTTP_CONNECTIONS,
     )
     with listen(host, int(port)) as listener:
         listener.set_inheritable(True)

@@ -1,21 +1,29 @@
 """How much a caller may ask for, and how large a request may be and how long under way."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.lowlevel import checkpoint
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
-from starlette.responses import PlainTextResponse
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from patchworks_deployments.caller import caller
+from patchworks_deployments.caller import TOO_MUCH, Shares, caller
+from patchworks_deployments.sdk import connection_of
+from patchworks_deployments.startup import connections_that_fit
 
 COSTLY_METHODS = {"tools/call", "resources/read", "completion/complete"}
 """What makes a request to Patchworks."""
@@ -23,22 +31,53 @@ COSTLY_METHODS = {"tools/call", "resources/read", "completion/complete"}
 MAX_CALLERS = 10_000
 """Callers whose requests are counted; beyond, who was silent for longest is forgotten."""
 
-RATE_LIMITED = -32_000
-"""The JSON-RPC error code."""
+
+@dataclass
+class Buckets:
+    """For each caller a bucket of `size` requests, refilled evenly with `per_minute`."""
+
+    per_minute: float
+    size: float
+    clock: Callable[[], float] = time.monotonic
+    _left: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    def take(self, who: str, number: float = 1.0, patience: float = 0.0) -> float:
+        """Take so many; the seconds until they are there. If that is longer than `patience`, none is taken."""
+        now = self.clock()
+        left, then = self._left.pop(who, (self.size, now))
+        left = min(self.size, left + (now - then) * self.per_minute / 60)
+        wait = max(0.0, (number - left) * 60 / self.per_minute)
+        self._left[who] = (left - number if wait <= patience else left, now)
+        if len(self._left) > MAX_CALLERS:
+            self._left.popitem(last=False)
+        return wait
+
+
+BURST_COSTLY = 10
+"""Costly requests of one caller that are begun at once; those beyond wait, so that others get their turn."""
 
 
 @dataclass
 class RateLimit:
-    """A bucket of `per_minute` requests per caller, refilled evenly: one runaway agent uses up nobody else's."""
+    """At most `per_minute` costly requests for each caller: one runaway agent uses up nobody else's.
+
+    A caller who sends them all at once has them begun at twice that pace.
+    """
 
     per_minute: int
     clock: Callable[[], float] = time.monotonic
-    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self._buckets = Buckets(self.per_minute, self.per_minute, self.clock)
+        self._pace = Buckets(self.per_minute * 2, BURST_COSTLY, self.clock)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Middleware: refuse what is too much, in words that reach the model where it called a tool."""
-        wait = self.take(caller()) if ctx.method in COSTLY_METHODS else 0.0
-        if wait <= 0:
+        if ctx.method not in COSTLY_METHODS:
+            return await call_next(ctx)
+        wait = self.take(caller())
+        if not wait:
+            await anyio.sleep(self._pace.take(caller(), patience=math.inf))
             return await call_next(ctx)
         text = (
             f"Too many requests: the limit is {self.per_minute} a minute. Nothing was changed. "
@@ -46,17 +85,150 @@ class RateLimit:
         )
         if ctx.method == "tools/call":
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-        raise MCPError(code=RATE_LIMITED, message=text)
+        raise MCPError(code=TOO_MUCH, message=text)
 
     def take(self, who: str) -> float:
-        """Take one; the seconds to wait if there is none."""
-        now = self.clock()
-        left, then = self._buckets.pop(who, (float(self.per_minute), now))
-        left = min(float(self.per_minute), left + (now - then) * self.per_minute / 60)
-        self._buckets[who] = (left - 1 if left >= 1 else left, now)
-        if len(self._buckets) > MAX_CALLERS:
-            self._buckets.popitem(last=False)
-        return 0.0 if left >= 1 else max(1.0, (1 - left) * 60 / self.per_minute)
+        """Take one; the seconds to wait, at least 1, if there is none."""
+        wait = self._buckets.take(who)
+        return max(1.0, wait) if wait else 0.0
+
+
+MAX_SESSIONS, MAX_SESSIONS_OF_ONE = 2_000, 200
+"""Sessions of older hosts open at once, in all and of one caller; an idle one costs about 40 KiB for 30 minutes."""
+
+
+_OPENING = "patchworks_deployments.opening"
+"""In the scope of a request that opens a session: what counts the session no more."""
+
+
+class Sessions:
+    """The open sessions of older hosts, counted from the request that opens one until its connection ends."""
+
+    def __init__(self) -> None:
+        self._shares = Shares(
+            "open sessions",
+            MAX_SESSIONS_OF_ONE,
+            MAX_SESSIONS,
+            "End one with DELETE, or wait: one that is idle for 30 minutes ends by itself.",
+        )
+
+    @contextmanager
+    def opening(self, scope: Scope) -> Iterator[None]:
+        """Count the session that the request opens, if it opens one. Raises `MCPError` for one too many."""
+        if _opens_session(scope):
+            scope[_OPENING] = self._shares.take(caller())
+        try:
+            yield
+        finally:
+            if _OPENING in scope:
+                scope.pop(_OPENING)()
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Middleware: count it from now on until its connection ends, whatever becomes of the request."""
+        if ctx.method == "initialize" and ctx.request and _OPENING in ctx.request.scope:
+            connection_of(ctx).exit_stack.callback(ctx.request.scope.pop(_OPENING))
+        return await call_next(ctx)
+
+
+def _opens_session(scope: Scope) -> bool:
+    """Whether the SDK opens a session of the older era for the request: it does so before it reads the body."""
+    sent = Headers(scope=scope)
+    version = sent.get("mcp-protocol-version")
+    is_older = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+    return is_older and scope["method"] == "POST" and "mcp-session-id" not in sent
+
+
+MAX_REQUESTS, MAX_REQUESTS_OF_ONE = 3_500, 500
+"""Requests under way at once, in all and of one caller; each open stream is one."""
+
+COSTLY_SHARE = 5
+"""A caller may make so many requests of any kind for each costly one."""
+
+BURST_REQUESTS = 20
+"""Requests of one caller that are taken at once; those beyond wait, so that others get their turn."""
+
+PATIENCE_SECONDS = 2.0
+"""Seconds that a request waits for its turn; where that is not enough, it is refused."""
+
+BYTES_OF_ONE = 16 * 1024
+"""Bytes of a body that count as another request: reading it costs as much as serving a small one."""
+
+
+class CallerLimits:
+    """ASGI application: how much one caller has under way and how fast it may ask, whatever it asks for.
+
+    Runs inside the SDK's authentication, which says who calls and turns away who has no valid token.
+    """
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, costly_per_minute: int) -> None:
+        self.app = app
+        self._sessions = sessions
+        self._requests = Shares("requests under way", MAX_REQUESTS_OF_ONE, MAX_REQUESTS, "Wait until some have ended.")
+        self._pace = Buckets(costly_per_minute * COSTLY_SHARE, BURST_REQUESTS) if costly_per_minute else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on in its turn, or answer 429 with a JSON-RPC error."""
+        user = scope.get("user")
+        if user is not None and not isinstance(user, AuthenticatedUser):
+            await self.app(scope, receive, send)
+            return
+        with ExitStack() as held:
+            try:
+                held.callback(self._requests.take(caller()))
+                held.enter_context(self._sessions.opening(scope))
+                wait = self._wait(Headers(scope=scope))
+            except MCPError as error:
+                refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": error.message}}
+                # Closed, so that a large body is not read only to be thrown away.
+                headers = {"Retry-After": "5", "Connection": "close"}
+                await JSONResponse(refusal, status_code=429, headers=headers)(scope, receive, send)
+                return
+            await anyio.sleep(wait)
+            await self.app(scope, receive, send)
+
+    def _wait(self, headers: Headers) -> float:
+        """The seconds until it is this request's turn. Raises `MCPError` where they are too many."""
+        if self._pace is None:
+            return 0.0
+        length = headers.get("content-length", "0" if "transfer-encoding" not in headers else str(MAX_BODY_BYTES))
+        size = min(int(length), MAX_BODY_BYTES) if length.isdecimal() else 0
+        wait = self._pace.take(caller(), 1 + size / BYTES_OF_ONE, PATIENCE_SECONDS)
+        if wait > PATIENCE_SECONDS:
+            often = f"one caller may send {self._pace.per_minute:,.0f} of any kind a minute, and fewer large ones"
+            then = f"Wait {wait:.0f} seconds, then send it again."
+            raise MCPError(code=TOO_MUCH, message=f"Too many requests: {often}. Nothing was changed. {then}")
+        return wait
+
+
+class _HangUp(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
+
+
+def connection(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's own, passed on
+    """Make uvicorn's protocol for a new connection, as its setting `http`: of h11, which bounds the size of a head.
+
+    One too many takes the place of one on which no request is under way; where there is none, it is closed at once.
+    uvicorn's own limit bounds no connections: it would answer 503 to the requests of all.
+    """
+    there = given["server_state"].connections
+    if len(there) >= connections_that_fit():
+        if (idle := _idle(there)) is None:
+            return _HangUp()
+        idle.shutdown()
+    return H11Protocol(**given)
+
+
+def _idle(connections: Iterable[H11Protocol]) -> H11Protocol | None:
+    """One that waits for a request, and rather one that has never brought any."""
+    found = None
+    for other in connections:
+        if not other.transport.is_closing():
+            if other.cycle is None:
+                return other
+            if other.cycle.response_complete:
+                found = other
+    return found
 
 
 MAX_BODY_BYTES = 1024 * 1024

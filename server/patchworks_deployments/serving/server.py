@@ -44,7 +44,7 @@ from patchworks_deployments.resources.redis_bus import RedisBus
 from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers, Streams
 from patchworks_deployments.resources.templates import LISTED, register_resources
 from patchworks_deployments.sdk import lowlevel_server
-from patchworks_deployments.serving.limits import RateLimit
+from patchworks_deployments.serving.limits import RateLimit, Sessions
 from patchworks_deployments.serving.tokens import authorization, caller_key_of, take_caller_key
 from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
 from patchworks_deployments.startup import collect_rarely
@@ -75,6 +75,9 @@ class DeploymentsServer(MCPServer[Services]):
 
     streams: Streams
     """The open `subscriptions/listen` streams."""
+
+    sessions: Sessions
+    """The open sessions of older hosts, over HTTP."""
 
     attempts: Attempts
     """Records each call of a tool that changes something."""
@@ -144,7 +147,7 @@ def create_server(
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
-    older = OlderSubscribers(bus)
+    older, sessions = OlderSubscribers(bus), Sessions()
     beside = (audit, older, shared) if shared else (audit, older)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
@@ -160,12 +163,12 @@ def create_server(
         ),
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, sessions),
         auth=auth,
         token_verifier=token_verifier,
     )
     server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
-    server.tokens = token_verifier
+    server.tokens, server.sessions = token_verifier, sessions
     server.middleware.insert(0, server.attempts)  # around what the SDK refuses, too
     register_completions(server, lambda: server.services, clock)
     _register(server, older)
@@ -227,8 +230,8 @@ def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
     }
 
 
-def _middleware(settings: Settings) -> list[ServerMiddleware[Any]]:
-    chain: list[ServerMiddleware[Any]] = []
+def _middleware(settings: Settings, sessions: Sessions) -> list[ServerMiddleware[Any]]:
+    chain: list[ServerMiddleware[Any]] = [sessions]
     if settings.rate_limit and (settings.http or settings.is_authorized):
         chain.append(RateLimit(settings.rate_limit))
     if settings.credentials == "caller":

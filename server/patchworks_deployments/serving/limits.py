@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -208,27 +208,11 @@ class _HangUp(asyncio.Protocol):
 def connection(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's own, passed on
     """Make uvicorn's protocol for a new connection, as its setting `http`: of h11, which bounds the size of a head.
 
-    One too many takes the place of one on which no request is under way; where there is none, it is closed at once.
-    uvicorn's own limit bounds no connections: it would answer 503 to the requests of all.
+    One too many is closed at once, and those that are open are served. uvicorn's own limit bounds no connections: it
+    would answer 503 to the requests of all. Checked against uvicorn 0.51, which passes the open ones in `server_state`.
     """
-    there = given["server_state"].connections
-    if len(there) >= connections_that_fit():
-        if (idle := _idle(there)) is None:
-            return _HangUp()
-        idle.shutdown()
-    return H11Protocol(**given)
-
-
-def _idle(connections: Iterable[H11Protocol]) -> H11Protocol | None:
-    """One that waits for a request, and rather one that has never brought any."""
-    found = None
-    for other in connections:
-        if not other.transport.is_closing():
-            if other.cycle is None:
-                return other
-            if other.cycle.response_complete:
-                found = other
-    return found
+    is_full = len(given["server_state"].connections) >= connections_that_fit()
+    return _HangUp() if is_full else H11Protocol(**given)
 
 
 MAX_BODY_BYTES = 1024 * 1024

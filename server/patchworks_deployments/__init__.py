@@ -5,7 +5,8 @@ The rooms of the package. Each imports only what stands above it in this list:
     errors, settings, startup, caller, sdk   what every room may use
     model       what a deployment is: reading odd answers, comparing, rendering, masking; no requests, no MCP
     api         the Patchworks Core API over one HTTP client: requests, failures, credentials, pacing, selections
-    writes      a write from plan to result: plan, send, read back, judge, record
+    audit       what is recorded of each attempt to change something, and how no line of it is lost
+    writes      a write from plan to result: plan, send, read back, judge
     consent     who must agree to a write: policy, question, codes, and one write for one agreement
     resources   what a host reads, completes and subscribes to
     tools       the tools as a model sees them, each with its arguments

@@ -15,6 +15,7 @@ from mcp_types import PromptReference, Tool
 from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
 from support.examples import examples
 from support.faults import Step, Upstream, delay, every, reply, scripted
+from support.team import calling, serving
 
 from patchworks_deployments.audit.line import MAX_LINE_BYTES
 from patchworks_deployments.sandbox import Sandbox
@@ -217,6 +218,39 @@ async def test_no_uri_prompt_or_completion_of_any_size_keeps_the_process_busy(ki
             result = await client.complete(prompt, {"name": "environment", "value": value}, context_arguments=chosen)
             assert result.completion.values == []
         assert time.thread_time() - began < 8 * MAX_SECONDS
+
+
+BODIES: dict[str, bytes] = {
+    "an integer of 100,000 digits": b'{"page": ' + b"1" * 100_000 + b"}",
+    "a float beyond all floats": b'{"page": 1e400}',
+    "100,000 lists in each other": b'{"include": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a lone surrogate": b'{"name": "\\ud800"}',
+    "a key of half a megabyte": b'{"' + b"k" * 500_000 + b'": 1}',
+    "60,000 unknown arguments": b"{" + b",".join(b'"%d": 1' % number for number in range(60_000)) + b"}",
+}
+"""Arguments as bytes, of which some are JSON that Python cannot read."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_no_body_stops_the_server(version: str) -> None:
+    """Each is answered as a bad request or a bad argument, and the next caller is served."""
+    start = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_deployments", "arguments": '
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "MCP-Protocol-Version": version,
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "list_deployments",
+    }
+    with serving("--sandbox") as served:
+        async with httpx2.AsyncClient(trust_env=False, headers=headers, timeout=5) as http:
+            for what, arguments in BODIES.items():
+                answer = await http.post(served.url, content=start + arguments + b"}}")
+                assert answer.status_code in {200, 400}, what
+                assert "Traceback" not in answer.text
+        async with calling(served.url) as client:
+            assert not (await client.call_tool("list_deployments", {})).is_error
 
 
 KEY = "a-very-secret-api-key"

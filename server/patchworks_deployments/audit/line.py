@@ -12,7 +12,7 @@ from patchworks_deployments.caller import Who
 MAX_LINE_BYTES = 8192
 """Bytes of a line with its end: so few that the system appends it in one piece, whoever else appends."""
 
-MAX_TEXT_BYTES = 512
+MAX_TEXT_BYTES = 2048
 """Bytes that one text of a line takes at most; half as many where the line would be too long, and so on."""
 
 MAX_VALUES = 200

@@ -4,7 +4,7 @@ The rooms of the package. Each imports only what stands above it in this list:
 
     errors, settings, startup, caller, sdk   what every room may use
     model       what a deployment is: reading odd answers, comparing, rendering, masking; no requests, no MCP
-    api         the Patchworks Core API over one HTTP client: requests, failures, credentials, scrubbing, pacing, selections
+    api         the Patchworks Core API over one HTTP client: requests, failures, credentials, pacing, selections
     writes      a write from plan to result: plan, consent, send, read back, judge, record
     resources   what a host reads, completes and subscribes to
     tools       the tools as a model sees them, each with its arguments

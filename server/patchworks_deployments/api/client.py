@@ -75,7 +75,7 @@ class DeploymentsClient:
         return await self._read(_LISTING, query.parameters(), functools.partial(read_page, page=query.page))
 
     async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
-        """One page of a flow version's deployments; the API chooses its size. Raises `UnexpectedResponse` like `get`."""
+        """One page of a flow version's deployments, sized by the API. Raises `UnexpectedResponse` like `get`."""
 
         def read(answer: object) -> DeploymentPage:
             found = read_page(answer, page=page)

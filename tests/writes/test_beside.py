@@ -447,3 +447,29 @@ async def test_what_is_deployed_nowhere_yet_has_an_environment_without_a_name() 
     assert "Not known: the name of environment 77" in text(preview)
     assert data(done)["message"] == "Created, and verified by reading back."
     assert data(done)["after"]["virtual_environment_name"] == "Empty"
+
+
+@both_eras
+async def test_a_list_of_another_version_tells_nothing_of_this_one(era: Era) -> None:
+    """A create that Patchworks answers for another flow version is not planned on that one's flow."""
+    sandbox = Sandbox()
+
+    def other(_: httpx2.Request, answer: Any) -> Any:
+        for record in answer["data"]:
+            record["flow_version_id"] = 1037
+        return answer
+
+    arguments = {"flow_version_id": "1001", "virtual_environment_id": "12"}
+    result = await _call(Upstream(sandbox).alter(other), Person(yes), era, "create_deployment", arguments)
+    assert "Asked for flow version 1001, Patchworks answered with flow version 1037." in text(result)
+    assert sandbox.writes == []
+
+
+@both_eras
+async def test_what_may_be_switched_off_is_said_also_where_nothing_can_be_read_back(era: Era) -> None:
+    """The undo of a create that was accepted brings nothing back."""
+    sandbox = Sandbox(virtual_environments=False)
+    transport = Upstream(sandbox).reading_back(reply(500))
+    result = await _call(transport, Person(yes), era, "create_deployment", {"flow_version_id": "1002"})
+    assert (data(result)["status"], data(result)["verified"]) == ("done", False)
+    assert data(result)["lost"] == ["what this switches off (not known)"]

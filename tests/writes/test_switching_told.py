@@ -1,13 +1,17 @@
 """What is said of switching many: in the question, in a preview, and of each deployment afterwards."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.clients import Era, Person, both_eras, connected, data, no, text, yes
+from support.examples import examples
 from support.faults import Upstream, reading, reply, write
 
 from patchworks_deployments.sandbox import Sandbox
@@ -45,7 +49,7 @@ async def test_a_question_about_many_names_every_environment_and_deployment(coun
     person = Person(no)
     async with connected(_many(count, enabled=True), person=person, era=era) as client:
         await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    head, empty, *places, which, state = person.asked[0].splitlines()
+    head, empty, *places, which, _, state = person.asked[0].splitlines()
     assert (head, empty) == (f"Disable {count} deployments: they stop processing runs.", "")
     assert sorted(places) == sorted(f'In environment "Shop {n}" ({5000 + n}): 1 ({900 + n})' for n in range(count))
     assert which.startswith("Of: flow ")
@@ -111,6 +115,31 @@ async def test_what_a_question_cannot_show_whole_is_not_asked(arguments: dict[st
     assert "more than a person can be shown in one question. Nothing was changed. Go environment by" in text(refused)
     assert data(one)["status"] == ("preview" if arguments else "done")
     assert len(person.asked) == (0 if arguments else 1)
+
+
+@pytest.mark.slow
+@examples(30)
+@given(st.lists(st.tuples(st.text(max_size=140), st.integers(1, 8)), min_size=1, max_size=30))
+async def test_no_environment_is_hidden_whatever_they_are_called(environments: list[tuple[str, int]]) -> None:
+    """Each has one line with its id and its count, the fewest first; or nothing is asked at all."""
+    counts = [count for _, count in environments]
+    sandbox, person = _many(min(sum(counts), 200), enabled=True), Person(no)
+    places = [5000 + n for n, count in enumerate(counts) for _ in range(count)][:200]
+    for row, place in zip(sandbox.account.deployments.values(), places, strict=True):
+        row.virtual_environment_id = place
+    for n, (name, _) in enumerate(environments):
+        sandbox.account.virtual_environments[5000 + n] = VirtualEnvironment(5000 + n, name)
+    async with connected(sandbox, person=person) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    if not person.asked:
+        assert "more than a person can be shown in one question" in text(result)
+        return
+    lines = [line for line in person.asked[0].splitlines() if line.startswith("In environment ")]
+    told = [re.search(r"\b(50\d\d)\)?: (\d+) \(([0-9, ]+)\)$", line) for line in lines]
+    held = [(int(one[1]), int(one[2]), len(one[3].split(", "))) for one in told if one]
+    assert sorted(held) == sorted((place, n, n) for place, n in Counter(places).items())
+    assert [n for _, n, _ in held] == sorted(n for _, n, _ in held)
+    assert len(person.asked[0].rpartition("\nAs read")[0]) <= 4_000
 
 
 async def test_a_question_about_enabling_says_so() -> None:

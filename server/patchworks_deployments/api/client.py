@@ -80,11 +80,18 @@ class DeploymentsClient:
         return await self._read(paths.LISTING, query.parameters(), functools.partial(read_page, page=query.page))
 
     async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
-        """One page of a flow version's deployments; the API chooses the page's size."""
+        """One page of a flow version's deployments, sized by the API. Raises `UnexpectedResponse` like `get`."""
+
+        def read(answer: object) -> DeploymentPage:
+            found = read_page(answer, page=page)
+            if others := {d.flow_version_id for d in found.deployments} - {None, flow_version_id}:
+                raise UnexpectedResponse(
+                    f"Asked for flow version {flow_version_id}, Patchworks answered with flow version {others.pop()}."
+                )
+            return found
+
         paging = {"page": str(page)} if page > 1 else {}
-        return await self._read_with_names(
-            paths.deployments(flow_version_id), paging, functools.partial(read_page, page=page)
-        )
+        return await self._read_with_names(paths.deployments(flow_version_id), paging, read)
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""

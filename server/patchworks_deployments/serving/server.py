@@ -158,9 +158,7 @@ def create_server(
         tools=tools,
         lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), beside),
         log_level="WARNING",
-        request_state_security=RequestStateSecurity(
-            keys=keys or [secrets.token_bytes(MIN_STATE_KEY_BYTES)], bind_principal=_asked
-        ),
+        request_state_security=_sealing(keys),
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
         middleware=_middleware(settings, sessions),
@@ -173,6 +171,11 @@ def create_server(
     register_completions(server, lambda: server.services, clock)
     _register(server, older)
     return server
+
+
+def _sealing(keys: Sequence[bytes]) -> RequestStateSecurity:
+    """How questions are sealed; without keys from the settings, with one that dies with this process."""
+    return RequestStateSecurity(keys=keys or [secrets.token_bytes(MIN_STATE_KEY_BYTES)], bind_principal=_asked)
 
 
 def _asked(ctx: ServerRequestContext[Services, Any]) -> str:

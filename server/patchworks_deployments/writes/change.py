@@ -225,7 +225,8 @@ class Change(Plan[WriteResult]):
             verified=facts.is_seen,
             confirmed_by=acting.agreed,
             also_changed=also_changed(self.before, after, self.wanted),
-            lost=list(self.lost) if facts.is_seen and self.lost else None,
+            # What has gone is seen; what a create may have switched off is not, and its undo does not bring it back.
+            lost=list(self.lost) if (facts.is_seen or self.before is None) and self.lost else None,
             undo=undo,
         )
 

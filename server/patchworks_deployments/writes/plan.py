@@ -23,7 +23,7 @@ from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceR
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 
 UNTOLD = (
-    "Patchworks no longer tells all that was agreed to, so it cannot be seen whether it is still so. "
+    "Patchworks does not tell the same as when the person was asked, so it cannot be seen whether it is still so. "
     "Nothing was changed by this call. Ask again later."
 )
 """What a result says of a plan that cannot be compared with what is there now."""
@@ -132,7 +132,8 @@ class Plan(abc.ABC, Generic[Result]):
     def why_not_still_so(self, now: "AnyPlan") -> str | None:
         """What a result says where the plan as it is read `now` is not this one any more; None where it is."""
         if comparing.fingerprint(now.basis) != comparing.fingerprint(self.basis):
-            return UNTOLD if comparing.tell_less(now.basis, self.basis) else self.outdated
+            is_told = not comparing.tell_less(now.basis, self.basis) and not comparing.tell_less(self.basis, now.basis)
+            return self.outdated if is_told else UNTOLD
         return None if now.fingerprint == self.fingerprint else BESIDE_DIFFERS
 
     def readable(self) -> Self:

@@ -111,7 +111,8 @@ def _neighbour(stage: Stage) -> Deployment:
     rows = [
         row
         for row in stage.sandbox.account.deployments.values()
-        if scene.flow_of(row) == flow and row.id not in scene.targets and row.priority != PRIORITY
+        if scene.flow_of(row) == flow and row.priority != PRIORITY
+        if row.id not in scene.targets and row is not stage.target
     ]
     same = [row for row in rows if row.flow_version_id == version]
     return (same or rows or [_stranger(stage)])[0]

@@ -92,6 +92,16 @@ def _to_create_nowhere(sandbox: Sandbox) -> Scene:
     return Scene({"flow_version_id": str(version), "deploy_disabled": True}, (), sandbox.account)
 
 
+def _to_create_without_environments(sandbox: Sandbox) -> Scene:
+    """Another version of a flow that is deployed, which goes with that."""
+    account = sandbox.account
+    old = next(d for d in account.deployments.values() if d.enabled_at)
+    new = next(
+        v for v in account.flow_versions.values() if v.flow_id == account.flow_of(old).id and v.status == "Draft"
+    )
+    return Scene({"flow_version_id": str(new.id)}, (), account)
+
+
 def _to_update(sandbox: Sandbox) -> Scene:
     place = free_environment(sandbox.account, target(sandbox).flow_version_id)
     return _on_one(sandbox, priority=PRIORITY, virtual_environment_id=str(place))
@@ -202,6 +212,14 @@ _ALONE = partial(Sandbox, virtual_environments=False)
 _SINGLE = (
     MatrixWrite("create", "create_deployment", _to_create, _is_created, asks=False),
     MatrixWrite("create nowhere", "create_deployment", _to_create_nowhere, _is_created),
+    MatrixWrite(
+        "create alone",
+        "create_deployment",
+        _to_create_without_environments,
+        _is_created,
+        sandbox=_ALONE,
+        is_variant=True,
+    ),
     MatrixWrite("update", "update_deployment", _to_update, _is_updated),
     MatrixWrite("update clearing", "update_deployment", _to_update_clearing, _is_updated, is_variant=True),
     MatrixWrite("delete", "delete_deployment", _on_one, _is_gone),

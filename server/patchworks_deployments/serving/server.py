@@ -14,7 +14,6 @@ from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity, authenticated_principal
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedResourceError
-from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -141,9 +140,7 @@ def create_server(
     `transport` replaces the network and `clock` (seconds since the epoch) the time in confirmation codes.
     """
     keys = [key.get_secret_value().encode() for key in settings.state_keys]
-    tools: list[Tool] = [*read_tools(), overview_tool()]
-    if not settings.read_only:
-        tools += [*write_tools(), *many_write_tools()]
+    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
@@ -155,7 +152,7 @@ def create_server(
         title="Patchworks deployments",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=tools,
+        tools=[*read_tools(), overview_tool(), *writing],
         lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), beside),
         log_level="WARNING",
         request_state_security=_sealing(keys),
@@ -168,8 +165,7 @@ def create_server(
     server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
     server.tokens, server.sessions = token_verifier, sessions
     server.middleware.insert(0, server.attempts)  # around what the SDK refuses, too
-    register_completions(server, lambda: server.services, clock)
-    _register(server, older)
+    _register(server, older, clock)
     return server
 
 
@@ -185,9 +181,10 @@ def _asked(ctx: ServerRequestContext[Services, Any]) -> str:
         return json.dumps([authenticated_principal(ctx), ctx.lifespan_context.client.account().digest])
 
 
-def _register(server: DeploymentsServer, older: OlderSubscribers) -> None:
+def _register(server: DeploymentsServer, older: OlderSubscribers, clock: Callable[[], float]) -> None:
     register_resources(server)
     register_prompts(server)
+    register_completions(server, lambda: server.services, clock)
     lowlevel = lowlevel_server(server)
     lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, server.streams.listen)
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, older.subscribe)

@@ -26,8 +26,9 @@ from uvicorn.supervisors import Multiprocess
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.serving.addresses import PlainAddresses
+from patchworks_deployments.serving.connections import connection
 from patchworks_deployments.serving.draining import draining
-from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody, connection
+from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody
 from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.serving.tokens import UntilRevoked

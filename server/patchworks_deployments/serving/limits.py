@@ -1,13 +1,12 @@
 """How much a caller may ask for, and how large a request may be and how long under way."""
 
-import asyncio
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -19,11 +18,9 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from patchworks_deployments.caller import TOO_MUCH, Shares, caller
 from patchworks_deployments.sdk import connection_of
-from patchworks_deployments.startup import connections_that_fit
 
 COSTLY_METHODS = {"tools/call", "resources/read", "completion/complete"}
 """What makes a request to Patchworks."""
@@ -154,6 +151,10 @@ BYTES_OF_ONE = 16 * 1024
 """Bytes of a body that count as another request: reading it costs as much as serving a small one."""
 
 
+MAX_DIGITS = 20
+"""Digits of a length that is still read."""
+
+
 class CallerLimits:
     """ASGI application: how much one caller has under way and how fast it may ask, whatever it asks for.
 
@@ -190,29 +191,15 @@ class CallerLimits:
         """The seconds until it is this request's turn. Raises `MCPError` where they are too many."""
         if self._pace is None:
             return 0.0
-        length = headers.get("content-length", "0" if "transfer-encoding" not in headers else str(MAX_BODY_BYTES))
-        size = min(int(length), MAX_BODY_BYTES) if length.isdecimal() else 0
+        told = headers.get("content-length", "" if "transfer-encoding" in headers else "0")
+        # An untold length may be any.
+        size = min(int(told), MAX_BODY_BYTES) if told.isdecimal() and len(told) < MAX_DIGITS else MAX_BODY_BYTES
         wait = self._pace.take(caller(), 1 + size / BYTES_OF_ONE, PATIENCE_SECONDS)
         if wait > PATIENCE_SECONDS:
             often = f"one caller may send {self._pace.per_minute:,.0f} of any kind a minute, and fewer large ones"
             then = f"Wait {wait:.0f} seconds, then send it again."
             raise MCPError(code=TOO_MUCH, message=f"Too many requests: {often}. Nothing was changed. {then}")
         return wait
-
-
-class _HangUp(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()
-
-
-def connection(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's own, passed on
-    """Make uvicorn's protocol for a new connection, as its setting `http`: of h11, which bounds the size of a head.
-
-    One too many is closed at once, and those that are open are served. uvicorn's own limit bounds no connections: it
-    would answer 503 to the requests of all. Checked against uvicorn 0.51, which passes the open ones in `server_state`.
-    """
-    is_full = len(given["server_state"].connections) >= connections_that_fit()
-    return _HangUp() if is_full else H11Protocol(**given)
 
 
 MAX_BODY_BYTES = 1024 * 1024

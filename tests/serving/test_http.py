@@ -22,8 +22,9 @@ from patchworks_deployments.serving.addresses import PlainAddresses
 from patchworks_deployments.serving.asgi import create_app
 from patchworks_deployments.settings import load_settings
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @both_eras
 async def test_the_main_job_works_over_http(era: Era) -> None:
     """List, read, create, update, toggle and delete, with a human asked, over streamable HTTP."""
@@ -32,7 +33,6 @@ async def test_the_main_job_works_over_http(era: Era) -> None:
             await work_through(client)
 
 
-@pytest.mark.slow
 async def test_readiness_follows_patchworks_and_health_does_not() -> None:
     """Health says that the process lives; ready says that Patchworks can be used; neither says anything else."""
     with (
@@ -51,7 +51,6 @@ async def test_readiness_follows_patchworks_and_health_does_not() -> None:
     assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
 
 
-@pytest.mark.slow
 async def test_probing_often_does_not_load_patchworks() -> None:
     """Many probes in a row make one request."""
     sandbox, asked = Sandbox(), 0
@@ -251,7 +250,6 @@ async def test_what_is_no_path_of_the_server_is_not_found(method: str, target: s
     assert "location:" not in answer.casefold()
 
 
-@pytest.mark.slow
 @both_eras
 async def test_the_endpoint_works_with_a_slash_at_its_end_too(era: Era, closed: Served) -> None:
     """It serves with a token and refuses without one, in place of a redirect to wherever the caller's Host says."""

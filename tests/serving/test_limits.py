@@ -21,6 +21,7 @@ from patchworks_deployments.serving.limits import MAX_SESSIONS_OF_ONE, Buckets, 
 from patchworks_deployments.startup import listen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", [ALICE, READER])
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
 async def test_an_oversized_body_is_refused(token: str, version: str, closed: Served) -> None:

@@ -263,6 +263,7 @@ ENVELOPE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "left",
     [(ALICE_S,), (BOB_S,), (ALICE_S.replace(f"{READ},", ""),), ()],

@@ -57,6 +57,7 @@ def test_era_and_consent_make_no_difference(write: MatrixWrite) -> None:
     assert judged_clean(write, 1, None) == {(write.ends, "{}")}
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_cases() -> None:
     """What fails in one run fails in the next."""
     assert [str(case) for case in pairs(20, SEED)] == [str(case) for case in pairs(20, SEED)]

@@ -14,6 +14,8 @@ from support.faults import Acted, Step, Upstream, lost, reply, write
 
 from patchworks_deployments.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -31,7 +31,7 @@ PROCESSES = os.cpu_count() or 1
 KILLED = "killed"
 """How mutmut says that a test failed."""
 
-TESTS = ["tests/writes", "tests/tools", "tests/resources", "tests/model"]
+TESTS = ["tests/consent", "tests/writes", "tests/tools", "tests/resources", "tests/model"]
 """What has to notice a change. A mutant runs those of these tests that run the changed statement."""
 
 TEST_SECONDS = 10

@@ -1,17 +1,19 @@
 """Protected environments: what counts as one, by id and by name, whatever somebody calls it in Patchworks."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.clients import IDS, Era, Person, both_eras, connected, data, no
+from support.clients import IDS, Era, Person, both_eras, connected, data, no, text
 from support.examples import examples
 from support.processes import run_here
 
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.model.names import look_alike
 from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.account import VirtualEnvironment
 
 
 async def is_protected(name: str, setting: str, era: Era = "auto") -> bool:
@@ -143,3 +145,25 @@ def test_where_nothing_is_protected_nothing_unknown_is() -> None:
     """The rule about what is unknown counts only where something is protected."""
     policy = Policy("destructive", "auto", ())
     assert policy.unmatched([("10", "UK Live")]) == []
+
+
+@both_eras
+async def test_a_question_that_cannot_name_all_protected_environments_is_not_asked(era: Era) -> None:
+    """Nobody can agree to what is not on the screen; the refusal says how to split it."""
+    person, sandbox = Person(no), Sandbox()
+    account, row = sandbox.account, sandbox.account.deployments[500]
+    account.deployments = {}
+    for n in range(30):
+        name = f"Shop {n} " + "with a long name " * 5
+        account.virtual_environments[5000 + n] = VirtualEnvironment(5000 + n, name)
+        account.deployments[900 + n] = replace(row, id=900 + n, virtual_environment_id=5000 + n)
+    ids = ",".join(str(5000 + n) for n in range(30))
+    async with connected(sandbox, person=person, era=era, protected_environments=ids) as client:
+        refused = await client.call_tool("set_deployments_enabled", {"enabled": False, "flow": "Shopify"})
+    assert refused.is_error
+    assert text(refused) == (
+        "This touches more than a person can be shown in one question. Nothing was changed. "
+        "Go environment by environment (environment=...), or name fewer deployments."
+    )
+    assert person.asked == []
+    assert sandbox.writes == []

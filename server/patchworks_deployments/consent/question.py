@@ -42,10 +42,13 @@ def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
     """The question for a person: `protected` environments at its top, the account and all that was read at its end.
 
     In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
+    Raises `InvalidArgument` where it cannot be shown whole.
     """
     lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
     again = f", on which this was done {plan.times_done} times lately" if plan.times_done else ""
     lines += [plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
     if plan.must_be_typed:
         lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")
-    return Elicit("\n".join(lines), TypedId if plan.must_be_typed else Agreement)
+    question = "\n".join(lines)
+    plan.readable(question)
+    return Elicit(question, TypedId if plan.must_be_typed else Agreement)

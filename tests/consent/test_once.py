@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
-from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
+from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from support.clients import IDS, Clock, Era, Person, both_eras, connected, data, text, yes
 from support.examples import examples
 from support.faults import Upstream, delay, every
@@ -111,6 +111,9 @@ async def test_a_second_yes_that_was_given_before_the_write_is_void_too() -> Non
         await client.call_tool("enable_deployment", IDS)
         second = await agreed(client, "disable_deployment", IDS, questions[1])
         assert isinstance(second, InputRequiredResult)
+        (asked_anew,) = (second.input_requests or {}).values()
+        assert isinstance(asked_anew.params, ElicitRequestFormParams)
+        assert ", to which this change was made once lately" in asked_anew.params.message
         # Who is asked anew and agrees gets the write.
         third = await agreed(client, "disable_deployment", IDS, second)
     assert isinstance(third, CallToolResult)

@@ -45,7 +45,8 @@ def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
     Raises `InvalidArgument` where it cannot be shown whole.
     """
     lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
-    again = f", on which this was done {plan.times_done} times lately" if plan.times_done else ""
+    often = "once" if plan.times_done == 1 else f"{plan.times_done} times"
+    again = f", to which this change was made {often} lately" if plan.times_done else ""
     lines += [plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
     if plan.must_be_typed:
         lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")

@@ -44,12 +44,11 @@ def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
     In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
     Raises `InvalidArgument` where it cannot be shown whole.
     """
-    lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
+    top = [f"Protected environment: {', '.join(protected)}"] if protected else []
+    plan.readable(frame="".join(top))
     often = "once" if plan.times_done == 1 else f"{plan.times_done} times"
     again = f", to which this change was made {often} lately" if plan.times_done else ""
-    lines += [plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
+    lines = [*top, plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
     if plan.must_be_typed:
         lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")
-    question = "\n".join(lines)
-    plan.readable(question)
-    return Elicit(question, TypedId if plan.must_be_typed else Agreement)
+    return Elicit("\n".join(lines), TypedId if plan.must_be_typed else Agreement)

@@ -17,6 +17,9 @@ MAX_NAMED = 5
 MAX_QUESTION_CHARACTERS = 4_000
 """Characters of a question: a yes covers what a person has seen, and nobody reads more."""
 
+MAX_FRAME_CHARACTERS = 1_000
+"""Characters of what stands around it, above all the names of protected environments."""
+
 
 def named(name: str | None, identifier: str | None) -> str:
     """`"UK Live" (10)`, or the one of the two that is known."""

@@ -136,9 +136,9 @@ class Plan(abc.ABC, Generic[Result]):
             return self.outdated if is_told else UNTOLD
         return None if now.fingerprint == self.fingerprint else BESIDE_DIFFERS
 
-    def readable(self, question: str | None = None) -> Self:
-        """This plan, if the question, or else its own, can be shown whole. Raises `InvalidArgument` otherwise."""
-        if len(question or self.question()) > rendering.MAX_QUESTION_CHARACTERS:
+    def readable(self, frame: str = "") -> Self:
+        """This plan, if its question and the frame around it can be shown whole. Raises `InvalidArgument` otherwise."""
+        if len(self.question()) > rendering.MAX_QUESTION_CHARACTERS or len(frame) > rendering.MAX_FRAME_CHARACTERS:
             raise InvalidArgument(
                 "This touches more than a person can be shown in one question.",
                 next_step=self.how_to_split,

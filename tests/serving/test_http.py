@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
 from support.processes import run_here, sandbox_over_http
-from support.team import ALICE, BOB, Served, calling, head, on_loopback, serving, tokens_file, tool_call
+from support.team import ALICE, BOB, INITIALIZE, Served, calling, head, on_loopback, serving, tokens_file, tool_call
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sandbox import Sandbox
@@ -107,18 +107,6 @@ async def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch
         assert (await client.get("/health")).json() == {"status": "alive"}
         assert (await client.post("/health")).status_code == 405
         assert (await client.get("/ready/")).status_code == 404
-
-
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
 
 
 @pytest.fixture(scope="module")

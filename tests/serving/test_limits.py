@@ -14,7 +14,19 @@ from mcp_types import PromptReference
 from starlette.types import Receive, Scope, Send
 from support.clients import Clock, Era, audit_lines, both_eras, text
 from support.faults import Gate
-from support.team import ALICE, BOB, HALVES, READER, Served, calling, head, on_loopback, serving, tokens_file
+from support.team import (
+    ALICE,
+    BOB,
+    HALVES,
+    INITIALIZE,
+    READER,
+    Served,
+    calling,
+    head,
+    on_loopback,
+    serving,
+    tokens_file,
+)
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.serving.limits import MAX_SESSIONS_OF_ONE, Buckets, RateLimit
@@ -225,18 +237,6 @@ def test_who_sends_too_much_at_once_waits_for_a_turn() -> None:
     assert [buckets.take("alice", patience=2) for _ in range(2)] == [3, 3]
     clock.now += 4
     assert buckets.take("alice", 2) == 0
-
-
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
 
 
 @pytest.mark.slow

@@ -8,16 +8,19 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
+from anyio.lowlevel import checkpoint
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from support.clients import Clock, Era, audit_lines, both_eras, text
 from support.faults import Gate
 from support.team import ALICE, BOB, HALVES, READER, Served, calling, head, on_loopback, serving, tokens_file
 
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.serving.limits import MAX_SESSIONS_OF_ONE, Buckets, RateLimit
+from patchworks_deployments.serving import limits
+from patchworks_deployments.serving.limits import MAX_SESSIONS_OF_ONE, Buckets, PromptBody, RateLimit
 from patchworks_deployments.startup import listen
 
 
@@ -216,6 +219,43 @@ async def _ask_for_ever(client: Client) -> None:
         await client.get_prompt("stop_environment", {"environment": "10"})
 
 
+@pytest.mark.slow
+async def test_all_that_a_caller_may_hold_may_be_asked_for_at_once(tmp_path: Path) -> None:
+    """Streams or sessions that are opened anew together wait for their turn, and none of them is refused."""
+    headers = {"Authorization": f"Bearer {ALICE}", "Accept": "application/json, text/event-stream"}
+    pool = httpx2.Limits(max_connections=None)
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
+        async with httpx2.AsyncClient(trust_env=False, headers=headers, timeout=30, limits=pool) as http:
+            statuses: list[int] = []
+
+            async def begin() -> None:
+                opened = await http.post(served.url, json=INITIALIZE)
+                session = {"Mcp-Session-Id": opened.headers.get("Mcp-Session-Id", "")}
+                begun = await http.post(served.url, json=INITIALIZED, headers=session)
+                statuses.extend((opened.status_code, begun.status_code))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(MAX_SESSIONS_OF_ONE):
+                    group.start_soon(begin)
+    assert statuses.count(200) == statuses.count(202) == MAX_SESSIONS_OF_ONE
+
+
+@pytest.mark.slow
+async def test_waiting_for_a_turn_is_no_fault_of_the_body() -> None:
+    """A body has its seconds from when it is asked for, however long that takes."""
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        await anyio.sleep(0.3)
+        assert (await receive())["body"] == b"x"
+        await checkpoint()
+        await PlainTextResponse("read")(scope, receive, send)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "BODY_SECONDS", 0.1)
+        async with on_loopback(PromptBody(late)) as url, httpx2.AsyncClient(trust_env=False) as http:
+            assert (await http.post(url, content=b"x")).text == "read"
+
+
 def test_who_sends_too_much_at_once_waits_for_a_turn() -> None:
     """What is taken beforehand comes back with time; what would take too long is not taken."""
     clock = Clock()
@@ -236,6 +276,8 @@ INITIALIZE = {
         "clientInfo": {"name": "test", "version": "1"},
     },
 }
+
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
 @pytest.mark.slow

@@ -4,14 +4,17 @@ The rooms of the package. Each imports only what stands above it in this list:
 
     errors, settings, startup, caller, sdk   what every room may use
     model       what a deployment is: reading odd answers, comparing, rendering, masking; no requests, no MCP
-    api         the Patchworks Core API over one HTTP client: requests, failures, credentials, pacing, selections
+    api         the Patchworks Core API over one HTTP client: requests, failures, credentials and their scrubbing,
+                pacing, selections
     audit       what is recorded of each attempt to change something, and how no line of it is lost
     writes      a write from plan to result: plan, send, read back, judge
-    consent     who must agree to a write: policy, question, codes, and one write for one agreement
+    consent     who must agree to a write, how a person is asked, codes, and that one agreement lets one write
+                happen
     resources   what a host reads, completes and subscribes to
-    tools       the tools as a model sees them, each with its arguments
-    sandbox     the stand-in for Patchworks; it imports nothing of the others, and only serving imports it
-    serving     the server over stdio and HTTP: wiring, tokens, scopes, limits, draining
+    tools       the tools as an assistant sees them, each with its arguments
+    sandbox     the stand-in for Patchworks; it imports nothing of the others, and only serving and the commands
+                import it
+    serving     the server over stdio and HTTP: wiring, tokens, scopes, limits, stopping
     cli, check, demo   the commands
 """
 

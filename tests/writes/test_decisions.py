@@ -181,7 +181,7 @@ async def test_a_preview_says_what_would_be_and_asks_for_no_more() -> None:
                 ("disable_deployment", IDS),
             )
         ]
-    assert "Deployment new: flow" in shown[0]
+    assert "New deployment: flow" in shown[0]
     assert "Create this deployment, disabled.\nThen: disabled, queue priority 5" in shown[0]
     assert "Update this deployment.\nChange of queue priority: 1 → 42" in shown[1]
     assert "Delete this deployment for good.\nLost for good: id 500, enabled_at " in shown[2]

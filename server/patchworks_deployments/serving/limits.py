@@ -90,8 +90,11 @@ class RateLimit:
         return max(1.0, wait) if wait else 0.0
 
 
-MAX_SESSIONS, MAX_SESSIONS_OF_ONE = 2_000, 200
-"""Sessions of older hosts open at once, in all and of one caller; an idle one costs about 40 KiB for 30 minutes."""
+MAX_SESSIONS, MAX_SESSIONS_OF_ONE = 2_000, 500
+"""Sessions of older hosts open at once, in all and of one caller; an idle one costs about 40 KiB for 30 minutes.
+
+There are more of them than hosts, because many a host leaves without ending its own.
+"""
 
 
 _OPENING = "patchworks_deployments.opening"
@@ -144,8 +147,12 @@ COSTLY_SHARE = 5
 BURST_REQUESTS = 20
 """Requests of one caller that are taken at once; those beyond wait, so that others get their turn."""
 
-PATIENCE_SECONDS = 2.0
-"""Seconds that a request waits for its turn; where that is not enough, it is refused."""
+PATIENCE_SECONDS = 10.0
+"""Seconds that a request waits for its turn; where that is not enough, it is refused.
+
+At the usual pace of 50 a second it is enough for all that one caller may have under way: whoever opens its streams or
+its sessions anew at once, as after a restart of the server, gets each of them.
+"""
 
 BYTES_OF_ONE = 16 * 1024
 """Bytes of a body that count as another request: reading it costs as much as serving a small one."""
@@ -206,7 +213,7 @@ MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request's body; a call with all its arguments is a few kilobytes."""
 
 BODY_SECONDS = 10.0
-"""Seconds for a request's body to arrive."""
+"""Seconds for a request's body to arrive, once the application asks for it."""
 
 _TOO_LATE = PlainTextResponse(
     f"The request was not complete after {BODY_SECONDS:.0f} seconds. Nothing was changed. Send it again.",
@@ -221,21 +228,23 @@ class PromptBody:
     Nothing is read that the application does not ask for, so a refusal at the door comes first.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
+        self.app, self._seconds = app, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, but give it up when its body does not arrive."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        until, is_complete, has_left = anyio.current_time() + BODY_SECONDS, False, False
+        until, is_complete, has_left = math.inf, False, False
         with anyio.CancelScope() as call:
 
             async def arriving() -> Message:
-                nonlocal is_complete, has_left
+                nonlocal until, is_complete, has_left
                 if is_complete:
                     return await receive()
+                if until == math.inf:  # not before, for the request may have waited for its turn
+                    until = anyio.current_time() + self._seconds
                 call.deadline = until  # counts only while the application waits for the body
                 message = await receive()
                 call.deadline = math.inf

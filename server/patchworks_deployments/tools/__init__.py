@@ -1,1 +1,1 @@
-"""The tools as a model sees them, each with its arguments."""
+"""The tools as an assistant sees them, each with its arguments."""

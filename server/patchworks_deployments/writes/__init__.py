@@ -1,1 +1,1 @@
-"""A write from plan to result: plan, consent, send, read back, judge, record."""
+"""A write from plan to result: plan, send, read back, judge."""

@@ -13,7 +13,7 @@ from patchworks_deployments.api.pacing import look_until
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.beside import Place, look, state_left
+from patchworks_deployments.writes.beside import NEW, Place, look, state_left
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
 
@@ -246,7 +246,8 @@ class Change(Plan[WriteResult]):
         """The message, the deployment, what is or would be different, and the way back."""
         target = result.after or result.before or self.after
         assert target is not None
-        lines = [result.message, f"Deployment {target.id}: {rendering.place(target)}"]
+        name = "New deployment" if target.id == NEW else f"Deployment {target.id}"
+        lines = [result.message, f"{name}: {rendering.place(target)}"]
         if result.status in PREVIEWS:
             lines += [self.write.effect, *self._consequences()]
         elif result.before and result.after:

@@ -42,6 +42,8 @@ async def is_protected(name: str, setting: str, era: Era = "auto") -> bool:
         ("UK  LIVE", "UK Live"),
         ("UK L\u0323ive", "UK Live"),
         ("Norrnandy", "Normandy"),
+        ("L0ndo\u03bd", "Londov"),
+        ("IJK \u0391I\u03bd", "ijk aiv"),
     ],
 )
 async def test_an_environment_that_looks_like_a_protected_one_is_protected(name: str, setting: str, era: Era) -> None:

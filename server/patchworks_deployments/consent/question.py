@@ -44,7 +44,9 @@ def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
     In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
     """
     lines = [f"Protected environment: {', '.join(protected)}"] if protected else []
-    again = f", on which this was done {plan.times_done} times lately" if plan.times_done else ""
+    times = "once" if plan.times_done == 1 else f"{plan.times_done} times"
+    # A write counts also if it was refused, or nobody knows what became of it.
+    again = f", on which this was tried {times} lately" if plan.times_done else ""
     lines += [plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
     if plan.must_be_typed:
         lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")

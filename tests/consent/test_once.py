@@ -11,7 +11,7 @@ from mcp import Client
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from support.clients import IDS, Clock, Era, Person, both_eras, connected, data, text, yes
 from support.examples import examples
-from support.faults import Upstream, delay, every
+from support.faults import Upstream, delay, every, reply, write
 from support.processes import sandbox_over_http
 from support.team import calling, serving
 
@@ -113,7 +113,7 @@ async def test_a_second_yes_that_was_given_before_the_write_is_void_too() -> Non
         assert isinstance(second, InputRequiredResult)
         (asked_anew,) = (second.input_requests or {}).values()
         assert isinstance(asked_anew.params, ElicitRequestFormParams)
-        assert ", to which this change was made once lately" in asked_anew.params.message
+        assert ", on which this was tried once lately" in asked_anew.params.message
         # Who is asked anew and agrees gets the write.
         third = await agreed(client, "disable_deployment", IDS, second)
     assert isinstance(third, CallToolResult)
@@ -186,6 +186,17 @@ async def test_processes_that_share_a_redis_carry_out_one_agreement_once(redis_u
 async def deployments_of(client: Client) -> int:
     page = data(await client.call_tool("list_flow_version_deployments", CREATE))
     return int(page["total"])
+
+
+@both_eras
+async def test_a_question_says_how_often_the_same_was_tried_and_not_that_it_was_done(era: Era) -> None:
+    """A write that Patchworks refused counts, because what was agreed to it is used up, but it was not done."""
+    person, upstream = Person(yes), Upstream().on(write, *[reply(422, {"message": "No."})] * 2)
+    async with connected(transport=upstream, person=person, era=era) as client:
+        for _ in range(3):
+            await client.call_tool("update_deployment", {**IDS, "priority": 9})
+    ends = [question.rpartition("As read: state ")[2][12:] for question in person.asked]
+    assert ends == ["", ", on which this was tried once lately", ", on which this was tried 2 times lately"]
 
 
 async def test_a_code_is_good_for_ten_minutes_of_the_clock() -> None:

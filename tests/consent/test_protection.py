@@ -2,12 +2,14 @@
 
 import unicodedata
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clients import IDS, Era, Person, both_eras, connected, data, no, text
 from support.examples import examples
+from support.faults import Upstream
 from support.processes import run_here
 
 from patchworks_deployments.consent.policy import Policy
@@ -44,6 +46,8 @@ async def is_protected(name: str, setting: str, era: Era = "auto") -> bool:
         ("UK  LIVE", "UK Live"),
         ("UK L\u0323ive", "UK Live"),
         ("Norrnandy", "Normandy"),
+        ("L0ndo\u03bd", "Londov"),
+        ("IJK \u0391I\u03bd", "ijk aiv"),
     ],
 )
 async def test_an_environment_that_looks_like_a_protected_one_is_protected(name: str, setting: str, era: Era) -> None:
@@ -119,6 +123,25 @@ async def test_moving_into_a_protected_environment_asks_even_if_its_name_is_unkn
     async with connected(sandbox, person=person, era=era, protected_environments="US Live") as client:
         await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "13"})
     assert person.asked[0].startswith("Protected environment: 13\n")
+
+
+@both_eras
+@pytest.mark.parametrize("told", [{}, {"virtual_environment_id": None}], ids=["without id", "with null"])
+@pytest.mark.parametrize("odd", ["UK Live", 10, [{"id": 10}], {"id": 10.0}, {"id": "010"}, {"uuid": "10"}], ids=str)
+async def test_an_environment_whose_id_cannot_be_read_may_be_the_protected_one(
+    odd: object, told: dict[str, None], era: Era
+) -> None:
+    """A relation of an odd type tells that there is an environment, and so it is not taken for none."""
+
+    def without_id(_: object, answer: dict[str, Any]) -> dict[str, Any]:
+        record = answer["data"]
+        del record["virtual_environment_id"]
+        return {"data": {**record, **told, "virtual_environment": odd}}
+
+    transport = Upstream().alter(without_id)
+    async with connected(transport=transport, era=era, protected_environments="10") as client:
+        result = data(await client.call_tool("disable_deployment", IDS))
+    assert (result["status"], result["before"]["unreadable"]) == ("refused", ["virtual_environment_id"])
 
 
 def test_check_names_the_entries_that_match_no_environment_on_any_page() -> None:

@@ -139,6 +139,9 @@ ORDINARY = [
     "by the author",
     "global-orders-export-uk",
     "ASIAPACIFICORDERSYNC",
+    "ASIAPACIFICORDERS2024",
+    "ASIAPacificOrders2024",
+    "sk-cz-orders-to-netsuite-v2",
     "pk_test_environment",
     "Größe & Straße 5",
 ]

@@ -221,6 +221,23 @@ async def test_a_log_that_fails_after_the_write_is_reported_with_the_result(
     assert "missing in the audit log" in data(result)["message"]
 
 
+@both_eras
+async def test_the_result_counts_the_steps_that_the_log_lacks(era: Era, tmp_path: Path) -> None:
+    """Who reads of one would look for one."""
+    log = tmp_path / "log"
+
+    def lose_the_log(_: httpx2.Request) -> None:
+        if log.is_file():
+            log.unlink()
+            log.mkdir()
+
+    arguments = {"enabled": False, "deployments": ["500", "501", "502"]}
+    transport = Upstream().before(write, lose_the_log)
+    async with connected(transport=transport, person=Person(yes), era=era, audit_log=log) as client:
+        result = await client.call_tool("set_deployments_enabled", arguments)
+    assert "\n3 steps are missing in the audit log: " in text(result)
+
+
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
     """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""

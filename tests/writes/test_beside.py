@@ -428,6 +428,34 @@ async def test_what_comes_to_run_beside_many_while_a_person_is_asked_is_noticed(
     assert sandbox.writes == []
 
 
+@both_eras
+async def test_replacing_what_does_not_run_by_what_runs_says_what_runs_beside_it(era: Era) -> None:
+    """It would do the work twice, and the preview, the question and the result say so."""
+    sandbox, person = _stopped(virtual_environment_id=None), Person(yes)
+    sandbox.account.deployments[500].virtual_environment_id = None
+    _stop(sandbox, 545)
+    arguments = {**IDS, "new_flow_version_id": "1002", "enabled": True}
+    preview = await _call(sandbox, None, era, "replace_deployment", {**arguments, "dry_run": True})
+    result = await _call(sandbox, person, era, "replace_deployment", arguments)
+    assert f"\n{RUNS}no environment, enabled since" in person.asked[0]
+    assert f"\n{RUNS}no environment, enabled since" in text(preview)
+    assert data(result)["message"].startswith("Replaced, and verified by reading back; ")
+    assert f". {RUNS}no environment, enabled since" in data(result)["message"]
+
+
+@both_eras
+async def test_what_comes_to_run_beside_a_replacement_while_a_person_is_asked_is_noticed(era: Era) -> None:
+    """What was agreed to was a replacement beside something else."""
+    sandbox = _stopped()
+    rows = sandbox.account.deployments
+    come: Callable[[], object] = lambda: rows.__setitem__(778, dataclasses.replace(rows[777], id=778))  # noqa: E731
+    person = Person(in_turn(yes, no), meanwhile=come)
+    arguments = {**IDS, "new_flow_version_id": "1002", "enabled": True}
+    result = await _call(sandbox, person, era, "replace_deployment", arguments)
+    assert data(result)["status"] == ("refused" if era == "legacy" else "declined")
+    assert sandbox.writes == []
+
+
 async def test_disabling_and_deleting_look_at_nothing_else() -> None:
     """What stops does not run beside anything."""
     sandbox = Sandbox()

@@ -47,7 +47,8 @@ def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
     top = [f"Protected environment: {', '.join(protected)}"] if protected else []
     plan.readable(frame="".join(top))
     often = "once" if plan.times_done == 1 else f"{plan.times_done} times"
-    again = f", to which this change was made {often} lately" if plan.times_done else ""
+    # A write counts also if it was refused, or nobody knows what became of it.
+    again = f", on which this was tried {often} lately" if plan.times_done else ""
     lines = [*top, plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
     if plan.must_be_typed:
         lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")

@@ -11,25 +11,53 @@ from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
 
 
 def look_alike(one: str, other: str) -> bool:
-    """Whether a person may take one name for the other, without regard to case, spaces and marks on letters."""
-    return not _forms(one).isdisjoint(_forms(other))
+    """Whether a person may take one name for the other, without regard to case, spaces and marks on letters.
+
+    Each letter is compared by itself, because one may look alike as it is and its neighbour only as a capital.
+    """
+    first, second = _letters(one), _letters(other)
+    # How many letters of each are read, and the text by which one of both is ahead of the other.
+    ways = [(0, "", 0, "")]
+    tried = set(ways)
+    while ways:
+        i, ahead, j, behind = ways.pop()
+        if (i, ahead, j, behind) == (len(first), "", len(second), ""):
+            return True
+        if behind or (not ahead and i < len(first)):
+            further = [(i + 1, form, j, behind) for forms in first[i : i + 1] for form in forms]
+        else:
+            further = [(i, ahead, j + 1, form) for forms in second[j : j + 1] for form in forms]
+        for i, ahead, j, behind in further:
+            shared = min(len(ahead), len(behind))
+            way = i, ahead[shared:], j, behind[shared:]
+            if ahead[:shared] == behind[:shared] and way not in tried:
+                tried.add(way)
+                ways.append(way)
+    return False
 
 
 @lru_cache(CACHE_ENTRIES)
-def _forms(name: str) -> frozenset[str]:
-    """The forms of a name, of which look-alikes share one.
-
-    There are several, because a capital I looks like a small l, and is also the capital of i.
-    """
+def _letters(name: str) -> tuple[frozenset[str], ...]:
+    """The forms of each letter of a name, of which look-alikes share one."""
     shown = unicodedata.normalize("NFKC", clean_text(name) or "")
-    cases = shown, shown.casefold(), shown.upper()
+    return tuple(_forms(char) for char in unicodedata.normalize("NFD", shown) if not _is_overlooked(char))
+
+
+@lru_cache(CACHE_ENTRIES)
+def _forms(char: str) -> frozenset[str]:
+    """The skeletons of a letter in both cases: a capital I looks like a small l, and is also the capital of i."""
+    cases = char, char.casefold(), char.upper()
     return frozenset(_skeleton(_skeleton(case).casefold()) for case in cases)
 
 
+def _is_overlooked(char: str) -> bool:
+    """Whether it is a space or a mark on a letter: a dot or a stroke more is easily overlooked."""
+    return char == " " or unicodedata.combining(char) != 0
+
+
 def _skeleton(text: str) -> str:
-    # A dot or a stroke more is easily overlooked, so marks do not count.
-    letters = (char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char) and char != " ")
-    return "".join(map(_prototype, letters))
+    letters = unicodedata.normalize("NFD", text)
+    return "".join(_prototype(char) for char in letters if not _is_overlooked(char))
 
 
 @lru_cache(CACHE_ENTRIES)

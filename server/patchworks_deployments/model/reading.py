@@ -122,11 +122,14 @@ def _read_record(record: object, *, with_other: bool = False) -> Deployment | No
 
 
 def _is_unknown(field: str, raw: Mapping[str, Any]) -> bool:
-    """Whether a field that was read as None was sent as something odd, or is missing though a write relies on it."""
+    """Whether a field that was read as None was sent as something odd, or is missing though a write relies on it.
+
+    A relation without an id that can be read tells that there is something, whatever stands beside it.
+    """
     if raw.get(field) is not None:
         return True
     relation = field.removesuffix("_id")
-    return field in _NEEDED_BY_WRITES and field not in raw and relation not in raw
+    return field in _NEEDED_BY_WRITES and (bool(raw.get(relation)) or (field not in raw and relation not in raw))
 
 
 def _other(raw: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON came in goes out, bounded

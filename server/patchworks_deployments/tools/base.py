@@ -242,4 +242,7 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     if linked := plan.link(result):
         content.append(deployment_link(*linked))
     told = CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
-    return _with_remark(told, f"A step is missing in the audit log: {unrecorded[0].what}") if unrecorded else told
+    if not unrecorded:
+        return told
+    steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"
+    return _with_remark(told, f"{steps} missing in the audit log: {unrecorded[0].what}")

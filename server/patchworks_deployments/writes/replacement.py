@@ -11,11 +11,12 @@ from typing import Any
 
 import anyio
 
-from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.writes.beside import ALONE, Beside, look
 from patchworks_deployments.writes.exchange import Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
@@ -61,8 +62,20 @@ class Replace(Write):
             create = replace(create, deploy_disabled=None if self.enabled else True)
         delete = Delete(flow_version_id=self.flow_version_id, deployment_id=self.deployment_id)
         return Replacement(
-            write=self, basis=(old, *present), delete=delete, create=create, lost=delete.change(old).lost
+            write=self,
+            basis=(old, *present),
+            beside=await self._beside(client, old),
+            delete=delete,
+            create=create,
+            lost=delete.change(old).lost,
         )
+
+    async def _beside(self, client: DeploymentsClient, old: Deployment) -> Beside:
+        """What is beside the new version, where it starts to run in the place of one that does not."""
+        if old.enabled or not self.enabled:
+            return ALONE
+        running = old.model_copy(update={"enabled": True})
+        return (await look(client.glancing(LOOK_SECONDS), running, old.flow_id, comes=False)).beside
 
     def undo(self, before: Deployment, after: Deployment) -> ToolCall:
         """Put the old version back where the new one is now, as the old one was."""
@@ -164,7 +177,7 @@ class Replacement(Plan[ReplaceResult]):
             lines.append(f"Not known: whether version {version} is of the same flow; it is deployed nowhere")
             if self.old.virtual_environment_id is None:
                 lines.append("If it is of another flow, deploying it may replace what runs of that flow")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.beside.said])
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """It deletes before it creates, so both sides are always looked at once more."""
@@ -188,7 +201,8 @@ class Replacement(Plan[ReplaceResult]):
         # Between delete and create nobody may interrupt: a cancellation of the call waits outside.
         with anyio.CancelScope(shield=True):
             result = await steps.run()
-        return result.model_copy(update={"before": self.old, "confirmed_by": acting.agreed})
+        told = {"message": self.beside.added_to(result.message), "before": self.old, "confirmed_by": acting.agreed}
+        return result.model_copy(update=told)
 
     async def _compare(self, client: DeploymentsClient) -> str | None:
         return self.why_not_still_so(await self.write.plan(client))

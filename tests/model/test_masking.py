@@ -142,6 +142,11 @@ ORDINARY = [
     "ASIAPACIFICORDERS2024",
     "ASIAPacificOrders2024",
     "sk-cz-orders-to-netsuite-v2",
+    "hf_OrderExportNetSuite",
+    "shpfy_OrdersExportToNetsuite",
+    "eyJewellery orders",
+    "xoxo-orders-export",
+    "dp.uk.orders_to_netsuite_v2",
     "pk_test_environment",
     "Größe & Straße 5",
 ]

@@ -14,20 +14,20 @@ MASKED = "(masked)"
 
 _TOKEN = re.compile(
     r"""(?<![A-Za-z0-9])(?:
-      eyJ[\w-]{6,}(?:\.[\w-]*)*                                          # JSON in base64, of which a JWT has two
+      eyJ[\w-]{10,}(?:\.[\w-]*)*                                         # JSON in base64, of which a JWT has two
     | (?:(?:sk|rk|pk)_(?:live|test|prod)_ | shippo_(?:live|test)_ | whsec_)(?=[A-Za-z]*\d)[A-Za-z0-9+/=]{8,}
     | (?:AKIA|ASIA|ABIA|ACCA|A3T)(?=[A-Z]*\d)[A-Z2-7]{12,}(?![A-Za-z0-9]) # AWS, in base32
     | LTAI(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}                                # Alibaba
-    | (?:gh[a-z]|hf|npm|pul|pnu|ntn|rdme|glsa|glc|shp[a-z]{2,3})_[A-Za-z0-9]{12,}
+    | (?:gh[a-z]|hf|npm|pul|pnu|ntn|rdme|glsa|glc|shp[a-z]{2,3})_(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}|[A-Za-z]{30,})
     | (?:github_pat|do[opr]_v1|pscale_[a-z]+|tfp)_[\w.-]{16,}
     | sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z0-9]{12})[\w-]{16,}                # OpenAI, Anthropic
     | (?:pypi|PMAK|NR[A-Z]{2}|xkeysib|xapp|sq0[a-z]{3}|pat-[a-z]{2}\d)-(?=[\w-]*\d)[\w-]{16,}
     | gl(?:pat|dt|rt|ft|ptt|cbt|imt|oas|soat|agent|ffct)-[\w-]{12,}      # GitLab
     | AIza[\w-]{16,} | ya29\.[\w-]{8,} | GOCSPX-[\w-]{8,}                # Google
-    | xox[a-z][.-][\w.-]{8,} | (?:https?://)?hooks\.slack\.com/\S+       # Slack
+    | xox[a-z][.-](?=[\w.-]*\d)[\w.-]{8,} | (?:https?://)?hooks\.slack\.com/\S+       # Slack
     | SG\.[\w-]{8,}\.[\w-]{8,} | key-[0-9a-f]{24,}                       # senders of post
     | (?:SK|AC)[0-9a-f]{32} | EAAA[\w-]{16,} | dapi[0-9a-f]{24,}         # Twilio, Square, Databricks
-    | hv[bsr]\.[\w-]{16,} | dp\.[a-z]{2,5}\.\w{16,}                      # vaults
+    | hv[bsr]\.[\w-]{16,} | dp\.[a-z]{2,5}\.[A-Za-z0-9]{16,}                      # vaults
     | AGE-SECRET-KEY-\w+ | -----BEGIN\s.*
     ) | ://[^\s/@:]*:[^\s/@]+@""",
     re.VERBOSE,

@@ -7,6 +7,8 @@ from support.matrix.play import Case, play
 from support.matrix.rules import judge
 from support.matrix.writes import WRITES, MatrixWrite
 
+pytestmark = pytest.mark.slow
+
 SAMPLE, PARTS, SEED = 800, 8, 20
 """Cases, the tests that they are shared among, and which cases."""
 
@@ -17,7 +19,6 @@ def broken(cases: list[Case]) -> dict[str, dict[str, str]]:
     return {name: verdict for name, verdict in verdicts.items() if verdict}
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_result_claims_what_is_not_so(part: int) -> None:
@@ -50,14 +51,12 @@ def test_without_a_fault_every_write_is_done(write: MatrixWrite) -> None:
     assert judged_clean(write, 0, 1) == {(write.ends, "{}")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
 def test_era_and_consent_make_no_difference(write: MatrixWrite) -> None:
     """Without a fault, also in the older era and with a code every write is done."""
     assert judged_clean(write, 1, None) == {(write.ends, "{}")}
 
 
-@pytest.mark.slow
 def test_the_same_seed_draws_the_same_cases() -> None:
     """What fails in one run fails in the next."""
     assert [str(case) for case in pairs(20, SEED)] == [str(case) for case in pairs(20, SEED)]

@@ -17,6 +17,8 @@ from support.virtual_time import in_virtual_time
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.account import Deployment
 
+pytestmark = pytest.mark.slow
+
 CREATE = {"flow_version_id": "1001", "deploy_disabled": True}
 """Without environment, where any number of deployments can be side by side."""
 

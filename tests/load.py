@@ -30,8 +30,8 @@ MORE_MS = 250.0
 """Milliseconds by which the worst latency may grow."""
 
 ATTEMPTS = 5
-START_SECONDS = 1.5
-"""Seconds in which the bad caller has started."""
+START_SECONDS = 1.0
+"""Seconds from the bad caller's first request until the good one's is measured."""
 
 CONNECTIONS = 32
 """Connections over which the bad caller sends at once, unless the case is about connections."""
@@ -202,8 +202,9 @@ BAD: dict[str, Bad] = {
 }
 
 
-def do_harm(case: str, port: Port) -> None:
+def do_harm(case: str, port: Port, has_begun: Any) -> None:
     async def forever() -> None:
+        has_begun.set()
         await BAD[case](port)
 
     asyncio.run(forever())
@@ -212,9 +213,12 @@ def do_harm(case: str, port: Port) -> None:
 @contextmanager
 def beside(case: str, port: Port) -> Iterator[None]:
     """The bad caller at work."""
-    process = multiprocessing.get_context("spawn").Process(target=do_harm, args=(case, port), daemon=True)
+    processes = multiprocessing.get_context("spawn")
+    has_begun = processes.Event()
+    process = processes.Process(target=do_harm, args=(case, port, has_begun), daemon=True)
     process.start()
     try:
+        assert has_begun.wait(60), f"the bad caller of {case!r} has not begun"
         time.sleep(START_SECONDS)
         yield
         assert process.is_alive(), f"the bad caller of {case!r} has ended by itself"

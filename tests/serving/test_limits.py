@@ -253,6 +253,29 @@ async def test_two_hundred_streams_or_sessions_may_be_asked_for_at_once(tmp_path
 
 
 @pytest.mark.slow
+async def test_a_crowd_of_strangers_waits_for_its_refusals_and_a_caller_does_not_wait_with_it(tmp_path: Path) -> None:
+    """Each of the crowd is answered 401, those beyond the first fifty up to two seconds later."""
+    taken: list[float] = []
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path)) as served:
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http, calling(served.url, ALICE) as alice:
+
+            async def intrude() -> None:
+                began = anyio.current_time()
+                answer = await http.post(served.url, json=INITIALIZE, headers={"Authorization": "Bearer nobody"})
+                assert answer.status_code == 401
+                taken.append(anyio.current_time() - began)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(140):
+                    group.start_soon(intrude)
+                await anyio.sleep(0.3)
+                with anyio.fail_after(1.0):
+                    await alice.list_tools()
+    assert len(taken) == 140
+    assert max(taken) > 0.8
+
+
+@pytest.mark.slow
 async def test_waiting_for_a_turn_is_no_fault_of_the_body() -> None:
     """A body has its seconds from when it is asked for, however long that takes."""
 

@@ -162,6 +162,11 @@ MAX_DIGITS = 20
 """Digits of a length that is still read."""
 
 
+STRANGERS_PER_MINUTE, BURST_STRANGERS, STRANGER_SECONDS = 3_000, 50, 2.0
+"""Requests without a valid token that are refused at once; beyond, each waits for its refusal so many seconds at most,
+so that who sends the next one only then costs the others little."""
+
+
 class CallerLimits:
     """ASGI application: how much one caller has under way and how fast it may ask, whatever it asks for.
 
@@ -172,12 +177,14 @@ class CallerLimits:
         self.app = app
         self._sessions = sessions
         self._requests = Shares("requests under way", MAX_REQUESTS_OF_ONE, MAX_REQUESTS, "Wait until some have ended.")
+        self._strangers = Buckets(STRANGERS_PER_MINUTE, BURST_STRANGERS)
         self._pace = Buckets(costly_per_minute * COSTLY_SHARE, BURST_REQUESTS) if costly_per_minute else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on in its turn, or answer 429 with a JSON-RPC error."""
         user = scope.get("user")
         if user is not None and not isinstance(user, AuthenticatedUser):
+            await anyio.sleep(min(STRANGER_SECONDS, self._strangers.take("", patience=STRANGER_SECONDS)))
             await self.app(scope, receive, send)
             return
         with ExitStack() as held:

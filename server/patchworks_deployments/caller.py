@@ -41,11 +41,6 @@ def client_name(session: ServerSession) -> str | None:
     return f"{params.client_info.name} {params.client_info.version}" if params and params.client_info else None
 
 
-def who(ctx: Context[Any, Any]) -> Who:
-    """The caller and its client, for the audit log."""
-    return Who(caller(), client_name(ctx.session))
-
-
 def can_ask(ctx: Context[Any, Any]) -> bool:
     """Whether the client can put a form before a person."""
     if not is_stateless(ctx) and not ctx.session.can_send_request:

@@ -5,32 +5,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client, MCPError
-from mcp_types import ElicitResult, InputRequiredResult
-from support.clients import IDS, Era, Person, both_eras, connected, data, no, yes
+from mcp import MCPError
+from support.clients import IDS, Era, Person, agreed, asked, both_eras, connected, data, no, yes
 from support.team import ALICE, accounts, calling, on_loopback, serving, tokens_file
 
 from patchworks_deployments.sandbox import Sandbox
 
 KEYS = "a-key-that-both-servers-share-000001"
-
-
-async def answered(client: Client, question: InputRequiredResult) -> object:
-    """What becomes of a yes to a question about the deployment, whoever asked it."""
-    agree = ElicitResult(action="accept", content={"agree": True})
-    return await client.session.call_tool(
-        "disable_deployment",
-        IDS,
-        input_responses=dict.fromkeys(question.input_requests or {}, agree),
-        request_state=question.request_state,
-        allow_input_required=True,
-    )
-
-
-async def asked(client: Client) -> InputRequiredResult:
-    question = await client.session.call_tool("disable_deployment", IDS, allow_input_required=True)
-    assert isinstance(question, InputRequiredResult)
-    return question
 
 
 @pytest.mark.parametrize("other", [{"api_key": "bobs"}, {"base_url": "https://other.example"}])
@@ -40,10 +21,10 @@ async def test_a_yes_for_one_account_is_none_for_another(other: dict[str, str]) 
     transport = httpx2.ASGITransport(app=accounts(alices=two, bobs=two))
     mine: dict[str, Any] = {"api_key": "alices", "state_keys": KEYS, "person": Person(yes)}
     async with connected(transport=httpx2.ASGITransport(app=accounts(alices=one)), **mine) as client:
-        question = await asked(client)
+        question = await asked(client, "disable_deployment", IDS)
     async with connected(transport=transport, **{**mine, **other}) as client:
         with pytest.raises(MCPError, match="Invalid or expired requestState"):
-            await answered(client, question)
+            await agreed(client, "disable_deployment", IDS, question)
     assert one.writes == two.writes == []
 
 
@@ -72,12 +53,12 @@ async def test_where_callers_bring_their_keys_a_yes_belongs_to_one_key(tmp_path:
         arguments = ("--credentials=caller", f"--tokens-file={tokens_file(tmp_path)}")
         with serving(*arguments, PATCHWORKS_BASE_URL=upstream) as served:
             async with calling(served.url, ALICE, key="mine", person=Person(yes)) as client:
-                question = await asked(client)
+                question = await asked(client, "disable_deployment", IDS)
             async with calling(served.url, ALICE, key="other", person=Person(yes)) as client:
                 with pytest.raises(MCPError, match="Invalid or expired requestState"):
-                    await answered(client, question)
+                    await agreed(client, "disable_deployment", IDS, question)
             async with calling(served.url, ALICE, key="mine", person=Person(yes)) as client:
-                await answered(client, question)
+                await agreed(client, "disable_deployment", IDS, question)
     assert (len(mine.writes), len(other.writes)) == (1, 0)
 
 

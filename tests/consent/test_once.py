@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
-from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, InputRequiredResult
-from support.clients import IDS, Clock, Era, Person, both_eras, connected, data, text, yes
+from mcp_types import CallToolResult, ElicitRequestFormParams, InputRequiredResult
+from support.clients import IDS, Clock, Era, Person, agreed, asked, both_eras, connected, data, text, yes
 from support.examples import examples
 from support.faults import Upstream, delay, every, reply, write
 from support.processes import sandbox_over_http
@@ -19,28 +19,6 @@ from patchworks_deployments.sandbox import Sandbox
 
 CREATE = {"flow_version_id": "1001"}
 SHARED = {"PATCHWORKS_STATE_KEYS": "a-key-that-all-processes-share-00001", "PATCHWORKS_API_KEY": "sandbox-key"}
-
-
-async def asked(client: Client, tool: str, arguments: dict[str, Any]) -> InputRequiredResult:
-    """The question about a call, in the newer era."""
-    question = await client.session.call_tool(tool, arguments, allow_input_required=True)
-    assert isinstance(question, InputRequiredResult), question
-    return question
-
-
-async def agreed(
-    client: Client, tool: str, arguments: dict[str, Any], question: InputRequiredResult
-) -> CallToolResult | InputRequiredResult:
-    """What becomes of a yes to the question."""
-    return await client.session.call_tool(
-        tool,
-        arguments,
-        input_responses={
-            key: ElicitResult(action="accept", content={"agree": True}) for key in question.input_requests or {}
-        },
-        request_state=question.request_state,
-        allow_input_required=True,
-    )
 
 
 def slow(sandbox: Sandbox) -> Upstream:

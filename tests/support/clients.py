@@ -16,6 +16,7 @@ from mcp_types import (
     ElicitRequestFormParams,
     ElicitRequestParams,
     ElicitResult,
+    InputRequiredResult,
     ResourceTemplateReference,
     TextContent,
     TextResourceContents,
@@ -116,6 +117,27 @@ async def connected(
     )
     async with Client(server, elicitation_callback=person, mode=era) as client:
         yield client
+
+
+async def asked(client: Client, tool: str, arguments: dict[str, Any]) -> InputRequiredResult:
+    """The question about a call, in the newer era, for whoever is to answer it."""
+    question = await client.session.call_tool(tool, arguments, allow_input_required=True)
+    assert isinstance(question, InputRequiredResult), question
+    return question
+
+
+async def agreed(
+    client: Client, tool: str, arguments: dict[str, Any], question: InputRequiredResult
+) -> CallToolResult | InputRequiredResult:
+    """What becomes of a yes to the question, whoever asked it."""
+    agree = ElicitResult(action="accept", content={"agree": True})
+    return await client.session.call_tool(
+        tool,
+        arguments,
+        input_responses=dict.fromkeys(question.input_requests or {}, agree),
+        request_state=question.request_state,
+        allow_input_required=True,
+    )
 
 
 def text(result: CallToolResult) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -28,6 +27,12 @@ def _stopped(**beside: Any) -> Sandbox:
     sandbox.account.deployments[777] = dataclasses.replace(row, id=777, flow_version_id=1000, **beside)
     row.enabled_at = None
     return sandbox
+
+
+def _double(sandbox: Sandbox) -> None:
+    """Somebody deploys once more what is beside it."""
+    rows = sandbox.account.deployments
+    rows[778] = dataclasses.replace(rows[777], id=778)
 
 
 async def _call(
@@ -150,7 +155,7 @@ async def test_a_code_is_bound_to_what_runs_beside_it(era: Era) -> None:
     sandbox = _stopped()
     async with connected(sandbox, era=era) as client:
         code = data(await client.call_tool(ENABLE, IDS))["confirmation_code"]
-        sandbox.account.deployments[778] = dataclasses.replace(sandbox.account.deployments[777], id=778)
+        _double(sandbox)
         stale = data(await client.call_tool(ENABLE, {**IDS, "confirmation_code": code}))
         done = await client.call_tool(ENABLE, {**IDS, "confirmation_code": stale["confirmation_code"]})
     assert stale["status"] == "confirmation_required"
@@ -420,9 +425,7 @@ async def test_what_runs_beside_many_and_cannot_be_read_is_asked_about(change: s
 async def test_what_comes_to_run_beside_many_while_a_person_is_asked_is_noticed(era: Era) -> None:
     """In the older era too, where the deployments themselves are compared at their turns."""
     sandbox = _stopped()
-    rows = sandbox.account.deployments
-    come: Callable[[], object] = lambda: rows.__setitem__(778, dataclasses.replace(rows[777], id=778))  # noqa: E731
-    person = Person(in_turn(yes, no), meanwhile=come)
+    person = Person(in_turn(yes, no), meanwhile=lambda: _double(sandbox))
     result = await _call(sandbox, person, era, MANY, {"enabled": True, "deployments": ["1001/500"]})
     assert data(result)["status"] == ("refused" if era == "legacy" else "declined")
     assert sandbox.writes == []
@@ -447,9 +450,7 @@ async def test_replacing_what_does_not_run_by_what_runs_says_what_runs_beside_it
 async def test_what_comes_to_run_beside_a_replacement_while_a_person_is_asked_is_noticed(era: Era) -> None:
     """What was agreed to was a replacement beside something else."""
     sandbox = _stopped()
-    rows = sandbox.account.deployments
-    come: Callable[[], object] = lambda: rows.__setitem__(778, dataclasses.replace(rows[777], id=778))  # noqa: E731
-    person = Person(in_turn(yes, no), meanwhile=come)
+    person = Person(in_turn(yes, no), meanwhile=lambda: _double(sandbox))
     arguments = {**IDS, "new_flow_version_id": "1002", "enabled": True}
     result = await _call(sandbox, person, era, "replace_deployment", arguments)
     assert data(result)["status"] == ("refused" if era == "legacy" else "declined")

@@ -108,7 +108,7 @@ class DeploymentsClient:
         places = None if None in environment_ids else ",".join(sorted(filter(None, environment_ids)))
         query = DeploymentQuery(flow_id=",".join(sorted(flow_ids)), virtual_environment_id=places, per_page=PAGE_SIZE)
         found = await _every(lambda page: self.list_deployments(replace(query, page=page)))
-        there = [d for d in found if d.virtual_environment_id in environment_ids or _is_untold(d)]
+        there = [d for d in found if d.virtual_environment_id in environment_ids or d.hides_environment]
         if any(d.flow_id is None for d in there):
             raise Incomplete("Some of these deployments do not tell their flow.")
         return [d for d in there if d.flow_id in flow_ids]
@@ -126,7 +126,7 @@ class DeploymentsClient:
             return name, []
         is_whole = page.pages == 1 and not page.unreadable and all(d.flow_id for d in page.deployments)
         found = page.deployments if is_whole else await self.every_deployment_at({flow_id}, {environment_id})
-        there = (d for d in found if d.virtual_environment_id == environment_id or _is_untold(d))
+        there = (d for d in found if d.virtual_environment_id == environment_id or d.hides_environment)
         return name, [d for d in there if d.flow_id == flow_id]
 
     async def get(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
@@ -167,7 +167,7 @@ class DeploymentsClient:
         made = read_deployment(await self._write("POST", paths.deployments(flow_version_id), fields))
         if made.id == flow_version_id and made.flow_version_id is None:
             return None
-        is_elsewhere = not _is_untold(made) and made.virtual_environment_id != body.get("virtual_environment_id")
+        is_elsewhere = not made.hides_environment and made.virtual_environment_id != body.get("virtual_environment_id")
         if made.flow_version_id not in {None, flow_version_id} or is_elsewhere:
             raise UnexpectedResponse(
                 f"Patchworks answered with deployment {made.id} of flow version {made.flow_version_id} in environment "
@@ -258,11 +258,6 @@ class DeploymentsClient:
         left = response.headers.get("X-RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isascii() and left.isdigit() and len(left) < 8 else None  # noqa: PLR2004 - enough for a minute
         return read_answer(response, self._auth.secrets())
-
-
-def _is_untold(deployment: Deployment) -> bool:
-    """Whether it does not tell its environment."""
-    return "virtual_environment_id" in (deployment.unreadable or ())
 
 
 async def _every(read: Callable[[int], Awaitable[DeploymentPage]]) -> list[Deployment]:

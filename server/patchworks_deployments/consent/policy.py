@@ -35,7 +35,7 @@ class Policy:
         """
         found = {
             rendering.named(name, identifier) if name or identifier else "an environment that is not known"
-            for identifier, name in plan.environments
+            for identifier, name in set(plan.environments)
             if self.protected and (None in {identifier, name} or self._is_listed((identifier, name)))
         }
         return sorted(found)

@@ -24,6 +24,11 @@ EMPTY = "empty"
 """What the state of a place without a deployment begins with."""
 
 
+def in_order(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    """By id, so that the same deployments have the same fingerprint and read alike."""
+    return tuple(sorted(deployments, key=lambda d: (len(d.id), d.id)))
+
+
 def fingerprint(deployments: Sequence[Deployment], *said: str) -> str:
     """A short digest of the deployments' states and of what is `said`, the same whenever and wherever it is read."""
     digested = [*(deployment.model_dump(exclude=_NOT_DIGESTED) for deployment in deployments), *said]

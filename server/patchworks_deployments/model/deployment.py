@@ -73,6 +73,11 @@ class Deployment(Output):
         Maybe[dict[str, Any]], Field(description="Further fields as Patchworks sent them, secrets masked.")
     ] = None
 
+    @property
+    def hides_environment(self) -> bool:
+        """Whether nobody can know in which environment it is, if in any."""
+        return "virtual_environment_id" in (self.unreadable or ())
+
 
 UNLISTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "created_at", "updated_at", "other"}
 """The fields of a deployment that a listing leaves out unless they are asked for."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 from patchworks_deployments.model.text import CACHE_ENTRIES, clean_text
 
 
+@lru_cache(CACHE_ENTRIES)
 def look_alike(one: str, other: str) -> bool:
     """Whether a person may take one name for the other, without regard to case, spaces and marks on letters.
 

@@ -29,8 +29,8 @@ _ID_BOUND = 10**19
 """Ids below this have at most 19 digits; Python refuses to write out far larger numbers."""
 
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
-_NUMBER_BOUND = 10**18
-"""Numbers below this have at most 18 digits, as those in text."""
+NUMBER_BOUND = 10**18
+"""Numbers below this have at most 18 digits, as those in text; a caller may set no others, so that one is seen set."""
 
 _ABOUT_THE_VERSION = {"status", "is_deployed"}
 """Fields that speak of the flow version, and read "Deployed" on a disabled deployment."""
@@ -196,7 +196,7 @@ def _number(value: object) -> int | None:
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         return None
     if isinstance(value, int | float):
-        return int(value) if abs(value) < _NUMBER_BOUND else None
+        return int(value) if abs(value) < NUMBER_BOUND else None
     return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else None
 
 

@@ -58,7 +58,7 @@ def flow_and_iteration(deployment: Deployment) -> str:
 def environment(deployment: Deployment) -> str:
     """`environment "UK Live" (10)`."""
     if not deployment.virtual_environment_id and not deployment.virtual_environment_name:
-        return "environment unknown" if _is_unknown(deployment, "virtual_environment_id") else "no environment"
+        return "environment unknown" if deployment.hides_environment else "no environment"
     return f"environment {named(deployment.virtual_environment_name, deployment.virtual_environment_id)}"
 
 
@@ -114,7 +114,7 @@ def _inert(value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
 def by_environment(deployments: Sequence[Deployment]) -> list[str]:
     """A line for each environment, with the ids of all its deployments: unknown ones first, then where fewest are."""
     places: defaultdict[str, list[str]] = defaultdict(list)
-    unknown = [environment(d) for d in deployments if _is_unknown(d, "virtual_environment_id")]
+    unknown = [environment(d) for d in deployments if d.hides_environment]
     for deployment in deployments:
         places[environment(deployment)].append(deployment.id)
     ordered = sorted(places.items(), key=lambda held: (held[0] not in unknown, len(held[1]), held[0]))

@@ -5,15 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 
 from patchworks_deployments.model.deployment import Clearable, Include, Maybe
-from patchworks_deployments.model.reading import is_identifier, read_time
+from patchworks_deployments.model.reading import NUMBER_BOUND, is_identifier, read_time
 
 # What may be long is measured before anything is done with it: a caller must not keep the process from all others.
 
 MAX_VALUES = 200
 """Values of one list, or of one text that holds several."""
-
-NUMBER_BOUND = 10**18
-"""Numbers are below this: those that Patchworks answers with are read up to it, so that one can be seen to be set."""
 
 MAX_PAGE = 1_000_000
 """A page's number; accounts have a few hundred."""

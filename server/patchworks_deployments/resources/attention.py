@@ -111,7 +111,7 @@ def environment_id(deployment: Deployment) -> str | None:
     """Read the id of a deployment's environment: None if it is in none, `?` where Patchworks did not say it."""
     if deployment.virtual_environment_id:
         return deployment.virtual_environment_id
-    unsaid = deployment.virtual_environment_name or "virtual_environment_id" in (deployment.unreadable or ())
+    unsaid = deployment.virtual_environment_name or deployment.hides_environment
     return UNKNOWN if unsaid else None
 
 

@@ -55,8 +55,9 @@ class Attempts:
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Pass the call on as the current attempt, and end that where nobody else has."""
-        attempt = self._attempt(ctx.params or {}, Who(caller(), client_name(ctx.session)))
-        if ctx.method != "tools/call" or attempt is None:
+        is_call = ctx.method == "tools/call"
+        attempt = self._attempt(ctx.params or {}, Who(caller(), client_name(ctx.session))) if is_call else None
+        if attempt is None:
             return await call_next(ctx)
         try:
             with attempt.is_current():

@@ -102,7 +102,7 @@ async def look(client: DeploymentsClient, wanted: Deployment, flow_id: str | Non
     What cannot be read is asked about, so that a listing that fails stops nothing.
     """
     place, environment = Place(wanted=wanted, flow_id=flow_id), wanted.virtual_environment_id
-    if _is_untold(wanted):
+    if wanted.hides_environment:
         return replace(place, unread=UnexpectedResponse("It does not tell its environment."))
     name: str | None = None
     holds: Sequence[Deployment] = ()
@@ -156,7 +156,7 @@ async def look_around(client: DeploymentsClient, starting: Sequence[Deployment])
     places: defaultdict[tuple[str, str | None], list[Deployment]] = defaultdict(list)
     unknown: list[Deployment] = []
     for deployment in starting:
-        if deployment.flow_id and not _is_untold(deployment):
+        if deployment.flow_id and not deployment.hides_environment:
             places[deployment.flow_id, deployment.virtual_environment_id].append(deployment)
         else:
             unknown.append(deployment)
@@ -167,24 +167,17 @@ async def look_around(client: DeploymentsClient, starting: Sequence[Deployment])
     except UpstreamError:
         unknown = list(starting)
     known = {d.id for d in starting}
-    beside = [d for d in others if d.enabled is not False and d.id not in known and (_is_untold(d) or _at(d) in places)]
+    running = (d for d in others if d.enabled is not False and d.id not in known)
+    beside = [d for d in running if d.hides_environment or (d.flow_id, d.virtual_environment_id) in places]
     said = [f"Beside them runs: {_listed(beside)}"] if beside else []
     said += [f"Side by side would run: {_listed(held)}" for held in places.values() if len(held) > 1]
     said += [f"Not known: what runs beside {', '.join(d.id for d in unknown)}"] if unknown else []
     return Beside(said=tuple(said), must_ask=bool(said))
 
 
-def _at(deployment: Deployment) -> tuple[str | None, str | None]:
-    return deployment.flow_id, deployment.virtual_environment_id
-
-
-def _is_untold(deployment: Deployment) -> bool:
-    return bool(comparing.untold(deployment, ["virtual_environment_id"]))
-
-
 def _listed(deployments: Iterable[Deployment]) -> str:
-    """Each of them, because what is agreed to has to be seen; by id, because the order of a listing says nothing."""
+    """Each of them, because what is agreed to has to be seen; in order, because that of a listing says nothing."""
     return "; ".join(
         f"deployment {d.id} of flow version {d.flow_version_id}, {rendering.place(d)}, {rendering.state(d)}"
-        for d in sorted(deployments, key=lambda d: (len(d.id), d.id))
+        for d in comparing.in_order(deployments)
     )

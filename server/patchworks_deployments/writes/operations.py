@@ -97,7 +97,7 @@ class Delete(WriteToExisting):
         Without environment, nobody can look at that place who does not know the flow.
         """
         del after
-        if before is None or "virtual_environment_id" in (before.unreadable or ()):
+        if before is None or before.hides_environment:
             return None
         if before.flow_id is None and before.virtual_environment_id is None:
             return None

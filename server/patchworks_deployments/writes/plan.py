@@ -188,7 +188,7 @@ def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
     return [
         (d.virtual_environment_id, d.virtual_environment_name)
         for d in deployments
-        if d.virtual_environment_id or d.virtual_environment_name or "virtual_environment_id" in (d.unreadable or ())
+        if d.virtual_environment_id or d.virtual_environment_name or d.hides_environment
     ]
 
 

@@ -3,7 +3,7 @@
 Each deployment is switched by the same change, write and verification as a single one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -79,7 +79,7 @@ class Switch(Write):
                 f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
                 next_step="Narrow it, or go environment by environment.",
             )
-        plan = SwitchPlan(write=self, basis=_in_order(targets))
+        plan = SwitchPlan(write=self, basis=comparing.in_order(targets))
         if self.enabled and plan.is_needed:
             plan = replace(plan, beside=await look_around(client.glancing(LOOK_SECONDS), plan.pending))
         return plan.readable()
@@ -106,11 +106,6 @@ class Switch(Write):
                 raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
             found += [by_id[name] for name in bare]
         return list({d.id: d for d in found}.values())
-
-
-def _in_order(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
-    """By id, so that the same deployments have the same fingerprint."""
-    return tuple(sorted(deployments, key=lambda d: (len(d.id), d.id)))
 
 
 def _name(deployment: Deployment) -> str:
@@ -293,4 +288,4 @@ class _Run:
         """Back with all that was done. The state of what was not read back is not known, so none is named then."""
         names = (*verified, *unverified)
         back = Switch(enabled=not self.plan.write.enabled, selection=Selection(), deployments=names).call()
-        return back if unverified else back.only_if(comparing.fingerprint(_in_order(verified.values())))
+        return back if unverified else back.only_if(comparing.fingerprint(comparing.in_order(verified.values())))

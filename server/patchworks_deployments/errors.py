@@ -7,6 +7,7 @@
     ├── AuditLogUnwritable        a write was not sent because it could not be recorded
     └── UpstreamError             Patchworks, or the way to it
         ├── Unreachable           the request never left
+        ├── OutOfTime             it was not sent, as the call had no time left
         ├── NoAnswer              it left; no whole answer came back           (may have acted)
         ├── UnexpectedResponse    an answer came, but not one that can be read (may have acted)
         ├── Incomplete            a listing of which not everything could be read
@@ -69,6 +70,10 @@ class AuditLogUnwritable(DeploymentsError):
     default_next_step = "Make the file named by PATCHWORKS_AUDIT_LOG writable, or unset it, then call again."
 
 
+def _wait(seconds: float | None) -> str:
+    return f"Wait {f'{seconds:.0f} seconds' if seconds else 'a minute'}, then call again."
+
+
 class UpstreamError(DeploymentsError):
     """Patchworks refused, failed, or could not be reached."""
 
@@ -77,6 +82,12 @@ class Unreachable(UpstreamError):
     """The request never left this machine: no connection, no name, no free slot in time."""
 
     default_next_step = "Check PATCHWORKS_BASE_URL and the network, then try again."
+
+
+class OutOfTime(UpstreamError):
+    """The call has taken so long already that its host would not hear of what came next."""
+
+    default_next_step = "Call again later, or for less at a time."
 
 
 class NoAnswer(UpstreamError):
@@ -102,13 +113,14 @@ class Incomplete(UpstreamError):
 
 
 class Unavailable(UpstreamError):
-    """Patchworks answered with a 5xx status."""
+    """Patchworks answered with a 5xx status; `retry_after` is in seconds when it said when it will be back."""
 
     may_have_acted = True
     default_next_step = "Try again later."
 
-    def __init__(self, what: str, *, status: int) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, *, status: int, retry_after: float | None = None) -> None:
+        super().__init__(what, next_step=_wait(retry_after) if retry_after else "")
+        self.retry_after = retry_after
         # 500 is Patchworks' own. The others are said by what stands before it, while Patchworks may still be at work.
         self.may_still_arrive = status != HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -147,8 +159,7 @@ class Throttled(UpstreamError):
     """429: too many requests; `retry_after` is in seconds when Patchworks said it."""
 
     def __init__(self, what: str, *, retry_after: float | None = None) -> None:
-        wait = f"{retry_after:.0f} seconds" if retry_after else "a minute"
-        super().__init__(what, next_step=f"Wait {wait}, then call again.")
+        super().__init__(what, next_step=_wait(retry_after))
         self.retry_after = retry_after
 
 

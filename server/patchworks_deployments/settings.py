@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     sandbox: Annotated[bool, Field(description="use the embedded stand-in for Patchworks, no account needed")] = False
     base_url: Annotated[WebAddress, Field(description="address of the Patchworks Core API")] = BASE_URL
     allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
-    timeout: Annotated[float, Field(gt=0, le=300, description="seconds to wait for an answer")] = 12.0
+    timeout: Annotated[float, Field(gt=0, le=30, description="seconds to wait for an answer")] = 12.0
 
     api_key: HeaderSecret | None = None
     bearer_token: HeaderSecret | None = None

@@ -11,17 +11,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import anyio
 import httpx2
 import stamina
 from opentelemetry.trace import SpanKind, get_tracer
 
 from patchworks_deployments.api import paths
 from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credentials, build_credentials
-from patchworks_deployments.api.failures import read_answer, reading, retry_wait, translating
+from patchworks_deployments.api.failures import asks_to_wait, read_answer, reading, retry_wait, translating
+from patchworks_deployments.api.pacing import ANSWER_SECONDS, GLANCE_SECONDS, deadline, ending, told_to_wait
 from patchworks_deployments.api.query import NAMES, DeploymentQuery
 from patchworks_deployments.api.transport import open_http
-from patchworks_deployments.errors import Incomplete, NotFound, Rejected, Throttled, UnexpectedResponse
+from patchworks_deployments.errors import (
+    Incomplete,
+    NoAnswer,
+    NotFound,
+    OutOfTime,
+    Rejected,
+    Throttled,
+    Unavailable,
+    UnexpectedResponse,
+    Unreachable,
+)
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
@@ -36,14 +46,11 @@ RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initia
 PAGE_SIZE = 100
 """Deployments on a page, the most that the API allows."""
 
-GLANCE_SECONDS = 5.0
-"""Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
-
 LOOK_SECONDS = 7.5
 """Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
 
-RETRY_SECONDS = 25.0
-"""Seconds after which no attempt is made any more, so that a call ends before its client loses patience."""
+MIN_TOLD_SECONDS = 2.0
+"""Seconds from which on an error says how long was waited."""
 
 T = TypeVar("T")
 
@@ -236,23 +243,44 @@ class DeploymentsClient:
         return await self._retried(lambda: self._send(request), is_read=False)
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]], *, is_read: bool) -> T:
-        """Make a request, and again where `retry_wait` says so and the pause ends within `RETRY_SECONDS`."""
-        ends = anyio.current_time() + RETRY_SECONDS
+        """Make a request, and again where `retry_wait` says so and the call has time for it.
+
+        Raises `OutOfTime` for a write that could not be answered and read back before the call ends.
+        """
+        # A write that is under way is never cut short: its answer would be missing.
+        needed = self._timeout + GLANCE_SECONDS
 
         def wait(error: Exception) -> bool | float:
             pause = retry_wait(error, is_read=is_read)
-            if self._is_glancing and not isinstance(error, Throttled):
+            is_throttled = asks_to_wait(error, is_read=is_read)
+            if pause is False or (self._is_glancing and not is_throttled):
                 return False
-            return pause if ends - anyio.current_time() > pause else False
+            has_time = ends.left >= pause + ANSWER_SECONDS if is_read else ends.left_to_send >= pause + needed
+            if has_time and is_throttled:
+                told_to_wait(pause)
+            return pause if has_time else False
 
-        return await RETRY(wait, attempt)
+        with ending(deadline()) as ends:
+            if not is_read and ends.left_to_send < needed:
+                raise OutOfTime(f"The change was not sent, because {ends.waited:.0f} seconds had passed before.")
+            try:
+                return await RETRY(wait, attempt)
+            except (NoAnswer, Throttled, Unavailable, Unreachable) as error:
+                if is_read and not self._is_glancing and ends.waited >= MIN_TOLD_SECONDS:
+                    error.what += f" This call has waited {ends.waited:.0f} seconds."
+                raise
 
     async def _send(self, request: httpx2.Request) -> object:
+        seconds, ends = self._timeout, deadline()
+        if request.method == "GET" and ends.left < seconds:
+            seconds = ends.left
+            if seconds <= 0:
+                raise OutOfTime(f"Patchworks was not asked any more, because {ends.waited:.0f} seconds had passed.")
         with (
             tracer.start_as_current_span(f"{request.method} Patchworks", kind=SpanKind.CLIENT) as span,
             translating(request),
         ):
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 response = await self._http.send(request, auth=self._auth)
             span.set_attribute("http.response.status_code", response.status_code)
         left = response.headers.get("X-RateLimit-Remaining", "")

@@ -2,8 +2,12 @@
 
 import contextlib
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeGuard
 
 import httpx2
 from pydantic_core import from_json
@@ -28,6 +32,9 @@ from patchworks_deployments.model.tokens import without_tokens
 
 MAX_RETRY_AFTER_SECONDS = 20.0
 """Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
+
+MAX_BELIEVED_SECONDS = 10.0**7
+"""Seconds, some months: a longer `Retry-After` counts as not given."""
 
 MIN_PAUSE_SECONDS = 0.1
 """Seconds that are waited at least, also where `Retry-After` is 0."""
@@ -156,10 +163,11 @@ def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamErr
         kind, what = _STATUS_ERRORS[status]
         return kind(what + remark)
     if status == httpx2.codes.TOO_MANY_REQUESTS:
-        wait = _seconds(response.headers.get("Retry-After", ""))
-        return Throttled("Patchworks is throttling this account (429).", retry_after=wait)
+        return Throttled("Patchworks is throttling this account (429).", retry_after=_seconds(response))
     if response.is_server_error:
-        return Unavailable(f"Patchworks failed (status {status}).{remark}", status=status)
+        return Unavailable(
+            f"Patchworks failed (status {status}).{remark}", status=status, retry_after=_seconds(response)
+        )
     if response.is_client_error:
         return Rejected(f"Patchworks refused the request ({status}).{remark}{_field_errors(said.get('errors'))}")
     return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
@@ -182,22 +190,48 @@ def _quoted(text: str, limit: int) -> str:
     return inert(without_tokens(text, limit) or "", limit)
 
 
-def _seconds(retry_after: str) -> float | None:
-    """`Retry-After` in seconds; a date or nonsense counts as not given."""
-    text = retry_after.strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 8 else None  # noqa: PLR2004 - 10^7 s is months
+def _seconds(response: httpx2.Response) -> float | None:
+    """`Retry-After` in seconds, also where it is a date; None for nonsense and for months.
+
+    A date counts from that of the answer, because clocks differ.
+    """
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text)
+    else:
+        until, now = (_time(response.headers.get(name, "")) for name in ("Retry-After", "Date"))
+        if until is None:
+            return None
+        seconds = math.ceil(max(until - (time.time() if now is None else now), 0))
+    return seconds if seconds < MAX_BELIEVED_SECONDS else None
+
+
+def _time(date: str) -> float | None:
+    """An HTTP date, which is in UTC, in seconds since the epoch; None for nonsense."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def asks_to_wait(error: Exception, *, is_read: bool = False) -> TypeGuard[Throttled | Unavailable]:
+    """Whether Patchworks wants to be asked later, and nothing was done: by a 429, or by a 503 to a read."""
+    if isinstance(error, Unavailable):
+        return error.retry_after is not None and (is_read or not error.may_have_acted)
+    return isinstance(error, Throttled)
 
 
 def retry_wait(error: Exception, *, is_read: bool) -> bool | float:
     """Whether to try again, or after how many seconds; a write only when it cannot have arrived."""
-    if isinstance(error, Throttled):
+    if asks_to_wait(error, is_read=is_read):
         return throttle_wait(error, MAX_RETRY_AFTER_SECONDS)
     return isinstance(error, Unreachable) or (
         is_read and isinstance(error, NoAnswer | Unavailable | UnexpectedResponse)
     )
 
 
-def throttle_wait(error: Throttled, max_seconds: float) -> bool | float:
+def throttle_wait(error: Throttled | Unavailable, max_seconds: float) -> bool | float:
     """The pause that Patchworks asked for in seconds, False where it is too long, True where it did not say."""
     if error.retry_after is None:
         return True

@@ -1,9 +1,9 @@
-"""Many requests at once, but not too many; again, where the API throttles or lags; and a sign of life meanwhile."""
+"""The time of a call: when it ends, what it waits for, and a sign of life meanwhile; and many requests at once."""
 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -11,9 +11,8 @@ import anyio
 import anyio.lowlevel
 import stamina
 
-from patchworks_deployments.api.client import GLANCE_SECONDS, DeploymentsClient
-from patchworks_deployments.api.failures import throttle_wait
-from patchworks_deployments.errors import NoAnswer, Throttled, Unreachable, UpstreamError
+from patchworks_deployments.api.failures import asks_to_wait, throttle_wait
+from patchworks_deployments.errors import Unreachable
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -21,26 +20,175 @@ Outcome = TypeVar("Outcome")
 MAX_CONCURRENT_REQUESTS = 8
 """Requests under way for one call: polite to a throttled API, and far below the client's connection limit."""
 
+READ_SECONDS = 45.0
+"""Seconds for which a call reads and waits: most hosts give up on a call after 60."""
+
+CALL_SECONDS = 55.0
+"""Seconds after which a call that sends something has ended: it is sent only if it can be read back until then."""
+
+PATIENCE_SECONDS = 360.0
+"""Seconds that a call takes at most if its host hears of its progress, or if it must not stop halfway."""
+
+ANSWER_SECONDS = 5.0
+"""Seconds that must be left for an answer: with less, nothing is tried again."""
+
+GLANCE_SECONDS = 5.0
+"""Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
+
 MAX_PAUSE_SECONDS = 65.0
 """Seconds: Laravel throttles by the minute. A longer `Retry-After` is reported instead of waited for."""
 
-PATIENCE_SECONDS = 360.0
-"""Seconds that a call waits in all where the API throttles."""
+PAUSES_SECONDS = (2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds to wait, the first time and so on, where Patchworks throttles and does not say for how long."""
 
-RETRY_UNSENT = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=2.0, wait_max=30.0)
+RETRY_UNSENT = stamina.AsyncRetryingCaller(
+    attempts=1 + len(PAUSES_SECONDS), timeout=None, wait_initial=2.0, wait_max=30.0
+)
 """Tries what was not done on top of the client's own attempts; waits are in seconds."""
-
-LOOK = stamina.AsyncRetryingCaller(attempts=6, timeout=None, wait_initial=0.25, wait_max=2.0, wait_jitter=0.0)
-"""Looks for some five seconds in all (0.25 + 0.5 + 1 + 2 + 2): what the API shows may lag behind what it has done."""
-
-MAX_LOOKING_SECONDS = 10.0
-"""Seconds after which no further look is begun, so that the call ends where Patchworks does not answer."""
 
 BEAT_SECONDS = 3.0
 """Seconds between two signs of life of a call that waits."""
 
 Progress = Callable[[float, float | None], Awaitable[None]]
 """Is told how many steps are done, and of how many, where that is known."""
+
+Listener = Callable[[float, float | None, str | None], Awaitable[None]]
+"""Hears the same, and words beside it, on behalf of the host that has asked for progress."""
+
+
+# Time ---------------------------------------------------------------------------------------------
+
+
+class Deadline:
+    """When a call ends. Its time begins anew with each step of which its host hears, for `PATIENCE_SECONDS` in all.
+
+    Hosts that hear nothing give up on a call after a minute. So do some that hear of its progress; a call that they
+    give up goes on to the end of what it has sent, and its audit log says what it did.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = self._since = anyio.current_time()
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the call began, or a person answered."""
+        return anyio.current_time() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds for which it still reads and waits."""
+        return self._since + self._seconds - anyio.current_time()
+
+    @property
+    def left_to_send(self) -> float:
+        """Seconds within which what it sends has to be answered and read back."""
+        return self.left + CALL_SECONDS - READ_SECONDS
+
+    def restart(self) -> None:
+        """Count from now, because a person has answered."""
+        self._began = self._since = anyio.current_time()
+
+    def must_finish(self) -> None:
+        """Let it go on for `PATIENCE_SECONDS`, whoever waits: stopping would leave things halfway."""
+        self.restart()
+        self._seconds = PATIENCE_SECONDS
+
+    def go_on(self, pause: float = 0.0) -> None:
+        """Count anew from the end of a pause in seconds, because the host hears that it goes on."""
+        latest = self._began + PATIENCE_SECONDS - self._seconds
+        self._since = max(self._since, min(anyio.current_time() + pause, latest))
+
+    def has_time_for(self, pause: float) -> bool:
+        """Whether Patchworks, which asks to wait for so many seconds, can be asked again after that."""
+        if _signs.get():
+            self.go_on(pause)
+        return self.left >= pause + ANSWER_SECONDS
+
+
+_deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+def deadline() -> Deadline:
+    """That of the call that is served; one of its own for who asks outside of a call."""
+    return _deadline.get() or Deadline(READ_SECONDS)
+
+
+@contextlib.contextmanager
+def ending(at: Deadline) -> Iterator[Deadline]:
+    """What is asked inside ends then."""
+    token = _deadline.set(at)
+    try:
+        yield at
+    finally:
+        _deadline.reset(token)
+
+
+def reading_back(sent: float) -> contextlib.AbstractContextManager[Deadline]:
+    """Read back what was sent at this time (of the event loop), within the time of the call, or with one glance."""
+    left = min(sent + READ_SECONDS - anyio.current_time(), deadline().left_to_send)
+    return ending(Deadline(max(left, GLANCE_SECONDS)))
+
+
+@contextlib.asynccontextmanager
+async def serving_call(seconds: float, listener: Listener | None) -> AsyncIterator[None]:
+    """Give a call its time in seconds, and its host, if that listens, signs of life between the steps."""
+    with ending(Deadline(seconds)):
+        if listener is None:
+            yield
+            return
+        signs = _Signs(listener)
+        token, task = _signs.set(signs), asyncio.create_task(signs.beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            _signs.reset(token)
+
+
+# Signs of life ------------------------------------------------------------------------------------
+
+
+class _Signs:
+    """What a host hears of a call: ever higher numbers, as the protocol wants them."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._done = 0.0
+        self._of: float | None = None
+        self.waits_until = 0.0
+        """When, in the event loop's time, the call asks Patchworks again, which throttles."""
+
+    async def tell(self, done: float, of: float | None, words: str | None = None) -> None:
+        self._done, self._of = max(done, self._done + 0.001), of
+        # Whoever has gone away needs no sign of life; the call goes on without.
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            await self._listener(self._done, of, words)
+
+    async def beat(self) -> None:
+        while True:
+            await anyio.sleep(BEAT_SECONDS)
+            pause = math.ceil(self.waits_until - anyio.current_time())
+            await self.tell(0.0, self._of, f"Patchworks throttles: waiting {pause} s more" if pause > 0 else None)
+
+
+_signs: ContextVar[_Signs | None] = ContextVar("signs", default=None)
+
+
+async def report(done: float, total: float | None) -> None:
+    """Tell the host, if it listens, that so many steps are done: the call is worth waiting for."""
+    if signs := _signs.get():
+        deadline().go_on()
+        await signs.tell(done, total)
+
+
+def told_to_wait(seconds: float) -> None:
+    """Have the host, if it listens, hear why nothing happens for so many seconds."""
+    if signs := _signs.get():
+        signs.waits_until = max(signs.waits_until, anyio.current_time() + seconds)
+
+
+# Many, and again ----------------------------------------------------------------------------------
 
 
 async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: Iterable[Argument]) -> list[Outcome]:
@@ -69,98 +217,23 @@ async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: It
 
 
 async def patiently(attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:
-    """`Patience` for one request."""
-    return await Patience()(attempt, unreachable_seconds=unreachable_seconds)
+    """Make the attempt, and again, later, while the API throttles, or, for so many seconds, cannot be reached.
 
-
-class Patience:
-    """Waits, for all the requests of a call, where the API throttles: a 429 says that nothing was done."""
-
-    def __init__(self) -> None:
-        self._ends = anyio.current_time() + PATIENCE_SECONDS
-
-    async def __call__(self, attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:
-        """Make the attempt, and again, later, while the API throttles, or, for so long, cannot be reached.
-
-        Raises `Throttled` or `Unreachable` when that was not enough, or at once when the API wants a longer pause.
-        """
-        gives_up = anyio.current_time() + unreachable_seconds
-
-        def pause(error: Exception) -> bool | float:
-            now = anyio.current_time()
-            if isinstance(error, Throttled):
-                wait = throttle_wait(error, MAX_PAUSE_SECONDS)
-                return wait if now + wait < self._ends else False
-            return isinstance(error, Unreachable) and now < gives_up
-
-        return await RETRY_UNSENT(pause, attempt)
-
-
-async def look_until(
-    is_enough: Callable[[Outcome], bool],
-    look: Callable[[DeploymentsClient], Awaitable[Outcome]],
-    client: DeploymentsClient,
-) -> tuple[Outcome, None] | tuple[None, UpstreamError]:
-    """Look again, after growing pauses, until what is seen is enough; for some five seconds.
-
-    The first look is short, so that there is time for another where an answer hangs. Returns what the last one that
-    could read has seen; or why none could.
+    An API that throttles says that nothing was done. Raises its error when there is no time for the pause that it asks
+    for, and `Unreachable`.
     """
-    ends = anyio.current_time() + MAX_LOOKING_SECONDS
-    seen: list[Outcome] = []
-    unread: UpstreamError = NoAnswer("Nothing was read.")
-    is_short = True
+    gives_up = anyio.current_time() + unreachable_seconds
+    untold = iter(PAUSES_SECONDS)
 
-    async def attempt() -> None:
-        nonlocal unread, is_short
-        try:
-            seen.append(await look(client.glancing(GLANCE_SECONDS if is_short else math.inf)))
-            is_short = True
-            if is_enough(seen[-1]):
-                return
-        except UpstreamError as error:
-            unread, is_short = error, not isinstance(error, NoAnswer)
-        if anyio.current_time() <= ends:
-            raise _NotYet
+    def pause(error: Exception) -> bool | float:
+        if not asks_to_wait(error):
+            return isinstance(error, Unreachable) and anyio.current_time() < gives_up
+        wait = throttle_wait(error, MAX_PAUSE_SECONDS)
+        seconds = next(untold, False) if wait is True else wait
+        if not seconds or not ends.has_time_for(seconds):
+            return False
+        told_to_wait(seconds)
+        return seconds
 
-    with contextlib.suppress(_NotYet):
-        await LOOK(_NotYet, attempt)
-    return (seen[-1], None) if seen else (None, unread)
-
-
-class _NotYet(Exception):
-    pass
-
-
-_report: ContextVar[Progress | None] = ContextVar("report", default=None)
-
-
-async def report(done: float, total: float | None) -> None:
-    """Tell who waits for the call that so many steps are done, if it is `beating`."""
-    if tell := _report.get():
-        await tell(done, total)
-
-
-@contextlib.asynccontextmanager
-async def beating(progress: Progress) -> AsyncIterator[None]:
-    """Give signs of life while the body runs, between the steps that it reports with `report`."""
-    done, of = 0.0, None
-
-    async def tell(steps: float, total: float | None) -> None:
-        nonlocal done, of
-        done, of = max(steps, done), total
-        # Whoever has gone away needs no sign of life; the body goes on without.
-        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            await progress(done, of)
-
-    async def beat() -> None:
-        while True:
-            await anyio.sleep(BEAT_SECONDS)
-            await tell(done + 0.001, of)  # the protocol wants every number to be higher than the last
-
-    token, task = _report.set(tell), asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        _report.reset(token)
+    with ending(deadline()) as ends:
+        return await RETRY_UNSENT(pause, attempt)

@@ -50,6 +50,7 @@ from patchworks_deployments.startup import collect_rarely
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
+from patchworks_deployments.tools.timing import in_time
 from patchworks_deployments.tools.writing import write_tools
 
 SERVER_NAME = "patchworks-deployments"
@@ -164,7 +165,7 @@ def create_server(
     )
     server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
     server.tokens, server.sessions = token_verifier, sessions
-    server.middleware.insert(0, server.attempts)  # around what the SDK refuses, too
+    server.middleware[:0] = (in_time, server.attempts)  # around what the SDK refuses, too
     _register(server, older, clock)
     return server
 

@@ -1,6 +1,5 @@
 """What all tools share: strict arguments, short errors, small schemas; and for those that write, consent and record."""
 
-import contextlib
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
-from patchworks_deployments.api.pacing import beating
+from patchworks_deployments.api.pacing import deadline
 from patchworks_deployments.audit.attempt import current_attempt
 from patchworks_deployments.caller import WRITE_SCOPE, caller, can_ask, is_stateless, may_write
 from patchworks_deployments.consent.decision import Call, Consent, Decision, agreement, decide
@@ -95,8 +94,7 @@ class DeploymentTool(Tool):
         """Run the tool. Every anticipated failure leaves as `ToolError`, with our words alone."""
         try:
             self._require_permission(arguments)
-            async with beating(context.report_progress) if self.writes else contextlib.nullcontext():
-                result = await super().run(arguments, context, convert_result)
+            result = await super().run(arguments, context, convert_result)
         except ToolError as error:
             told = _in_our_words(error)
             await self._end(ending(error, str(told)))
@@ -222,6 +220,8 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     agreed, client, attempt = agreement(plan, consent), services(ctx).client, current_attempt()
     unrecorded: Sequence[AuditLogUnwritable] = ()
     asked_live = agreed == "human" and not is_stateless(ctx)
+    if asked_live:
+        deadline().restart()
     if not isinstance(agreed, NotDone):
         await attempt.keep_room(plan.lines)  # before all is read once more in vain
         if plan.must_be_compared(asked_live=asked_live):

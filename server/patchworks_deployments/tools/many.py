@@ -7,6 +7,7 @@ from mcp.server.mcpserver import ElicitationResult, Resolve
 from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
+from patchworks_deployments.api.pacing import report
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.consent.decision import Consent
 from patchworks_deployments.consent.services import services
@@ -49,7 +50,7 @@ async def deployment_overview(
     selection = Selection(
         flow=flow, environment=environment, package=package, enabled=enabled, deployment_id=deployment_id
     )
-    selected = await read_selected(services(ctx).client, selection, ctx.report_progress)
+    selected = await read_selected(services(ctx).client, selection, report)
     if deployment_id and not selected.deployments:
         raise InvalidArgument(f"There is no deployment {deployment_id} among those selected.")
     overview = summarise(selected)

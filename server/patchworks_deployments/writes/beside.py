@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import look_until
 from patchworks_deployments.errors import InvalidArgument, StateMoved, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.writes.looking import look_until
 
 
 @dataclass(frozen=True, kw_only=True)

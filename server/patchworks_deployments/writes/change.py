@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import anyio
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
-from patchworks_deployments.api.pacing import look_until
+from patchworks_deployments.api.pacing import deadline, ending, patiently, reading_back
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import NEW, Place, look, state_left
+from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
 
@@ -148,7 +149,7 @@ class Change(Plan[WriteResult]):
 
         Raises `UpstreamError` when it certainly was not carried out.
         """
-        answered, trouble = None, None
+        answered, trouble, began = None, None, anyio.current_time()
         try:
             answered = await self.write.send(acting.client)
             if answered and any(known.id == answered.id for known in self.basis):
@@ -158,14 +159,17 @@ class Change(Plan[WriteResult]):
             if not error.may_have_acted and not isinstance(error, NotFound):
                 raise
             answered, trouble = None, error
+        if acting.must_finish:
+            deadline().must_finish()
         aim = None if self.after is None else self.wanted
         sent = Facts(self.before, aim, trouble, answered)
 
         async def look(client: DeploymentsClient) -> Facts:
             read = partial(self._look, sent, client)
-            return await (acting.patience(read) if acting.patience else read())
+            return await (patiently(read) if acting.is_step else read())
 
-        seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
+        with ending(deadline()) if acting.must_finish else reading_back(began):
+            seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
         facts = seen or replace(sent, unread=unread)
         if facts.trouble and facts.is_refused:
             raise facts.trouble
@@ -214,7 +218,7 @@ class Change(Plan[WriteResult]):
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
-        elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.patience:
+        elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.is_step:
             undo = undo.only_if(await state_left(acting.client, self.before))
         acting.changed(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import Patience, look_until
+from patchworks_deployments.api.pacing import patiently
 from patchworks_deployments.errors import Throttled, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import MAY_BE_ANOTHERS, ReplaceResult, Status, WriteResult
 from patchworks_deployments.writes.plan import Acting
@@ -36,7 +37,6 @@ class Exchange:
     """
 
     acting: Acting
-    patience: Patience
     old: Deployment
     delete: Delete
     create: Create
@@ -131,7 +131,7 @@ class Exchange:
             self.deleting_since = time.monotonic()
             return await self.delete.change(self.old).carry_out(acting)
 
-        removed = await self.acting.step(self.delete, lambda acting: self.patience(partial(attempt, acting)))
+        removed = await self.acting.step(self.delete, lambda acting: patiently(partial(attempt, acting)))
         self.is_old_gone = bool(removed.verified)
         return removed
 
@@ -149,10 +149,10 @@ class Exchange:
             may_still_come = facts.found is None and (facts.trouble is None or facts.trouble.may_still_arrive)
             return await change.report(facts, acting)
 
-        def patiently(acting: Acting) -> Awaitable[WriteResult]:
-            return self.patience(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
+        def persist(acting: Acting) -> Awaitable[WriteResult]:
+            return patiently(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
 
-        return await self.acting.step(write, patiently), may_still_come
+        return await self.acting.step(write, persist), may_still_come
 
     async def _beside(self, write: Create) -> tuple[Deployment, ...]:
         """The other deployments of the version: for the new one as they were agreed to, for the old one as they are."""
@@ -228,7 +228,7 @@ class Exchange:
         """The old one, None where it is certainly gone; and why that is not known, if so."""
 
         async def find(client: DeploymentsClient) -> Deployment | None:
-            return await self.patience(partial(client.find, self.delete.flow_version_id, self.old.id))
+            return await patiently(partial(client.find, self.delete.flow_version_id, self.old.id))
 
         return await look_until(lambda _: True, find, self.acting.client)
 
@@ -244,7 +244,7 @@ class Exchange:
     async def _read_place(self, client: DeploymentsClient) -> list[Deployment]:
         """Read it. A listing that lags may still show the old one, which is left out once it is known to be gone."""
         flow, place = self.old.flow_id or "", self.old.virtual_environment_id
-        held = await self.patience(partial(client.every_deployment_at, {flow}, {place}))
+        held = await patiently(partial(client.every_deployment_at, {flow}, {place}))
         return [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
 
     def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:

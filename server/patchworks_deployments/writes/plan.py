@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument
 from patchworks_deployments.model import comparing, rendering
@@ -203,8 +202,9 @@ class Tell(Protocol):
 class Acting:
     """What carrying out a write needs: the client, the attempt that it is, why, who agreed, and whom to tell.
 
-    With `patience` the write is one of several: also reading back waits where Patchworks throttles, because what comes
-    next rests on it, and nobody asks for its own undo. Of the steps that the audit log lacks, `unrecorded` says why.
+    One that `is_step` is one of several writes: also reading back waits where Patchworks throttles, because what comes
+    next rests on it, and nobody asks for its own undo. Once the first is sent, a call that `must_finish` goes on to the
+    last, however long that takes. Of the steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient
@@ -212,7 +212,8 @@ class Acting:
     reason: str | None
     agreed: ConfirmedBy
     tell: Tell
-    patience: Patience | None = None
+    is_step: bool = False
+    must_finish: bool = False
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
     def changed(self, flow_version_id: str, *states: Deployment | None) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
-from patchworks_deployments.api.pacing import Patience
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -186,10 +185,8 @@ class Replacement(Plan[ReplaceResult]):
 
     async def carry_out(self, acting: Acting) -> ReplaceResult:
         """Check, delete, create; if the create fails, restore the old one and say so."""
-        patience = Patience()
         steps = Exchange(
-            acting=replace(acting, patience=patience),
-            patience=patience,
+            acting=replace(acting, is_step=True, must_finish=True),
             old=self.old,
             delete=self.delete,
             create=self.create,

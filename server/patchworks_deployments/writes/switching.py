@@ -9,9 +9,16 @@ from functools import partial
 from typing import Any
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
-from patchworks_deployments.api.pacing import Patience, each, report
+from patchworks_deployments.api.pacing import each, patiently, report
 from patchworks_deployments.api.selection import Selection, read_selected
-from patchworks_deployments.errors import Forbidden, InvalidArgument, Throttled, Unauthenticated, UpstreamError
+from patchworks_deployments.errors import (
+    Forbidden,
+    InvalidArgument,
+    OutOfTime,
+    Throttled,
+    Unauthenticated,
+    UpstreamError,
+)
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import look_around
@@ -173,7 +180,7 @@ class SwitchPlan(Plan[SwitchResult]):
     async def carry_out(self, acting: Acting) -> SwitchResult:
         """Switch each, several at once; one that changed since it was read is left alone and reported.
 
-        What stops one for good (credentials, rights, a throttle that lasts, the audit log) stops the rest.
+        What stops one for good (credentials, rights, a throttle that lasts, the time, the audit log) stops the rest.
         """
         run = _Run(self, acting)
         await each(run.switch_one, self.pending)
@@ -213,7 +220,6 @@ class _Run:
     plan: SwitchPlan
     acting: Acting
     fates: dict[str, WriteResult] = field(default_factory=dict)
-    patience: Patience = field(default_factory=Patience)
     stopped_by: str | None = None
 
     async def switch_one(self, target: Deployment) -> None:
@@ -244,14 +250,15 @@ class _Run:
                 why = "It changed since it was agreed to" if is_told else "It does not tell whether it changed"
                 return WriteResult(status="refused", message=f"{why}, and was left alone.")
             is_sent = True
-            return await change.carry_out(replace(acting, tell=self._telling(target), patience=self.patience))
+            return await change.carry_out(replace(acting, tell=self._telling(target), is_step=True))
 
         try:
-            return await self.patience(switch)
+            return await patiently(switch)
         except UpstreamError as error:
-            if isinstance(error, (Unauthenticated, Forbidden, Throttled)):
+            if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"
-            return WriteResult(status="failed" if is_sent else "refused", message=str(error))
+            is_tried = is_sent and not isinstance(error, OutOfTime)
+            return WriteResult(status="failed" if is_tried else "refused", message=str(error))
 
     def _telling(self, target: Deployment) -> Tell:
         """A listing may tell more than a single record: those who watch by what it told hear of it too."""

@@ -16,7 +16,7 @@ from support.faults import reply, scripted
 from support.operations import KEY, NAMES, READS, RECORD, WRITES, Operation, operate
 
 from patchworks_deployments import errors
-from patchworks_deployments.api.client import ATTEMPTS
+from patchworks_deployments.api.pacing import ATTEMPTS
 from patchworks_deployments.api.transport import MAX_ANSWER_BYTES
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
 

@@ -12,26 +12,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
-import stamina
 from opentelemetry.trace import SpanKind, get_tracer
 
 from patchworks_deployments.api import paths
 from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credentials, build_credentials
-from patchworks_deployments.api.failures import asks_to_wait, read_answer, reading, retry_wait, translating
-from patchworks_deployments.api.pacing import ANSWER_SECONDS, GLANCE_SECONDS, deadline, ending, told_to_wait
+from patchworks_deployments.api.failures import read_answer, reading, translating
+from patchworks_deployments.api.pacing import GLANCE_SECONDS, deadline, retried
 from patchworks_deployments.api.query import NAMES, DeploymentQuery
 from patchworks_deployments.api.transport import open_http
-from patchworks_deployments.errors import (
-    Incomplete,
-    NoAnswer,
-    NotFound,
-    OutOfTime,
-    Rejected,
-    Throttled,
-    Unavailable,
-    UnexpectedResponse,
-    Unreachable,
-)
+from patchworks_deployments.errors import Incomplete, NotFound, OutOfTime, Rejected, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
@@ -39,18 +28,11 @@ from patchworks_deployments.settings import Settings
 MAX_PAGES = 50
 """Pages of one flow version's deployments: it has one per environment, and accounts have dozens of those."""
 
-ATTEMPTS = 3
-RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
-"""Waits are in seconds, and longer where Patchworks asks for it."""
-
 PAGE_SIZE = 100
 """Deployments on a page, the most that the API allows."""
 
 LOOK_SECONDS = 7.5
 """Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
-
-MIN_TOLD_SECONDS = 2.0
-"""Seconds from which on an error says how long was waited."""
 
 T = TypeVar("T")
 
@@ -236,39 +218,11 @@ class DeploymentsClient:
             return into(await self._send(request))
 
         with reading():
-            return await self._retried(attempt, is_read=True)
+            return await retried(attempt, is_glancing=self._is_glancing)
 
     async def _write(self, method: str, path: str, body: Mapping[str, Any] | None) -> object:
         request = self._http.build_request(method, f"{self._address}{path}", json=body)
-        return await self._retried(lambda: self._send(request), is_read=False)
-
-    async def _retried(self, attempt: Callable[[], Awaitable[T]], *, is_read: bool) -> T:
-        """Make a request, and again where `retry_wait` says so and the call has time for it.
-
-        Raises `OutOfTime` for a write that could not be answered and read back before the call ends.
-        """
-        # A write that is under way is never cut short: its answer would be missing.
-        needed = self._timeout + GLANCE_SECONDS
-
-        def wait(error: Exception) -> bool | float:
-            pause = retry_wait(error, is_read=is_read)
-            is_throttled = asks_to_wait(error, is_read=is_read)
-            if pause is False or (self._is_glancing and not is_throttled):
-                return False
-            has_time = ends.left >= pause + ANSWER_SECONDS if is_read else ends.left_to_send >= pause + needed
-            if has_time and is_throttled:
-                told_to_wait(pause)
-            return pause if has_time else False
-
-        with ending(deadline()) as ends:
-            if not is_read and ends.left_to_send < needed:
-                raise OutOfTime(f"The change was not sent, because {ends.waited:.0f} seconds had passed before.")
-            try:
-                return await RETRY(wait, attempt)
-            except (NoAnswer, Throttled, Unavailable, Unreachable) as error:
-                if is_read and not self._is_glancing and ends.waited >= MIN_TOLD_SECONDS:
-                    error.what += f" This call has waited {ends.waited:.0f} seconds."
-                raise
+        return await retried(lambda: self._send(request), seconds_to_send=self._timeout)
 
     async def _send(self, request: httpx2.Request) -> object:
         seconds, ends = self._timeout, deadline()

@@ -11,8 +11,8 @@ import anyio
 import anyio.lowlevel
 import stamina
 
-from patchworks_deployments.api.failures import asks_to_wait, throttle_wait
-from patchworks_deployments.errors import Unreachable
+from patchworks_deployments.api.failures import asks_to_wait, retry_wait, throttle_wait
+from patchworks_deployments.errors import NoAnswer, OutOfTime, Throttled, Unavailable, Unreachable
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -41,10 +41,17 @@ MAX_PAUSE_SECONDS = 65.0
 PAUSES_SECONDS = (2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds to wait, the first time and so on, where Patchworks throttles and does not say for how long."""
 
+ATTEMPTS = 3
+RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
+"""Waits are in seconds, and longer where Patchworks asks for it."""
+
 RETRY_UNSENT = stamina.AsyncRetryingCaller(
     attempts=1 + len(PAUSES_SECONDS), timeout=None, wait_initial=2.0, wait_max=30.0
 )
-"""Tries what was not done on top of the client's own attempts; waits are in seconds."""
+"""Tries what was not done on top of these attempts; waits are in seconds."""
+
+MIN_TOLD_SECONDS = 2.0
+"""Seconds from which on an error says how long was waited."""
 
 BEAT_SECONDS = 3.0
 """Seconds between two signs of life of a call that waits."""
@@ -69,6 +76,7 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._began = self._since = anyio.current_time()
+        self.must_finish = False
 
     @property
     def waited(self) -> float:
@@ -89,10 +97,10 @@ class Deadline:
         """Count from now, because a person has answered."""
         self._began = self._since = anyio.current_time()
 
-    def must_finish(self) -> None:
-        """Let it go on for `PATIENCE_SECONDS`, whoever waits: stopping would leave things halfway."""
-        self.restart()
-        self._seconds = PATIENCE_SECONDS
+    def finish(self) -> None:
+        """Let it go on for `PATIENCE_SECONDS` from now, once, whoever waits: stopping would leave things halfway."""
+        if not self.must_finish:
+            self.must_finish, self._since, self._seconds = True, anyio.current_time(), PATIENCE_SECONDS
 
     def go_on(self, pause: float = 0.0) -> None:
         """Count anew from the end of a pause in seconds, because the host hears that it goes on."""
@@ -126,8 +134,10 @@ def ending(at: Deadline) -> Iterator[Deadline]:
 
 def reading_back(sent: float) -> contextlib.AbstractContextManager[Deadline]:
     """Read back what was sent at this time (of the event loop), within the time of the call, or with one glance."""
-    left = min(sent + READ_SECONDS - anyio.current_time(), deadline().left_to_send)
-    return ending(Deadline(max(left, GLANCE_SECONDS)))
+    at = deadline()
+    if not at.must_finish:
+        at = Deadline(max(min(sent + READ_SECONDS - anyio.current_time(), at.left_to_send), GLANCE_SECONDS))
+    return ending(at)
 
 
 @contextlib.asynccontextmanager
@@ -214,6 +224,38 @@ async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: It
             first = first.exceptions[0]
         raise first from failed
     return [outcomes[index] for index in sorted(outcomes)]
+
+
+async def retried(
+    attempt: Callable[[], Awaitable[Outcome]], *, seconds_to_send: float | None = None, is_glancing: bool = False
+) -> Outcome:
+    """Make a request, and again where `retry_wait` says so and the call has time for it.
+
+    `seconds_to_send` is how long a write may take, which once begun is never cut short, because nobody would know what
+    became of it. One who `is_glancing` tries again only where Patchworks throttles. Raises `OutOfTime` for a write that
+    could not be answered and read back before the call ends.
+    """
+    is_read = seconds_to_send is None
+    needed = ANSWER_SECONDS if seconds_to_send is None else seconds_to_send + GLANCE_SECONDS
+
+    def wait(error: Exception) -> bool | float:
+        pause, is_throttled = retry_wait(error, is_read=is_read), asks_to_wait(error, is_read=is_read)
+        left = ends.left if is_read else ends.left_to_send
+        if pause is False or left < pause + needed or (is_glancing and not is_throttled):
+            return False
+        if is_throttled:
+            told_to_wait(pause)
+        return pause
+
+    with ending(deadline()) as ends:
+        if not is_read and ends.left_to_send < needed:
+            raise OutOfTime(f"It was not sent, because {ends.waited:.0f} seconds had passed before that.")
+        try:
+            return await RETRY(wait, attempt)
+        except (NoAnswer, Throttled, Unavailable, Unreachable) as error:
+            if is_read and not is_glancing and ends.waited >= MIN_TOLD_SECONDS:
+                error.what += f" This call has waited {ends.waited:.0f} seconds."
+            raise
 
 
 async def patiently(attempt: Callable[[], Awaitable[Outcome]], *, unreachable_seconds: float = 0.0) -> Outcome:

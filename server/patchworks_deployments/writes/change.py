@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import anyio
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
-from patchworks_deployments.api.pacing import deadline, ending, patiently, reading_back
+from patchworks_deployments.api.pacing import deadline, patiently, reading_back
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -160,15 +160,14 @@ class Change(Plan[WriteResult]):
                 raise
             answered, trouble = None, error
         if acting.must_finish:
-            deadline().must_finish()
-        aim = None if self.after is None else self.wanted
-        sent = Facts(self.before, aim, trouble, answered)
+            deadline().finish()
+        sent = Facts(self.before, None if self.after is None else self.wanted, trouble, answered)
 
         async def look(client: DeploymentsClient) -> Facts:
             read = partial(self._look, sent, client)
             return await (patiently(read) if acting.is_step else read())
 
-        with ending(deadline()) if acting.must_finish else reading_back(began):
+        with reading_back(began):
             seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
         facts = seen or replace(sent, unread=unread)
         if facts.trouble and facts.is_refused:
@@ -212,9 +211,8 @@ class Change(Plan[WriteResult]):
     async def report(self, facts: Facts, acting: Acting) -> WriteResult:
         """The result, of which subscribers hear as much as the caller: also of what may have changed."""
         status, message = judge(facts, self.write.done, self.write.flow_version_id)
-        is_done = status == "done"
         after = facts.found or facts.answered
-        undo = self.write.undo(self.before, after or self.after) if is_done or facts.took_in_part else None
+        undo = self.write.undo(self.before, after or self.after) if status == "done" or facts.took_in_part else None
         if undo and facts.found:
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))

@@ -1,5 +1,6 @@
 """A client of a server on a sandbox, a person who answers its questions, and what tests do with both."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from mcp_types import (
     ElicitRequestParams,
     ElicitResult,
     InputRequiredResult,
+    RequestParamsMeta,
     ResourceTemplateReference,
     TextContent,
     TextResourceContents,
@@ -81,13 +83,20 @@ class Person:
 
 @dataclass
 class Progress:
-    """Hears how far a call is: (steps done, steps in all)."""
+    """Hears how far a call is: (steps done, steps in all); and the words beside it, and when (in seconds)."""
 
     heard: list[tuple[float, float | None]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
-        del message
         self.heard.append((progress, total))
+        self.words += [message] if message else []
+        self.times.append(asyncio.get_running_loop().time())
+
+
+LISTENS: RequestParamsMeta = {"progress_token": "mine"}
+"""Says that progress is wanted where a client in the same process, in the newer era, does not say it by itself."""
 
 
 @dataclass

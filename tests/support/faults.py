@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import repeat
 from typing import Any, Self, TypeAlias
 
@@ -84,9 +86,27 @@ def reply(status: int = 200, content: object = b"", **headers: object) -> Callab
     return lambda _: httpx2.Response(status, headers=named, **body)
 
 
+def later(seconds: float, clock_is_fast: float = 0.0) -> dict[str, str]:
+    """`Retry-After` as a date, by a clock that is so many seconds fast."""
+    now = datetime.now(UTC) + timedelta(seconds=clock_is_fast)
+    until = format_datetime(now + timedelta(seconds=seconds), usegmt=True)
+    return {"retry_after": until, "date": format_datetime(now, usegmt=True)}
+
+
 def delay(seconds: float) -> Callable[[httpx2.Request], Awaitable[None]]:
     """A slow network; `delay(math.inf)` is one that swallows the request."""
     return lambda _: anyio.sleep(seconds)
+
+
+def drip(seconds: float) -> Callable[[httpx2.Request], httpx2.Response]:
+    """An answer of which a byte comes every so many seconds, for ever."""
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            await anyio.sleep(seconds)
+            yield b" "
+
+    return lambda _: httpx2.Response(200, content=drops())
 
 
 class Gate:

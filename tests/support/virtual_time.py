@@ -5,11 +5,12 @@ import functools
 import selectors
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from unittest import mock
 
 import stamina
 
+Given = ParamSpec("Given")
 Outcome = TypeVar("Outcome")
 
 GRACE_SECONDS = 0.001
@@ -59,12 +60,12 @@ def run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
             return runner.run(main)
 
 
-def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def in_virtual_time(test: Callable[Given, Coroutine[Any, Any, None]]) -> Callable[Given, None]:
     """Make a test of it whose pauses are as long as in production, and cost no time."""
 
     @functools.wraps(test)
-    def timed() -> None:
+    def timed(*args: Given.args, **kwargs: Given.kwargs) -> None:
         stamina.set_testing(False)
-        run(test())
+        run(test(*args, **kwargs))
 
     return timed

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.cases import ids_of, replaceable, stranger, target, versions_at
-from support.clients import IDS, Era, Person, Progress, both_eras, connected, data, text, yes
+from support.clients import IDS, LISTENS, Era, Person, Progress, both_eras, connected, data, text, yes
 from support.faults import Acted, Upstream, delay, listing, lost, reply, write
 from support.virtual_time import in_virtual_time
 
@@ -271,7 +271,7 @@ async def test_a_switch_that_is_throttled_gives_signs_of_life_between_its_steps(
     transport = Upstream(sandbox).on(write, None, None, *2 * [reply(429, {}, retry_after=30)])
     async with connected(transport=transport, person=Person(yes), era="legacy") as client:
         arguments = {"enabled": False, "environment": "DE Sandbox"}
-        await client.call_tool("set_deployments_enabled", arguments, progress_callback=progress)
+        await client.call_tool("set_deployments_enabled", arguments, progress_callback=progress, meta=LISTENS)
     numbers = [number for number, _ in progress.heard]
     assert len(numbers) > 6 + 5
     assert all(sooner < later for sooner, later in itertools.pairwise(numbers))

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.cases import CASES, FLOW, Case, ids_of, replaceable, target, versions_at, without
-from support.clients import IDS, Era, Person, Progress, both_eras, connected, data, text, yes
+from support.clients import IDS, LISTENS, Era, Person, Progress, both_eras, connected, data, text, yes
 from support.faults import Acted, Upstream, delay, listing, lost, reply, write
 from support.replacing import EMPTY
 from support.virtual_time import in_virtual_time
@@ -255,7 +255,7 @@ async def test_waiting_for_what_shows_late_takes_some_five_seconds_and_gives_sig
     """The pauses grow, and a client that asked for progress hears in between that the call goes on."""
     progress, transport = Progress(), Upstream().lag(write)
     async with connected(transport=transport, person=Person(yes), era="legacy") as client:
-        await client.call_tool("disable_deployment", IDS, progress_callback=progress)
+        await client.call_tool("disable_deployment", IDS, progress_callback=progress, meta=LISTENS)
     looks = [passage.came for passage in transport.passages if passage.is_stale]
     pauses = [later - sooner for sooner, later in itertools.pairwise(looks)]
     assert pauses == pytest.approx([0.25, 0.5, 1.0, 2.0, 2.0], abs=0.2)
@@ -281,7 +281,7 @@ async def test_an_empty_environment_is_filled_as_soon_as_patchworks_allows_with_
     old, arguments = replaceable(sandbox)
     transport = Upstream(sandbox).on("POST", *2 * [reply(429, {}, retry_after=40)])
     async with connected(transport=transport, person=Person(yes), era="legacy") as client:
-        result = await client.call_tool("replace_deployment", arguments, progress_callback=progress)
+        result = await client.call_tool("replace_deployment", arguments, progress_callback=progress, meta=LISTENS)
     assert data(result)["status"] == "done"
     assert len(versions_at(sandbox, old)) == 1
     posts = [passage.came for passage in transport.passages if passage.request.method == "POST"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.clients import Era, Person, Progress, audit_lines, both_eras, connected, data, no, text, yes
+from support.clients import LISTENS, Era, Person, Progress, audit_lines, both_eras, connected, data, no, text, yes
 from support.faults import Upstream, reading, reply, write
 
 from patchworks_deployments.sandbox import Sandbox
@@ -227,12 +227,13 @@ async def test_lost_rights_stop_the_rest() -> None:
 
 
 async def test_throttling_slows_it_down_and_loses_nothing() -> None:
-    """429s are waited out; every deployment ends up switched, once."""
+    """Where somebody hears of it, 429s are waited out; every deployment ends up switched, once."""
     sandbox = Sandbox()
     rows = [d for d in _in(sandbox, "UK Live") if d.enabled_at]
     transport = Upstream(sandbox).on(write, None, *5 * [reply(429, retry_after=60)])
     async with connected(transport=transport, person=Person(yes)) as client:
-        result = data(await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"}))
+        arguments = {"enabled": False, "environment": "UK Live"}
+        result = data(await client.call_tool(TOOL, arguments, progress_callback=Progress(), meta=LISTENS))
     assert result["status"] == "done"
     assert len(sandbox.writes) == len(rows) == len(result["done"])
 
@@ -271,7 +272,7 @@ async def test_switching_reports_progress_per_deployment() -> None:
     count = len([d for d in _in(sandbox, "UK Live") if d.enabled_at])
     async with connected(sandbox, person=Person(yes), era="legacy") as client:
         arguments = {"enabled": False, "environment": "UK Live"}
-        await client.call_tool(TOOL, arguments, progress_callback=progress)
+        await client.call_tool(TOOL, arguments, progress_callback=progress, meta=LISTENS)
     assert progress.heard == [(n, count) for n in range(1, count + 1)]
 
 

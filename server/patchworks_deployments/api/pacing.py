@@ -26,6 +26,9 @@ READ_SECONDS = 45.0
 CALL_SECONDS = 55.0
 """Seconds after which a call that sends something has ended: it is sent only if it can be read back until then."""
 
+WRITE_SECONDS = 40.0
+"""Seconds after which what was sent is no longer looked for; a replacement looks at its place once more then."""
+
 PATIENCE_SECONDS = 360.0
 """Seconds that a call takes at most if its host hears of its progress, or if it must not stop halfway."""
 
@@ -73,10 +76,10 @@ class Deadline:
     give up goes on to the end of what it has sent, and its audit log says what it did.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, must_finish: bool = False) -> None:
         self._seconds = seconds
         self._began = self._since = anyio.current_time()
-        self.must_finish = False
+        self.must_finish = must_finish
 
     @property
     def waited(self) -> float:
@@ -109,7 +112,7 @@ class Deadline:
 
     def has_time_for(self, pause: float) -> bool:
         """Whether Patchworks, which asks to wait for so many seconds, can be asked again after that."""
-        if _signs.get():
+        if self.must_finish or _signs.get():
             self.go_on(pause)
         return self.left >= pause + ANSWER_SECONDS
 
@@ -134,10 +137,8 @@ def ending(at: Deadline) -> Iterator[Deadline]:
 
 def reading_back(sent: float) -> contextlib.AbstractContextManager[Deadline]:
     """Read back what was sent at this time (of the event loop), within the time of the call, or with one glance."""
-    at = deadline()
-    if not at.must_finish:
-        at = Deadline(max(min(sent + READ_SECONDS - anyio.current_time(), at.left_to_send), GLANCE_SECONDS))
-    return ending(at)
+    left = min(sent + WRITE_SECONDS - anyio.current_time(), deadline().left_to_send)
+    return ending(Deadline(max(left, GLANCE_SECONDS), must_finish=deadline().must_finish))
 
 
 @contextlib.asynccontextmanager
@@ -170,7 +171,9 @@ class _Signs:
         """When, in the event loop's time, the call asks Patchworks again, which throttles."""
 
     async def tell(self, done: float, of: float | None, words: str | None = None) -> None:
-        self._done, self._of = max(done, self._done + 0.001), of
+        if done <= self._done:
+            return
+        self._done, self._of = done, of
         # Whoever has gone away needs no sign of life; the call goes on without.
         with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
             await self._listener(self._done, of, words)
@@ -179,7 +182,8 @@ class _Signs:
         while True:
             await anyio.sleep(BEAT_SECONDS)
             pause = math.ceil(self.waits_until - anyio.current_time())
-            await self.tell(0.0, self._of, f"Patchworks throttles: waiting {pause} s more" if pause > 0 else None)
+            words = f"Patchworks throttles: waiting {pause} s more" if pause > 0 else None
+            await self.tell(self._done + 0.001, self._of, words)
 
 
 _signs: ContextVar[_Signs | None] = ContextVar("signs", default=None)

@@ -76,6 +76,7 @@ def test_each_way_to_authenticate_is_enough(
         ({"SANDBOX": "1", "CONFIRM": "none"}, "PATCHWORKS_CONFIRM: "),
         ({"SANDBOX": "1", "CONFIRM_BY": "model"}, "PATCHWORKS_CONFIRM_BY: "),
         ({"SANDBOX": "1", "TIMEOUT": "0"}, "PATCHWORKS_TIMEOUT: "),
+        ({"SANDBOX": "1", "TIMEOUT": "31"}, "PATCHWORKS_TIMEOUT: "),
         ({"SANDBOX": "1", "STATE_KEYS": f"{'k' * 32},hush"}, "at least 32 bytes"),
         (
             {"SANDBOX": "1", "READ_ONYL": "1"},

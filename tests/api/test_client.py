@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import itertools
 import json
 import tracemalloc
 import zlib
@@ -10,10 +11,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from support.faults import reply, scripted
+from support.faults import Upstream, later, reply, scripted
 from support.operations import KEY, NAMES, READS, RECORD, WRITES, Operation, operate
+from support.virtual_time import in_virtual_time
 
 from patchworks_deployments import errors
 from patchworks_deployments.api.pacing import ATTEMPTS
@@ -142,6 +144,67 @@ async def test_a_long_retry_after_is_handed_to_the_caller() -> None:
     with pytest.raises(errors.Throttled, match="Wait 3600 seconds"):
         await operate(script, READS["list"])
     assert len(script.requests) == 1
+
+
+async def _pauses(upstream: Upstream, operation: Operation) -> list[float]:
+    """Seconds between the requests that an operation makes."""
+    with contextlib.suppress(UpstreamError):
+        await operate(upstream, operation)
+    return [later.came - sooner.came for sooner, later in itertools.pairwise(upstream.passages)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@in_virtual_time
+async def test_a_read_waits_as_long_as_patchworks_asks(status: int) -> None:
+    """In seconds or until a date, which counts from the answer's own, or from now where that has none."""
+    skewed = later(7, clock_is_fast=86_400)
+    undated = {"retry_after": later(7)["retry_after"]}
+    for said, pause in (({"retry_after": 7}, 7), (later(7), 7), (skewed, 7), (undated, 7)):
+        first, second = await _pauses(scripted(reply(status, **said)), READS["list"])
+        assert (first, second) == pytest.approx((pause, pause), abs=1.2)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("said", [0, "soon", "-5", "1.5", "Wed, 99 Foo 2026", "9" * 5_000, later(-60)["retry_after"]])
+@in_virtual_time
+async def test_what_is_no_time_to_wait_is_as_good_as_none(said: object, status: int) -> None:
+    """Zero, the past and nonsense cost the ordinary pauses, and no more."""
+    pauses = await _pauses(scripted(reply(status, retry_after=said)), READS["list"])
+    assert len(pauses) == ATTEMPTS - 1
+    assert min(pauses) >= 0.1
+    assert max(pauses) < 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_date_far_away_is_handed_to_the_caller(status: int) -> None:
+    """As seconds, because the reader's clock may differ."""
+    script = scripted(reply(status, **later(3_600)))
+    with pytest.raises(UpstreamError, match=r"Nothing was changed. Wait 3600 seconds, then call again"):
+        await operate(script, READS["list"])
+    assert len(script.requests) == 1
+
+
+PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+
+
+@given(said=PRINTABLE, date=PRINTABLE)
+@example(said="Fri, 31 Dec 9999 23:59:59 GMT", date="Mon, 01 Jan 0001 00:00:00 GMT")
+@example(said="Mon, 01 Jan 0001 00:00:00 -2400", date="")
+async def test_no_words_about_a_pause_break_anything(said: str, date: str) -> None:
+    """Whatever stands in both headers, the failure is reported as what it is."""
+    script = scripted(reply(503, retry_after=said, date=date))
+    with pytest.raises(errors.Unavailable):
+        await operate(script, READS["list"])
+
+
+@pytest.mark.parametrize("operation", WRITES)
+async def test_a_write_that_met_a_503_is_not_repeated_whenever_patchworks_will_be_back(operation: str) -> None:
+    """It may have been carried out all the same."""
+    script = scripted(reply(503, retry_after=1))
+    with pytest.raises(errors.Unavailable) as caught:
+        await operate(script, WRITES[operation])
+    assert len(script.requests) == 1
+    assert caught.value.may_have_acted
 
 
 async def test_a_redirect_is_not_followed_anywhere() -> None:

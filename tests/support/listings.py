@@ -40,17 +40,18 @@ def ordered(sandbox: Sandbox, order: Order = as_it_is, *, pages_cut_by: int = 1)
     """The sandbox behind an API that orders each page of a listing as `order` does, and makes smaller pages."""
 
     async def answer(request: httpx2.Request) -> httpx2.Response:
-        size = max(1, int(request.url.params.get("per_page", "15")) // pages_cut_by)
+        asked = request.url.params
+        number, size = int(asked["page"]), max(1, int(asked["per_page"]) // pages_cut_by)
         whole: Records = []
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=sandbox.app), headers=request.headers
         ) as client:
-            asked = (await client.get(request.url.copy_merge_params({"per_page": size}))).json()
-            for number in range(1, asked["meta"]["total"] // 100 + 2):
-                page = request.url.copy_merge_params({"page": number, "per_page": 100})
-                whole += (await client.get(page)).json()["data"]
-        number = asked["meta"]["current_page"]
-        return httpx2.Response(200, json={**asked, "data": order(whole, number)[(number - 1) * size : number * size]})
+            for first in range(0, len(sandbox.account.deployments), 100):
+                part = request.url.copy_merge_params({"page": first // 100 + 1, "per_page": 100})
+                whole += (await client.get(part)).json()["data"]
+        meta = {"current_page": number, "per_page": size, "last_page": max(1, -(-len(whole) // size))}
+        rows = order(whole, number)[(number - 1) * size : number * size]
+        return httpx2.Response(200, json={"data": rows, "meta": {**meta, "total": len(whole)}})
 
     return Upstream(sandbox).always(listing, answer)
 

@@ -76,14 +76,14 @@ async def _protected(settings: Settings, client: DeploymentsClient) -> AsyncIter
     if not settings.protected_environments:
         return
     try:
-        found = (await read_selected(client, Selection())).deployments
+        selected = await read_selected(client, Selection())
     except DeploymentsError as error:
         yield False, f"protected environments: not compared. {error}"
         return
-    unmatched = Policy.from_settings(settings).unmatched(environments_of(found))
+    unmatched = Policy.from_settings(settings).unmatched(environments_of(selected.deployments))
+    absent = "no deployment is in an environment with this id or name, so it protects nothing"
+    if selected.doubt:
+        absent = f"not found, but maybe not all deployments were read. {selected.doubt}"
     for entry in settings.protected_environments:
         is_found = entry not in unmatched
-        told = (
-            "found" if is_found else "no deployment is in an environment with this id or name, so it protects nothing"
-        )
-        yield is_found, f"protected environment {entry}: {told}"
+        yield is_found, f"protected environment {entry}: {'found' if is_found else absent}"

@@ -18,18 +18,12 @@ from patchworks_deployments.api import paths
 from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, translating
 from patchworks_deployments.api.pacing import GLANCE_SECONDS, deadline, retried
-from patchworks_deployments.api.query import NAMES, DeploymentQuery
+from patchworks_deployments.api.query import CUTS, NAMES, PAGE_SIZE, Cut, DeploymentQuery, every
 from patchworks_deployments.api.transport import open_http
 from patchworks_deployments.errors import Incomplete, NotFound, OutOfTime, Rejected, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
 from patchworks_deployments.settings import Settings
-
-MAX_PAGES = 50
-"""Pages of one flow version's deployments: it has one per environment, and accounts have dozens of those."""
-
-PAGE_SIZE = 100
-"""Deployments on a page, the most that the API allows."""
 
 LOOK_SECONDS = 7.5
 """Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
@@ -68,8 +62,13 @@ class DeploymentsClient:
         """One page of all deployments."""
         return await self._read(paths.LISTING, query.parameters(), functools.partial(read_page, page=query.page))
 
-    async def list_for_flow_version(self, flow_version_id: str, *, page: int = 1) -> DeploymentPage:
-        """One page of a flow version's deployments, sized by the API. Raises `UnexpectedResponse` like `get`."""
+    async def list_for_flow_version(
+        self, flow_version_id: str, *, page: int = 1, per_page: int | None = None
+    ) -> DeploymentPage:
+        """One page of a flow version's deployments, by default sized by the API, whose description knows nothing else.
+
+        Raises `UnexpectedResponse` like `get`.
+        """
 
         def read(answer: object) -> DeploymentPage:
             found = read_page(answer, page=page)
@@ -80,11 +79,17 @@ class DeploymentsClient:
             return found
 
         paging = {"page": str(page)} if page > 1 else {}
+        paging |= {"per_page": str(per_page)} if per_page else {}
         return await self._read_with_names(paths.deployments(flow_version_id), paging, read)
 
     async def every_deployment_of(self, flow_version_id: str) -> list[Deployment]:
         """All deployments of a flow version. Raises `Incomplete` when some cannot be read."""
-        return await _every(lambda page: self.list_for_flow_version(flow_version_id, page=page))
+
+        def read(page: int, cut: Cut) -> Awaitable[DeploymentPage]:
+            per_page = None if cut == CUTS[0] else cut.per_page
+            return self.list_for_flow_version(flow_version_id, page=page, per_page=per_page)
+
+        return await every(read)
 
     async def every_deployment_at(
         self, flow_ids: Collection[str], environment_ids: Collection[str | None]
@@ -95,8 +100,8 @@ class DeploymentsClient:
         """
         # The API can filter by environments, but not by having none.
         places = None if None in environment_ids else ",".join(sorted(filter(None, environment_ids)))
-        query = DeploymentQuery(flow_id=",".join(sorted(flow_ids)), virtual_environment_id=places, per_page=PAGE_SIZE)
-        found = await _every(lambda page: self.list_deployments(replace(query, page=page)))
+        query = DeploymentQuery(flow_id=",".join(sorted(flow_ids)), virtual_environment_id=places)
+        found = await every(lambda page, cut: self.list_deployments(replace(query, page=page, **cut._asdict())))
         there = [d for d in found if d.virtual_environment_id in environment_ids or d.hides_environment]
         if any(d.flow_id is None for d in there):
             raise Incomplete("Some of these deployments do not tell their flow.")
@@ -114,6 +119,7 @@ class DeploymentsClient:
         if flow_id is None:
             return name, []
         is_whole = page.pages == 1 and not page.unreadable and all(d.flow_id for d in page.deployments)
+        is_whole = is_whole and page.total in {None, len({d.id for d in page.deployments})}
         found = page.deployments if is_whole else await self.every_deployment_at({flow_id}, {environment_id})
         there = (d for d in found if d.virtual_environment_id == environment_id or d.hides_environment)
         return name, [d for d in there if d.flow_id == flow_id]
@@ -240,21 +246,6 @@ class DeploymentsClient:
         left = response.headers.get("X-RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isascii() and left.isdigit() and len(left) < 8 else None  # noqa: PLR2004 - enough for a minute
         return read_answer(response, self._auth.secrets())
-
-
-async def _every(read: Callable[[int], Awaitable[DeploymentPage]]) -> list[Deployment]:
-    """The deployments of every page that `read` reads by its number, from 1."""
-    found: list[Deployment] = []
-    for number in range(1, MAX_PAGES + 1):
-        page = await read(number)
-        found += page.deployments
-        if page.unreadable:
-            raise Incomplete(f"{page.unreadable} of these deployments cannot be read.")
-        if page.pages is None and len(page.deployments) >= PAGE_SIZE:
-            raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
-        if number >= (page.pages or 1):
-            return found
-    raise Incomplete(f"These are more than {MAX_PAGES} pages of deployments.")
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """What a deployment is: the model that the tools and resources show, and a page of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -30,8 +31,8 @@ Include = Literal["enabledBy", "flowVersion", "virtualEnvironment", "package", "
 
 def _drop_titles(schema: dict[str, Any]) -> None:
     schema.pop("title", None)
-    for field in schema.get("properties", {}).values():
-        field.pop("title", None)
+    for described in schema.get("properties", {}).values():
+        described.pop("title", None)
 
 
 class Output(BaseModel):
@@ -100,6 +101,51 @@ class DeploymentPage(Output):
         """The JSON object with just the fields that a listing shows, and `extra` ones."""
         hidden = UNLISTED - set(extra)
         return self.model_dump(mode="json", exclude_none=True, exclude={"deployments": {"__all__": hidden}})
+
+
+@dataclass
+class Gathered:
+    """What the readings of a listing have shown so far, counted against the total that Patchworks tells.
+
+    A database may order deployments that sort alike differently for each page. One of them shows twice then, and
+    another one not at all. A listing that changes between two pages does the same.
+    """
+
+    by_id: dict[str, Deployment] = field(default_factory=dict)
+    total: int = 0
+    unreadable: int = 0
+    has_moved: bool = True
+    """Whether the listing changed during the last reading, or nothing was read yet."""
+
+    def add(self, pages: Sequence[DeploymentPage]) -> None:
+        """Add the pages of one reading, in their order. The freshest state of a deployment counts."""
+        found = {d.id: d for page in pages for d in page.deployments}
+        unreadable = sum(page.unreadable or 0 for page in pages)
+        total, is_steady = pages[-1].total, len({page.total for page in pages}) == 1
+        if total is None:
+            # Without a total the records are counted, and a second reading has to show the same deployments.
+            total = sum(len(page.deployments) for page in pages) + unreadable
+            is_steady = is_steady and (len(pages) == 1 or found.keys() == self.by_id.keys())
+        if self.has_moved or total != self.total:
+            # What showed before may be gone, and must not stand for what has not shown.
+            self.by_id, self.unreadable = {}, 0
+        self.by_id |= found
+        self.total, self.unreadable = total, max(self.unreadable, unreadable)
+        self.has_moved = not is_steady or len(self.by_id) > total
+
+    @property
+    def missing(self) -> int:
+        """How many have not shown, less those that are unreadable."""
+        return max(0, self.total - len(self.by_id) - self.unreadable)
+
+    @property
+    def gap(self) -> str | None:
+        """Why these may not be all, in a sentence; None if they are."""
+        if self.has_moved:
+            return "The list of deployments changed while it was read, so some may be missing, and others gone."
+        if self.missing:
+            return f"Patchworks counts {self.total} deployments, and {self.missing} of them did not show on any page."
+        return None
 
 
 class ToolCall(Output):

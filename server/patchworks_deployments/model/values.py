@@ -41,6 +41,13 @@ def _as_values(value: object) -> object:
     return ",".join(texts)
 
 
+def _one_name(value: object) -> object:
+    """A list of ids is as good as a text of them, but several names would become one that holds commas."""
+    if isinstance(value, list) and len(value) > 1 and not all(is_identifier(str(part)) for part in _few(value)):
+        raise ValueError("must be one name, or ids")
+    return value
+
+
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic reports ValueError
@@ -103,6 +110,7 @@ FlowVersionId = Identifier
 DeploymentId = Identifier
 OptionalIdentifiers = Maybe[Identifiers]
 OptionalText = Maybe[_Text]
+OptionalPart = Maybe[Annotated[_Text, BeforeValidator(_one_name)]]
 OptionalIdentifier = Maybe[Identifier]
 OptionalNumber = Maybe[WholeNumber]
 OptionalFlag = Maybe[bool]

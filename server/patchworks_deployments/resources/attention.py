@@ -26,11 +26,12 @@ Flows = Mapping[str, list[Deployment]]
 def find(selected: Selected, flows: Flows) -> dict[str, list[str]]:
     """Find the examples of each kind. Kinds that the filters would make false are not looked for.
 
-    A flow is not missing because its deployments were not selected, nor do those of one state show all its iterations.
+    A flow is not missing because its deployments were not selected or did not show, nor do those of one state show all
+    its iterations.
     """
     deployments, selection = selected.deployments, selected.selection
     has_all_states = selection.enabled is None
-    has_all_flows = has_all_states and not selection.flow and not selection.deployment_id
+    has_all_flows = has_all_states and not selected.doubt and not selection.flow and not selection.deployment_id
     found = {
         "disabled": (f"{d.id} {short_name(d.flow_name)} in {_place(d)}" for d in deployments if d.enabled is False),
         "flows with more than one enabled version": _several_versions(flows, enabled_only=True),

@@ -18,11 +18,12 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 
 from patchworks_deployments.api.credentials import caller_tag
 from patchworks_deployments.api.query import DeploymentQuery
-from patchworks_deployments.api.selection import Selection, are_ids
+from patchworks_deployments.api.selection import Selection, ids_in, longest_part
 from patchworks_deployments.caller import caller
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
+from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import environment
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.attention import iteration_label
@@ -130,12 +131,12 @@ def _chosen(ref: Reference, argument: CompletionArgument, context: CompletionCon
 
 def _sources(wanted: str, typed: str, selection: Selection, version: str | None) -> tuple[Source, Source | None]:
     """Choose a page as narrow as the API can make it, and what finds the typed text if that can be a whole id."""
-    if version and are_ids(version):
+    if version and is_identifier(version):
         return version, None
     # The API filters environments and packages by id alone: it can only search for their names.
     names = (typed.removeprefix(f"{leading_id(typed)} "), selection.environment, selection.package)
-    search = next((name for name in names if name and not are_ids(name) and name.isprintable()), None)
-    wide = replace(selection.query(page=1), search=search)
+    search = next((name for name in names if name and not ids_in(name) and name.isprintable()), "")
+    wide = replace(selection.query(page=1), search=longest_part(search))
     if typed.isdecimal() and len(typed) >= MIN_ID_DIGITS:
         if wanted == "flow_version_id":
             return wide, typed
@@ -151,7 +152,7 @@ def _values(wanted: str, typed: str, selection: Selection, page: DeploymentPage)
     for deployment in filter(selection.holds, page.deployments):
         identifier, name = CANDIDATES[wanted](deployment)
         value = f"{identifier} {name}".casefold()
-        fits = value.startswith(typed) if are_ids(typed) else typed.casefold() in value
+        fits = value.startswith(typed) if ids_in(typed) else typed.casefold() in value
         if identifier and fits:
             found.setdefault(identifier, f"{identifier} [{shown}]" if (shown := inert(name)) else identifier)
     return list(found.values())

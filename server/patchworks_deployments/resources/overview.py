@@ -2,8 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
 
-from patchworks_deployments.api.selection import Selected
+from pydantic import Field
+
+from patchworks_deployments.api.selection import NOT_SEVERAL, Selected
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output
 from patchworks_deployments.resources import attention
 
@@ -68,6 +71,7 @@ class Overview(Output):
     deployments: int
     enabled: int
     disabled: int
+    missing: Annotated[Maybe[int], Field(description="Deployments that Patchworks counts and did not show.")] = None
     flows: int
     environments: list[EnvironmentCount]
     attention: list[Attention]
@@ -84,16 +88,19 @@ def summarise(selected: Selected) -> Overview:
     shown = attention.share(found, MAX_TEXT_CHARACTERS)
     left_out, count = len(environments) - MAX_ENVIRONMENTS, len(deployments)
     remarks = {
+        f"{selected.gap} Ask again, or for less: what fits on one page of 100 is whole.": selected.gap,
+        NOT_SEVERAL: not deployments and selected.selection.has_comma,
         f"The matrix is left out: {count} deployments are more than {MAX_CELLS}. {ASK_FOR_LESS}": count > MAX_CELLS,
         f"{left_out} smaller environments are left out.": left_out > 0,
         f"{selected.unreadable} records could not be read and are left out.": selected.unreadable,
-        "The number of deployments changed while reading; ask again for exact counts.": selected.moved,
+        f"{selected.untold} deployments do not tell whether they match and are left out.": selected.untold,
         NOT_ALL: shown != found,
     }
     return Overview(
         deployments=count,
         enabled=sum(d.enabled is True for d in deployments),
         disabled=sum(d.enabled is False for d in deployments),
+        missing=selected.missing or None,
         flows=len(flows),
         environments=environments[:MAX_ENVIRONMENTS],
         attention=[Attention(what=what, count=len(found[what]), examples=shown[what]) for what in found],
@@ -154,7 +161,7 @@ def _counts(overview: Overview) -> Iterator[str]:
     flows = f"{overview.flows} flow{'' if overview.flows == 1 else 's'}"
     unknown = overview.deployments - overview.enabled - overview.disabled
     states = f"{overview.enabled} enabled, {overview.disabled} disabled" + (f", {unknown} unknown" if unknown else "")
-    yield f"{deployments} of {flows}: {states}"
+    yield f"{deployments} of {flows}: {states}" + (f"; {overview.missing} missing" if overview.missing else "")
     environments = []
     for e in overview.environments:
         id_ = f" ({e.id})" if e.id not in {None, attention.UNKNOWN} else ""

@@ -6,7 +6,7 @@ docstring is its prompt's description.
 
 from mcp.server.mcpserver import MCPServer
 
-from patchworks_deployments.api.selection import are_ids
+from patchworks_deployments.api.selection import ids_in
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.uris import id_or_name
@@ -29,7 +29,7 @@ def _meant(argument: str) -> str:
     """The same, and whether that is an id or a name, so that nobody takes the beginning of a name for an id."""
     identifier, _, name = argument.strip().partition(" [")
     kind = "a name, or a part of one"
-    if are_ids(identifier):
+    if ids_in(identifier):
         kind = f'an id, chosen as "{inert(name.removesuffix("]"))}"' if name else "an id"
     return f"{_quoted(argument)} ({kind})"
 

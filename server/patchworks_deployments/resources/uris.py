@@ -1,5 +1,6 @@
 """The resource URIs: building them, reading them strictly, and telling which ones a write concerns."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self, TypeVar
@@ -9,7 +10,7 @@ from mcp_types import ResourceLink
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from patchworks_deployments.api.query import DeploymentQuery
-from patchworks_deployments.api.selection import are_ids
+from patchworks_deployments.api.selection import ids_in
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, Include
 from patchworks_deployments.model.reading import is_identifier
@@ -25,16 +26,24 @@ JSON = "application/json"
 PER_PAGE = 25
 
 
+_NAME_BESIDE = re.compile(r" \[[^\[\]]*(?:\]|$)")
+"""The name that a completion puts beside an id. It may hold commas, but no square bracket."""
+
+_NEXT_ID = re.compile(r",\s*[0-9]")
+
+
 def leading_id(text: str) -> str:
-    """Take the id where only an id can stand: `10` from `10 [UK Live]` and `10 UK Live`. Other text stays whole."""
-    first = text.split(" ", 1)[0]
-    return first if are_ids(first) else text
+    """Take the id where only an id can stand: `10` from `10 [UK Live]` and `10 UK Live`. Other text stays whole.
+
+    Of several completions, comma-separated, it takes the id of each.
+    """
+    first, _, rest = text.partition(" ")
+    return ids_in(_NAME_BESIDE.sub("", text)) or (first if ids_in(first) and not _NEXT_ID.search(rest) else text)
 
 
 def id_or_name(text: str) -> str:
     """Take the id from an inserted completion: `10` from `10 [UK Live]`. `12 Sandbox` is a name, and stays whole."""
-    identifier, bracket, _ = text.partition(" [")
-    return identifier if bracket and are_ids(identifier) else text
+    return ids_in(_NAME_BESIDE.sub("", text)) or text
 
 
 def _split(text: str) -> list[str]:

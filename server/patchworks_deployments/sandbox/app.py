@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from random import Random
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -56,9 +57,11 @@ class Sandbox:
     Without `virtual_environments`, each flow is deployed once, and deploying another of its versions replaces that.
     `shape` is how records are written, flat or JSON:API. `requests_per_minute` None never throttles.
     `clock` is what the sandbox takes for the current time; its times must carry an offset.
+    With `ties_seed`, deployments that sort alike come in another order in each answer, as a database may have it; the
+    same seed draws the same orders.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says one thing of the account, and none needs another
         self,
         deployments: int = 60,
         *,
@@ -66,14 +69,16 @@ class Sandbox:
         shape: Shape = "flat",
         requests_per_minute: int | None = None,
         clock: Clock = _utc_now,
+        ties_seed: int | None = None,
     ) -> None:
         self.account = sample_account(deployments, virtual_environments=virtual_environments)
         self.requests: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED_REQUESTS)
         self._access = Access(clock)
         throttle = None if requests_per_minute is None else Throttle(requests_per_minute, clock)
         front = Middleware(_Front, access=self._access, throttle=throttle, record=self.requests.append)
+        ties = None if ties_seed is None else Random(ties_seed)  # noqa: S311 - an order, no secret
         self.app = Starlette(
-            routes=Endpoints(self.account, Answers(self.account, shape), self._access, clock).routes(),
+            routes=Endpoints(self.account, Answers(self.account, shape), self._access, clock, ties).routes(),
             middleware=[front],
             exception_handlers={Refusal: _refuse, HTTPException: _refuse},
         )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from random import Random
 from typing import NoReturn
 
 from starlette.datastructures import URL
@@ -33,6 +34,7 @@ class Endpoints:
     answers: Answers
     access: Access
     clock: Clock
+    ties: Random | None = None
 
     def routes(self) -> list[Route]:
         """Where each operation is found."""
@@ -52,7 +54,7 @@ class Endpoints:
 
     async def list_all(self, request: Request) -> Response:
         """Every deployment, filtered and sorted."""
-        return self._page(request, select(self.account, request.query_params), self.answers.listed)
+        return self._page(request, select(self.account, request.query_params, self.ties), self.answers.listed)
 
     async def of_version(self, request: Request) -> Response:
         """The deployments of one flow version, or a new one."""
@@ -60,7 +62,10 @@ class Endpoints:
         if request.method == "POST":
             deployment = self._rules().create(version, _fields(request))
             return json_response({"data": self.answers.nested(deployment)}, HTTPStatus.CREATED)
-        return self._page(request, self._rules().deployments_of(version), self.answers.nested)
+        found = self._rules().deployments_of(version)
+        if self.ties:
+            self.ties.shuffle(found)
+        return self._page(request, found, self.answers.nested)
 
     async def one(self, request: Request) -> Response:
         """One deployment: read, changed, or deleted."""

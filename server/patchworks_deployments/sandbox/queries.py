@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from math import ceil
+from random import Random
 from typing import TypeAlias
 from urllib.parse import urlencode
 
@@ -40,8 +41,8 @@ def read_includes(query: Query) -> list[str]:
     return [name for parameter, name in INCLUDES.items() if parameter in wanted]
 
 
-def select(account: Account, query: Query) -> list[Deployment]:
-    """The deployments that pass every filter, in the wanted order."""
+def select(account: Account, query: Query, ties: Random | None = None) -> list[Deployment]:
+    """The deployments that pass every filter, in the wanted order; `ties` draws that of those that sort alike."""
     filters = _read_filters(query)
     sorts = _read_sorts(account, query)
     found = [
@@ -50,6 +51,8 @@ def select(account: Account, query: Query) -> list[Deployment]:
         if all(_passes(account, deployment, name, values) for name, values in filters.items())
     ]
     found.sort(key=lambda deployment: deployment.id)
+    if ties:
+        ties.shuffle(found)
     for key, descending in reversed(sorts):
         found = _sorted_nulls_last(found, key, descending=descending)
     return found

@@ -23,7 +23,7 @@ from patchworks_deployments.model.values import (
     OptionalFlag,
     OptionalIdentifier,
     OptionalNumber,
-    OptionalText,
+    OptionalPart,
     Reason,
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
@@ -32,7 +32,7 @@ from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
 
-Part = Annotated[OptionalText, Field(description="Id or part of the name.")]
+Part = Annotated[OptionalPart, Field(description="Id or part of the name.")]
 
 
 async def deployment_overview(
@@ -52,6 +52,7 @@ async def deployment_overview(
     )
     selected = await read_selected(services(ctx).client, selection, report)
     if deployment_id and not selected.deployments:
+        selected.require_whole(f"Deployment {deployment_id} did not show.")
         raise InvalidArgument(f"There is no deployment {deployment_id} among those selected.")
     overview = summarise(selected)
     text = rendering.describe(selected.deployments[0]) if deployment_id else to_text(overview)

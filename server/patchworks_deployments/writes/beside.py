@@ -148,7 +148,7 @@ async def state_left(client: DeploymentsClient, gone: Deployment) -> str:
     """The state of the place that a deployment without environment has left, where several can be side by side."""
     flow = gone.flow_id or ""
     there, _ = await look_until(lambda _: True, lambda c: c.every_deployment_at({flow}, {None}), client)
-    return comparing.empty_place(flow, [d.id for d in there or [] if d.id != gone.id])
+    return comparing.empty_place(flow, [d.id for d in comparing.in_order(there or []) if d.id != gone.id])
 
 
 async def look_around(client: DeploymentsClient, starting: Sequence[Deployment]) -> Beside:

@@ -10,7 +10,7 @@ from typing import Any
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import each, patiently, report
-from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.api.selection import NOT_SEVERAL, Selection, read_selected
 from patchworks_deployments.errors import (
     Forbidden,
     InvalidArgument,
@@ -78,8 +78,9 @@ class Switch(Write):
             )
         targets = await (self._named(client) if self.deployments else self._selected(client))
         if not targets:
+            hint = f"{NOT_SEVERAL} " if self.selection.has_comma else ""
             raise InvalidArgument(
-                "No deployment matches.", next_step="Look with deployment_overview or list_deployments."
+                "No deployment matches.", next_step=f"{hint}Look with deployment_overview or list_deployments."
             )
         if len(targets) > MAX_SWITCHED:
             raise InvalidArgument(
@@ -93,10 +94,7 @@ class Switch(Write):
 
     async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
         selected = await read_selected(client, self.selection)
-        if selected.unreadable:
-            raise InvalidArgument(
-                f"{selected.unreadable} deployments cannot be read.", next_step="Name the deployments."
-            )
+        selected.require_whole()
         return selected.deployments
 
     async def _named(self, client: DeploymentsClient) -> list[Deployment]:
@@ -108,8 +106,10 @@ class Switch(Write):
         addressed = [name.split("/", 1) for name in names if "/" in name]
         found = await each(lambda ids: client.get(ids[0], ids[1]), addressed)
         if bare := {name for name in names if "/" not in name}:
-            by_id = {d.id: d for d in (await read_selected(client, Selection())).deployments}
+            selected = await read_selected(client, Selection())
+            by_id = {d.id: d for d in selected.deployments}
             if missing := sorted(bare - by_id.keys()):
+                selected.require_whole(f"{_listed(missing)} did not show among the deployments.")
                 raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
             found += [by_id[name] for name in bare]
         return list({d.id: d for d in found}.values())

@@ -17,8 +17,8 @@ from support.operations import KEY, NAMES, READS, RECORD, WRITES, Operation, ope
 
 from patchworks_deployments import errors
 from patchworks_deployments.api.client import ATTEMPTS
-from patchworks_deployments.api.transport import MAX_ANSWER_BYTES
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
+from patchworks_deployments.network.transport import MAX_ANSWER_BYTES
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ import httpx2
 from pydantic import SecretStr
 
 from patchworks_deployments.api.failures import IS_SENT
+from patchworks_deployments.api.pages import is_foreign, stranger
+from patchworks_deployments.api.scrubbing import scrubber
 from patchworks_deployments.errors import Unauthenticated, Unreachable
+from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.settings import Settings
 
 CALLER_HEADER = "X-Patchworks-Authorization"
@@ -27,6 +30,10 @@ LOGIN_PAUSE_SECONDS = 5.0
 
 EXPIRY_MARGIN_SECONDS = 60.0
 """Seconds before its expiry at which a token is no longer used; each is used for at least as long."""
+
+CHECK_LOGIN_URL = (
+    "A person must check PATCHWORKS_LOGIN_URL, and whether a proxy, a firewall or a login page answers in its place."
+)
 
 DEFAULT_LIFETIME_SECONDS = 3600.0
 """Seconds for which a token is used when Patchworks did not say how long it lives."""
@@ -152,13 +159,19 @@ class LoginAuth(httpx2.Auth):
         self._token, lifetime = _read_login(answer)
         if self._token is None:
             self._refused_until = time.monotonic() + LOGIN_PAUSE_SECONDS
-            self._refusal = Unauthenticated(
-                f"Patchworks refused the login (status {answer.status_code}).",
-                next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
-            )
+            self._refusal = self._refusal_in(answer)
             raise self._refusal
         self._refusal = None
         self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN_SECONDS, EXPIRY_MARGIN_SECONDS)
+
+    def _refusal_in(self, answer: httpx2.Response) -> Unauthenticated:
+        if is_foreign(answer):
+            strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords())))
+            return Unauthenticated(f"The login at Patchworks failed. {strange.what}", next_step=CHECK_LOGIN_URL)
+        return Unauthenticated(
+            f"Patchworks refused the login (status {answer.status_code}).",
+            next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
+        )
 
     def identity(self) -> str:
         """What tells these credentials from others; as secret as they are. The token is not in it, as it changes."""

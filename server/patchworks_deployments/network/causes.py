@@ -61,7 +61,8 @@ def _of_connecting(error: Exception, passage: Passage) -> Cause:
             case ssl.SSLCertVerificationError():
                 return _of_certificate(inner, passage)
             case ssl.SSLError():
-                return Cause(f"{passage.tls_host} speaks no TLS that this server knows ({inner.reason})", next_step)
+                place = passage.host if passage.tls_host == passage.host else place
+                return Cause(f"{place} speaks no TLS that this server knows ({inner.reason})", next_step)
             case socket.gaierror():
                 return Cause(f"the name of {place} could not be found (DNS)", next_step)
             case ConnectionRefusedError():
@@ -72,8 +73,8 @@ def _of_connecting(error: Exception, passage: Passage) -> Cause:
 
 
 def _of_certificate(error: ssl.SSLCertVerificationError, passage: Passage) -> Cause:
-    certificate = f"the certificate shown for {passage.tls_host}"
     through = f", through the proxy {passage.proxy}," if passage.proxy else ""
+    whose = f"{passage.host}{through}" if passage.tls_host == passage.host else f"the proxy {passage.proxy}"
     match error.verify_code:
         case code if code in {_EXPIRED, _NOT_YET_VALID}:
             next_step = "Look whether this machine's clock is right; if it is, the certificate must be renewed."
@@ -84,7 +85,9 @@ def _of_certificate(error: ssl.SSLCertVerificationError, passage: Passage) -> Ca
                 f"Trusted are {trusted_cas()}. If the network here opens encrypted traffic, set SSL_CERT_FILE to a PEM "
                 "file with the certificate of its CA."
             )
-    return Cause(f"{certificate}{through} is not trusted ({error.verify_message})", next_step, is_lasting=True)
+    return Cause(
+        f"the certificate shown for {whose} is not trusted ({error.verify_message})", next_step, is_lasting=True
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -95,4 +98,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if isinstance(inner, BaseExceptionGroup):
             for one in inner.exceptions:
                 yield from _chain(one)
-        inner = inner.__cause__
+        inner = inner.__cause__ or inner.__context__

@@ -76,6 +76,25 @@ class Passage:
         return self._proxies.get(self.host, "")
 
 
+class _KnownError(Exception):
+    """The way is known, so that nobody need go it."""
+
+
+async def proxy_to(url: str) -> str:
+    """The proxy through which requests to the URL go, without credentials; empty where there is none."""
+    passage = Passage(httpx2.URL(url), {})
+
+    async def stop(event: str, info: Mapping[str, Any]) -> None:
+        await passage(event, info)
+        if not passage.is_connected:
+            raise _KnownError
+
+    async with httpx2.AsyncClient(mounts=DIRECT, verify=trust()) as client:
+        with suppress(_KnownError, httpx2.RequestError):
+            await client.get(url, extensions={TRACE: stop})
+    return passage.proxy
+
+
 def _named(place: Mapping[str, Any]) -> str:
     host, port = place["host"], place["port"]
     urls = [proxy.url for _, proxy in _proxies()]

@@ -113,12 +113,13 @@ def _prepared(folder: Path, ports: list[int]) -> Squid:
         "forbidden": FORBIDDEN,
     }
     (folder / "squid.conf").write_text(_CONFIGURATION.format(**known), encoding="utf-8")
-    made = [HELPERS / "security_file_certgen", "-c", "-s", folder / "certificates", "-M", "4MB"]
+    made = [str(HELPERS / "security_file_certgen"), "-c", "-s", str(folder / "certificates"), "-M", "4MB"]
     subprocess.run(made, check=True, capture_output=True)  # noqa: S603 - squid's own
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, "proxy")
-    return Squid(folder, *(f"http://127.0.0.1:{port}" for port in ports), origin, own)
+    first, second, third = (f"http://127.0.0.1:{port}" for port in ports)
+    return Squid(folder, first, second, third, origin, own)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ LOGIN_PAUSE_SECONDS = 5.0
 EXPIRY_MARGIN_SECONDS = 60.0
 """Seconds before its expiry at which a token is no longer used; each is used for at least as long."""
 
+CHECK_LOGIN = "A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL."
 CHECK_LOGIN_URL = (
     "A person must check PATCHWORKS_LOGIN_URL, and whether a proxy, a firewall or a login page answers in its place."
 )
@@ -152,26 +153,24 @@ class LoginAuth(httpx2.Auth):
 
     def _accept(self, answer: httpx2.Response) -> None:
         """Keep the token in the login's answer, or remember the refusal and raise it."""
+        strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords()))) if is_foreign(answer) else None
+        what = f"The login at Patchworks failed{f'. {strange.what}' if strange else f' (status {answer.status_code}).'}"
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-            raise Unreachable(f"The login at Patchworks failed (status {answer.status_code}).")
+            raise Unreachable(what)
+        if isinstance(strange, Unreachable):
+            raise Unreachable(what, next_step=strange.next_step, is_lasting=True)
         # Answers to requests that went out with the token before are still under way.
         self._token_before = self._token or self._token_before
         self._token, lifetime = _read_login(answer)
         if self._token is None:
             self._refused_until = time.monotonic() + LOGIN_PAUSE_SECONDS
-            self._refusal = self._refusal_in(answer)
+            self._refusal = Unauthenticated(
+                what if strange else f"Patchworks refused the login (status {answer.status_code}).",
+                next_step=CHECK_LOGIN_URL if strange else CHECK_LOGIN,
+            )
             raise self._refusal
         self._refusal = None
         self._expires_at = time.monotonic() + max(lifetime - EXPIRY_MARGIN_SECONDS, EXPIRY_MARGIN_SECONDS)
-
-    def _refusal_in(self, answer: httpx2.Response) -> Unauthenticated:
-        if is_foreign(answer):
-            strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords())))
-            return Unauthenticated(f"The login at Patchworks failed. {strange.what}", next_step=CHECK_LOGIN_URL)
-        return Unauthenticated(
-            f"Patchworks refused the login (status {answer.status_code}).",
-            next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
-        )
 
     def identity(self) -> str:
         """What tells these credentials from others; as secret as they are. The token is not in it, as it changes."""

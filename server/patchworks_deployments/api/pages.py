@@ -28,33 +28,33 @@ def quoted(text: str, limit: int) -> str:
     return inert(without_tokens(text, limit) or "", limit)
 
 
-_IN_ITS_PLACE = (
+IN_ITS_PLACE = (
     "Check that PATCHWORKS_BASE_URL points at the Patchworks Core API; if it does, a proxy, a firewall or a login page "
     "answers in its place, and a person must have it let this server pass."
 )
 
 
-def is_foreign(answer: httpx2.Response) -> bool:
-    """Whether a login's answer is none of Patchworks', but a redirect, a page, or a proxy's."""
-    is_page = bool(answer.content) and answer.content.lstrip()[:1] not in {b"{", b"["}
-    return is_page or answer.has_redirect_location or answer.status_code == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED
+def is_foreign(response: httpx2.Response) -> bool:
+    """Whether an answer is plainly not the API's: a redirect, a page, or a proxy's."""
+    if response.has_redirect_location or response.status_code == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED:
+        return True
+    return bool(response.content) and response.content.lstrip()[:1] not in {b"{", b"["}
 
 
 def stranger(response: httpx2.Response, own: Scrubber) -> UpstreamError:
     """Our error for an answer that is not the API's: whoever gave it may have passed the request on."""
-    status = response.status_code
+    status, way = response.status_code, _way(response)
     if status == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED:
-        what = f"A proxy does not pass the request on without the right user name and password (407){_way(response)}."
+        what = f"A proxy does not pass the request on without the right user name and password (407){way}."
         return Unreachable(what, next_step=CHECK_PASSWORD, is_lasting=True)
     if response.has_redirect_location:
-        where = f"with a redirect ({status}) {_target(response, own)}{_way(response)}, which is not followed"
-        return UnexpectedResponse(f"Something answered {where}.", next_step=_IN_ITS_PLACE)
-    body = _described(response, own) + _way(response)
-    if response.is_success and "web page" not in body:
-        return UnexpectedResponse(f"Patchworks answered {status} with {body}.")
-    what = f"Something answered {status} that is not the Patchworks Core API: {body}."
+        what = f"Something answered with a redirect ({status}) {_target(response, own)}{way}, which is not followed."
+        return UnexpectedResponse(what, next_step=IN_ITS_PLACE)
+    if response.is_success and not _is_page(response):
+        return UnexpectedResponse(f"Patchworks answered {status} with {_described(response, own)}{way}.")
+    what = f"Something answered {status} that is not the Patchworks Core API: {_described(response, own)}{way}."
     if not response.is_server_error:
-        return UnexpectedResponse(what, next_step=_IN_ITS_PLACE)
+        return UnexpectedResponse(what, next_step=IN_ITS_PLACE)
     error = Unavailable(what, status=status)
     error.may_still_arrive = True
     return error
@@ -64,15 +64,20 @@ def _described(response: httpx2.Response, own: Scrubber) -> str:
     """A body that is not the API's JSON, in words: what it is, its title, and who says that it answered."""
     if not response.content:
         return "nothing"
-    kind = _shown(response.headers.get("Content-Type", "").partition(";")[0].strip(), MAX_KIND_CHARACTERS, own)
-    head = response.content[:_HEAD_BYTES]
-    is_page = "html" in kind.lower() or _HTML.match(head)
-    words = "a web page" if is_page else f"a body that is not JSON ({kind or 'no content type'})"
-    found = _TITLE.search(head.decode("utf-8", "replace")) if is_page else None
-    if found and (title := _shown(html.unescape(found[1]), MAX_TITLE_CHARACTERS, own)):
-        words += f' titled "{title}"'
     server = _shown(response.headers.get("Server", ""), MAX_KIND_CHARACTERS, own)
-    return words + (f" (server: {server})" if server else "")
+    by = f" (server: {server})" if server else ""
+    if not _is_page(response):
+        kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
+        return f"a body that is not JSON ({_shown(kind, MAX_KIND_CHARACTERS, own)}){by}"
+    found = _TITLE.search(response.content[:_HEAD_BYTES].decode("utf-8", "replace"))
+    title = _shown(html.unescape(found[1]), MAX_TITLE_CHARACTERS, own) if found else ""
+    titled = f' titled "{title}"' if title else ""
+    return f"a web page{titled}{by}"
+
+
+def _is_page(response: httpx2.Response) -> bool:
+    is_said = "html" in response.headers.get("Content-Type", "").lower()
+    return bool(response.content) and (is_said or bool(_HTML.match(response.content[:_HEAD_BYTES])))
 
 
 def _target(response: httpx2.Response, own: Scrubber) -> str:

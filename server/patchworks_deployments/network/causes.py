@@ -56,6 +56,8 @@ def _refusal(status: str, passage: Passage) -> Cause:
 def _of_connecting(error: Exception, passage: Passage) -> Cause:
     place = f"the proxy {passage.proxy}" if passage.proxy else passage.host
     next_step = CHECK_PROXY if passage.proxy else CHECK_NETWORK
+    if isinstance(error, httpx2.TimeoutException | TimeoutError):
+        return Cause(f"{place} did not connect in time", next_step)
     for inner in _chain(error):
         match inner:
             case ssl.SSLCertVerificationError():
@@ -67,8 +69,6 @@ def _of_connecting(error: Exception, passage: Passage) -> Cause:
                 return Cause(f"the name of {place} could not be found (DNS)", next_step)
             case ConnectionRefusedError():
                 return Cause(f"{place} refused the connection", next_step)
-    if isinstance(error, httpx2.TimeoutException | TimeoutError):
-        return Cause(f"{place} did not connect in time", next_step)
     return Cause(f"no connection to {place} could be made", next_step)
 
 

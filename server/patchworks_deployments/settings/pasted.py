@@ -57,7 +57,7 @@ def api_key(value: object) -> object:
 
 def bearer_token(value: object) -> object:
     """A token without quotation marks, and without `Bearer` in front. Raises `ValueError` like `api_key`."""
-    return _key(_SCHEME_WORD.sub("", _key(value), count=1)) if isinstance(value, str) else value
+    return _key(_SCHEME_WORD.sub("", unquoted(value), count=1)) if isinstance(value, str) else value
 
 
 def _key(text: str) -> str:

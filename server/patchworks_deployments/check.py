@@ -58,13 +58,13 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
 
 
 async def _network(settings: Settings) -> Finding:
-    """The way to Patchworks and to its login, and whom this server trusts on it."""
-    urls = [settings.base_url, *([settings.login_url] if settings.authentication == "login" else [])]
-    ways = []
-    for url in urls:
+    """The ways to Patchworks, its login and the key server, and whom this server trusts on them."""
+    login = settings.login_url if settings.authentication == "login" else None
+    ways: dict[str, str] = {}
+    for url in filter(None, (settings.base_url, login, settings.oauth_jwks_url)):
         proxy = await proxy_to(url)
-        ways.append(f"{httpx2.URL(url).host} {f'through the proxy {proxy}' if proxy else 'directly'}")
-    return True, f"network: {', '.join(ways)}; trusted CAs: {trusted_cas()}"
+        ways[httpx2.URL(url).host] = f"through the proxy {proxy}" if proxy else "directly"
+    return True, f"network: {', '.join(map(' '.join, ways.items()))}; trusted CAs: {trusted_cas()}"
 
 
 async def _audit(settings: Settings) -> Finding:

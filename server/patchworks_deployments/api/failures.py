@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 from pydantic_core import from_json
 
-from patchworks_deployments.api.pages import quoted, stranger
+from patchworks_deployments.api.pages import is_foreign, quoted, stranger
 from patchworks_deployments.api.scrubbing import Scrubber, scrubber
 from patchworks_deployments.errors import (
     Conflict,
@@ -68,6 +68,9 @@ _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
     413: (TooLarge, "The request is too large for Patchworks (413)."),
     419: (UnexpectedResponse, "Something answered 419 (page expired), as web pages do and the API does not."),
 }
+
+_NEVER_SILENT = {403, 404}
+"""Statuses for which the API has words, while proxies and firewalls often send them alone."""
 
 _MEANINGS = {
     502: ": a gateway in front of it got no answer",
@@ -167,10 +170,8 @@ def error_for(response: httpx2.Response, own: Scrubber) -> UpstreamError:
     if status == httpx2.codes.TOO_MANY_REQUESTS:
         wait = _seconds(response.headers.get("Retry-After", ""))
         return Throttled("Patchworks is throttling this account (429).", retry_after=wait)
-    is_foreign = said is None or (status == httpx2.codes.NOT_FOUND and not said) or response.has_redirect_location
-    if status == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED or (
-        is_foreign and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    ):
+    is_untold = said is None or (not said and status in _NEVER_SILENT)
+    if (is_untold or is_foreign(response)) and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return stranger(response, own)
     if status in _STATUS_ERRORS:
         kind, what = _STATUS_ERRORS[status]

@@ -51,6 +51,7 @@ class Passage:
 
     def __init__(self, url: httpx2.URL, proxies: dict[str, str]) -> None:
         self.host = url.host
+        self._origin = f"{url.scheme}://{url.host}"
         self._place = (url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0))
         self._is_plain = url.scheme == "http"
         self._proxies = proxies
@@ -63,7 +64,7 @@ class Passage:
         """Note what the HTTP client does. Of its events only these are looked at, by the end of their names."""
         step = event.partition(".")[2]
         if step == "connect_tcp.started":
-            self._proxies[self.host] = "" if (info["host"], info["port"]) == self._place else _named(info)
+            self._proxies[self._origin] = "" if (info["host"], info["port"]) == self._place else _named(info)
             self.is_connected = False
         elif step == "start_tls.started":
             self.tls_host, self.is_connected = info["server_hostname"], False
@@ -73,7 +74,7 @@ class Passage:
     @property
     def proxy(self) -> str:
         """The address of the proxy that it goes through, without credentials; empty where it goes through none."""
-        return self._proxies.get(self.host, "")
+        return self._proxies.get(self._origin, "")
 
 
 class _KnownError(Exception):

@@ -30,7 +30,7 @@ def open_http(settings: Settings, transport: httpx2.AsyncBaseTransport | None) -
         base_url=settings.base_url,
         transport=transport,
         mounts=DIRECT,
-        verify=trust() if transport else trust(settings.base_url, login),
+        verify=True if transport else trust(settings.base_url, login),
         event_hooks={"request": [Routes()], "response": [_bound]},
         limits=limits,
         headers={"Accept": "application/json", "Content-Type": "application/json"},

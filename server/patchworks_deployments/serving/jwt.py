@@ -86,10 +86,7 @@ class JwksKeys:
                 raise TypeError("keys must be a list")  # noqa: TRY301 - as for any other nonsense
         except (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
             self._failed = now
-            # Not from the error: its text quotes what came.
-            cause = cause_of(error, error.request) if isinstance(error, httpx2.RequestError) else None
-            why = f"{cause.what}. {cause.next_step}" if cause else type(error).__name__
-            logger.warning("the issuer's keys could not be fetched: %s", why)
+            logger.warning("the issuer's keys could not be fetched: %s", _why(error))
             return
         self._keys, ignored = usable_keys(published)
         self._fetched = now
@@ -104,7 +101,7 @@ class JwksKeys:
             httpx2.AsyncClient(
                 transport=self.transport,
                 mounts=DIRECT,
-                verify=trust() if self.transport else trust(self.url),
+                verify=True if self.transport else trust(self.url),
                 event_hooks={"request": [Routes()]},
                 timeout=FETCH_SECONDS,
             ) as client,
@@ -115,6 +112,15 @@ class JwksKeys:
                 if len(content) > MAX_KEYS_BYTES:
                     raise ValueError("too many keys")
         return content
+
+
+def _why(error: Exception) -> str:
+    """Why there are no keys, in words of our own: the error's text quotes what came."""
+    if isinstance(error, httpx2.RequestError) and (cause := cause_of(error, error.request)):
+        return f"{cause.what}. {cause.next_step}"
+    if isinstance(error, httpx2.HTTPStatusError):
+        return f"the key server answered {error.response.status_code}"
+    return type(error).__name__
 
 
 _SECRET = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}

@@ -132,7 +132,8 @@ class Settings(BaseSettings):
         names = ", ".join(PREFIX + name.upper() for name, value in given.items() if pasted.is_unexpanded(value))
         if names:
             raise ValueError(
-                f"{names}: holds the name of a variable, such as ${{NAME}}, that nobody has put a value in the place of"
+                f"{names}: holds a placeholder such as ${{NAME}}, in whose place nobody has put a value: set that "
+                "variable where the host starts, or write the value itself"
             )
         return given
 

@@ -69,6 +69,8 @@ def test_each_way_to_authenticate_is_enough(
         ({"API_KEY": "hush", "BASE_URL": "https://app.wearepatchworks.com/"}, "is the dashboard, where people log in"),
         ({"API_KEY": "hush", "BASE_URL": "https://APP.wearepatchworks.com/api/v1"}, "is the dashboard"),
         ({"API_KEY": "hush", "BASE_URL": "https://${HUSH}/"}, "BASE_URL: holds a placeholder"),
+        ({"API_KEY": "hush", "BASE_URL": "https://core.example:99999"}, "BASE_URL: must have a port from 1 to 65535"),
+        ({"API_KEY": "hush", "BASE_URL": "https://core.example:hush"}, "BASE_URL: must have a port from 1 to 65535"),
         ({"API_KEY": "hush", "BASE_URL": "<hush>"}, "PATCHWORKS_BASE_URL: holds a placeholder"),
         ({"API_KEY": "hush", "BASE_URL": "${PATCHWORKS_URL}"}, "PATCHWORKS_BASE_URL: holds a placeholder such"),
         ({"API_KEY": "Bearer hush"}, "belongs in PATCHWORKS_BEARER_TOKEN"),

@@ -99,6 +99,13 @@ async def test_the_api_s_own_419_leads_to_the_address() -> None:
         await operate(upstream, WRITES["delete"])
 
 
+async def test_a_mark_before_the_json_changes_nothing() -> None:
+    """Some servers write one, and the error is the API's all the same."""
+    body = b'\xef\xbb\xbf{"message": "Not yours."}'
+    with pytest.raises(errors.Forbidden, match="Not yours"):
+        await operate(scripted(reply(403, body)), WRITES["delete"])
+
+
 async def test_maintenance_is_called_so() -> None:
     """By its status, and by the words of an answer that holds nothing else."""
     with pytest.raises(errors.Unavailable, match="status 503: maintenance"):

@@ -193,6 +193,10 @@ BAD_VALUES = {
     "another scheme": ({"HTTPS_PROXY": "ftp://clerk:hush@proxy.test"}, "HTTPS_PROXY: must be the address of a proxy"),
     "no host": ({"HTTP_PROXY": "http://"}, "HTTP_PROXY: must be the address of a proxy"),
     "a port that is none": ({"all_proxy": "http://proxy.test:hush"}, "ALL_PROXY: must be the address of a proxy"),
+    "a port that nobody has": (
+        {"HTTPS_PROXY": "http://hush.test:99999"},
+        "HTTPS_PROXY: must be the address of a proxy",
+    ),
     "a password that cuts the address": (
         {"HTTPS_PROXY": "http://clerk:hu#sh@proxy.test:3128"},
         "http://USER:PASSWORD@HOST:PORT, with %23 for #",

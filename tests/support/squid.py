@@ -140,3 +140,4 @@ def _wait_for(ports: list[int], process: "subprocess.Popen[bytes]") -> None:
                 break
             time.sleep(0.05)
     assert process.poll() is None, "squid ended"
+    assert time.monotonic() < ends, "squid did not start in time"

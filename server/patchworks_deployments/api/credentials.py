@@ -13,7 +13,7 @@ import httpx2
 from pydantic import SecretStr
 
 from patchworks_deployments.api.failures import IS_SENT
-from patchworks_deployments.api.pages import is_foreign, stranger
+from patchworks_deployments.api.pages import is_no_json, leads_elsewhere, stranger
 from patchworks_deployments.api.scrubbing import scrubber
 from patchworks_deployments.errors import Unauthenticated, Unreachable
 from patchworks_deployments.network.routes import proxy_passwords
@@ -153,7 +153,8 @@ class LoginAuth(httpx2.Auth):
 
     def _accept(self, answer: httpx2.Response) -> None:
         """Keep the token in the login's answer, or remember the refusal and raise it."""
-        strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords()))) if is_foreign(answer) else None
+        is_none_of_its = leads_elsewhere(answer) or is_no_json(answer)
+        strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords()))) if is_none_of_its else None
         what = f"The login at Patchworks failed{f'. {strange.what}' if strange else f' (status {answer.status_code}).'}"
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
             raise Unreachable(what)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 from pydantic_core import from_json
 
-from patchworks_deployments.api.pages import is_foreign, quoted, stranger
+from patchworks_deployments.api.pages import leads_elsewhere, quoted, stranger
 from patchworks_deployments.api.scrubbing import Scrubber, scrubber
 from patchworks_deployments.errors import (
     Conflict,
@@ -171,7 +171,7 @@ def error_for(response: httpx2.Response, own: Scrubber) -> UpstreamError:
         wait = _seconds(response.headers.get("Retry-After", ""))
         return Throttled("Patchworks is throttling this account (429).", retry_after=wait)
     is_untold = said is None or (not said and status in _NEVER_SILENT)
-    if (is_untold or is_foreign(response)) and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    if (is_untold or leads_elsewhere(response)) and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return stranger(response, own)
     if status in _STATUS_ERRORS:
         kind, what = _STATUS_ERRORS[status]

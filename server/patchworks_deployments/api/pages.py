@@ -1,5 +1,6 @@
 """What answers in place of the Patchworks Core API: redirects, and pages of proxies, firewalls and gateways."""
 
+import codecs
 import html
 import re
 
@@ -15,17 +16,12 @@ from patchworks_deployments.network.routes import TRACE, Passage
 MAX_TITLE_CHARACTERS = 100
 MAX_KIND_CHARACTERS = 40
 
-_HEAD_BYTES = 64 * 1024
-"""Bytes of a page in which its title is looked for."""
+_HEAD_BYTES = 16 * 1024
+"""Bytes of a page that are looked at; its title stands near its beginning."""
 
 _MAX_HOST_CHARACTERS = 100
 _TITLE = re.compile(r"<title\b[^>]{0,200}>(.{0,1000}?)</title", re.IGNORECASE | re.DOTALL)
 _HTML = re.compile(rb"\s*<(!doctype html|html|head|body|\?xml)", re.IGNORECASE)
-
-
-def quoted(text: str, limit: int) -> str:
-    """Text of an answer, safe to be shown within quotation marks."""
-    return inert(without_tokens(text, limit) or "", limit)
 
 
 IN_ITS_PLACE = (
@@ -34,11 +30,20 @@ IN_ITS_PLACE = (
 )
 
 
-def is_foreign(response: httpx2.Response) -> bool:
-    """Whether an answer is plainly not the API's: a redirect, a page, or a proxy's."""
-    if response.has_redirect_location or response.status_code == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return True
-    return bool(response.content) and response.content.lstrip()[:1] not in {b"{", b"["}
+def quoted(text: str, limit: int) -> str:
+    """Text of an answer, safe to be shown within quotation marks."""
+    return inert(without_tokens(text, limit) or "", limit)
+
+
+def leads_elsewhere(response: httpx2.Response) -> bool:
+    """Whether the status alone says that the API has not answered: a redirect, or a proxy that wants a password."""
+    return response.has_redirect_location or response.status_code == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED
+
+
+def is_no_json(response: httpx2.Response) -> bool:
+    """Whether the body is plainly none of the API's, such as a page."""
+    begins = response.content[:_HEAD_BYTES].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    return begins not in {b"", b"{", b"["}
 
 
 def stranger(response: httpx2.Response, own: Scrubber) -> UpstreamError:
@@ -89,7 +94,11 @@ def _target(response: httpx2.Response, own: Scrubber) -> str:
         return "to an address that is none"
     if url.host != asked.host:
         return f"to the host {_shown(url.host, _MAX_HOST_CHARACTERS, own) or 'that it does not name'}"
-    return "to https" if (asked.scheme, url.scheme) == ("http", "https") else "to another page of the same host"
+    return (
+        "to the same host with https"
+        if (asked.scheme, url.scheme) == ("http", "https")
+        else "to another page of the same host"
+    )
 
 
 def _way(response: httpx2.Response) -> str:

@@ -61,7 +61,7 @@ class Passage:
         """False while a connection is being made for it: then it has certainly not left. Others are used again."""
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note what the HTTP client does. Of its events only these are looked at, by the end of their names."""
+        """Note what the HTTP client does. Of its events only these count, by the end of their names (httpcore2 2.16)."""
         step = event.partition(".")[2]
         if step == "connect_tcp.started":
             self._proxies[self._origin] = "" if (info["host"], info["port"]) == self._place else _named(info)
@@ -155,7 +155,7 @@ def _fault_of_proxy(address: str) -> str:
         url = httpx2.Proxy(address).url
     except (ValueError, httpx2.InvalidURL):
         url = httpx2.URL()
-    if not url.host or " " in address:
+    if not url.host or " " in address or (url.port or 0) >= 2**16:
         return (
             "must be the address of a proxy, http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with %23 for # and "
             "so on in the password"

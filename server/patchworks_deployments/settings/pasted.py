@@ -85,6 +85,12 @@ def address(value: object) -> object:
         raise ValueError(f"must be a web address such as {API_ADDRESS}, with https:// in front")
     if not url.isprintable() or " " in url:
         raise ValueError("must have no space or line break in it")
+    try:
+        has_odd_port = urlsplit(url).port == 0
+    except ValueError:  # its words repeat what was given
+        has_odd_port = True
+    if has_odd_port:
+        raise ValueError("must have a port from 1 to 65535 behind its host, or none")
     return url
 
 

@@ -61,7 +61,7 @@ class Passage:
         """False while a connection is being made for it: then it has certainly not left. Others are used again."""
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note what the HTTP client does. Of its events only these count, by the end of their names (httpcore2 2.16)."""
+        """Note what the HTTP client does. Only these events count, by the end of their names (httpcore2 2.16)."""
         step = event.partition(".")[2]
         if step == "connect_tcp.started":
             self._proxies[self._origin] = "" if (info["host"], info["port"]) == self._place else _named(info)

@@ -64,6 +64,35 @@ def test_each_way_to_authenticate_is_enough(
         ({"USERNAME": "u", "PASSWORD": "hush", "LOGIN_URL": "http://127.0.0.1.evil.example"}, "LOGIN_URL is plain"),
         ({"SANDBOX": "1", "HTTP": "127.evil.example:80"}, "Serving other machines (127.evil.example) needs"),
         ({**OAUTH, "OAUTH_JWKS_URL": "http://127.evil.example/jwks"}, "PATCHWORKS_OAUTH_JWKS_URL is plain"),
+        ({"API_KEY": "hush", "BASE_URL": "core.wearepatchworks.com"}, "with https:// in front"),
+        ({"API_KEY": "hush", "BASE_URL": "https://core.we arepatchworks.com"}, "must have no space"),
+        ({"API_KEY": "hush", "BASE_URL": "https://app.wearepatchworks.com/"}, "is the dashboard, where people log in"),
+        ({"API_KEY": "hush", "BASE_URL": "https://APP.wearepatchworks.com/api/v1"}, "is the dashboard"),
+        ({"API_KEY": "hush", "BASE_URL": "https://${HUSH}/"}, "BASE_URL: holds a placeholder"),
+        ({"API_KEY": "hush", "BASE_URL": "https://core.example:99999"}, "BASE_URL: must have a port from 1 to 65535"),
+        ({"API_KEY": "hush", "BASE_URL": "https://core.example:hush"}, "BASE_URL: must have a port from 1 to 65535"),
+        ({"API_KEY": "hush", "BASE_URL": "<hush>"}, "PATCHWORKS_BASE_URL: holds a placeholder"),
+        ({"API_KEY": "hush", "BASE_URL": "${PATCHWORKS_URL}"}, "PATCHWORKS_BASE_URL: holds a placeholder such"),
+        ({"API_KEY": "Bearer hush"}, "belongs in PATCHWORKS_BEARER_TOKEN"),
+        (
+            {"API_KEY": "Authorization: Bearer hush"},
+            "PATCHWORKS_API_KEY: must be the key alone",
+        ),
+        ({"API_KEY": "${HUSH}"}, "PATCHWORKS_API_KEY: holds a placeholder such as ${NAME}"),
+        ({"API_KEY": '"${env:HUSH}"'}, "PATCHWORKS_API_KEY: holds a placeholder such"),
+        ({"BEARER_TOKEN": "{{hush}}"}, "PATCHWORKS_BEARER_TOKEN: holds a placeholder such"),
+        (
+            {"USERNAME": "${HUSH_A}", "PASSWORD": "${HUSH_B}"},
+            "PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD: holds",
+        ),
+        ({"SANDBOX": "1", "TOKENS_FILE": "${HUSH}"}, "PATCHWORKS_TOKENS_FILE: holds a placeholder such"),
+        ({"API_KEY": "$HUSH"}, "PATCHWORKS_API_KEY: holds a placeholder"),
+        ({"API_KEY": "%HUSH%"}, "PATCHWORKS_API_KEY: holds a placeholder"),
+        ({"BEARER_TOKEN": "Bearer $env:HUSH"}, "PATCHWORKS_BEARER_TOKEN: holds a placeholder"),
+        ({"API_KEY": "<your hush>"}, "PATCHWORKS_API_KEY: holds a placeholder"),
+        ({"API_KEY": '"hush'}, "PATCHWORKS_API_KEY: has a quotation mark at its end or its beginning"),
+        ({"API_KEY": "hush'"}, "PATCHWORKS_API_KEY: has a quotation mark"),
+        ({"API_KEY": "\u201chush\u201d"}, "PATCHWORKS_API_KEY: must be plain ASCII"),
         ({"API_KEY": "hush\n"}, "PATCHWORKS_API_KEY: must have no line break"),
         ({"API_KEY": "hush\r\nX-Other: 1"}, "PATCHWORKS_API_KEY: must have no line break"),
         ({"API_KEY": "hush–dash"}, "PATCHWORKS_API_KEY: must be plain ASCII"),
@@ -111,6 +140,65 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """An address on this machine needs no encryption; a trailing slash does not matter."""
     assert _load(monkeypatch, API_KEY="k", BASE_URL=url).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "used"),
+    [
+        ("https://core.wearepatchworks.com/api/v1", "https://core.wearepatchworks.com"),
+        ("https://core.wearepatchworks.com/api/v1/", "https://core.wearepatchworks.com"),
+        ("https://core.wearepatchworks.com/API/v1//", "https://core.wearepatchworks.com"),
+        (' "https://core.wearepatchworks.com//api/v1" ', "https://core.wearepatchworks.com"),
+        ("'https://core.wearepatchworks.com/'", "https://core.wearepatchworks.com"),
+        ("https://gateway.example/patchworks/api/v1", "https://gateway.example/patchworks"),
+        ("https://gateway.example/api/v10", "https://gateway.example/api/v10"),
+        ("https://gateway.example/my-api/v1", "https://gateway.example/my-api/v1"),
+    ],
+)
+def test_an_address_is_taken_as_people_paste_it(monkeypatch: pytest.MonkeyPatch, pasted: str, used: str) -> None:
+    """With the path that every request has anyway, with slashes at its end, and in quotation marks."""
+    assert _load(monkeypatch, API_KEY="k", BASE_URL=pasted).base_url == used
+
+
+@pytest.mark.parametrize(
+    ("pasted", "used"),
+    [
+        ("https://app.wearepatchworks.com", "https://app.wearepatchworks.com/fabric/api/login"),
+        ("https://app.example/", "https://app.example/fabric/api/login"),
+        ("https://app.example/fabric/api/login/", "https://app.example/fabric/api/login"),
+        ("https://app.example/another", "https://app.example/another"),
+    ],
+)
+def test_a_login_without_a_path_has_the_one_of_patchworks(
+    monkeypatch: pytest.MonkeyPatch, pasted: str, used: str
+) -> None:
+    """Nobody logs in at the root of a host."""
+    assert _load(monkeypatch, USERNAME="u", PASSWORD="p", LOGIN_URL=pasted).login_url == used
+
+
+@pytest.mark.parametrize(
+    ("name", "pasted"),
+    [
+        ("api_key", '"to ken"'),
+        ("api_key", "'to ken'"),
+        ("bearer_token", "Bearer to ken"),
+        ("bearer_token", '"Bearer to ken"'),
+        ("bearer_token", 'bearer "to ken"'),
+        ("bearer_token", "Authorization: Bearer to ken"),
+    ],
+)
+def test_a_key_is_taken_as_people_paste_it(monkeypatch: pytest.MonkeyPatch, name: str, pasted: str) -> None:
+    """In quotation marks, and a token with the word that stands before it in a header."""
+    settings = _load(monkeypatch, **{name.upper(): pasted})
+    assert getattr(settings, name).get_secret_value() == "to ken"
+
+
+def test_a_password_may_look_like_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People choose them: quotation marks, percent signs and dollars are part of them."""
+    for password in ('"p"', "%P%", "$P", "<p>", "Bearer p", "a${b}c"):
+        settings = _load(monkeypatch, USERNAME="u", PASSWORD=password)
+        assert settings.password
+        assert settings.password.get_secret_value() == password
 
 
 def test_plain_http_elsewhere_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

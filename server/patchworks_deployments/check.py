@@ -10,6 +10,7 @@ from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.errors import DeploymentsError
+from patchworks_deployments.network.routes import proxy_to, trusted_cas
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.plan import environments_of
 
@@ -29,6 +30,8 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
     """One line for each thing that works or does not; what needs an answer stops at the first failure."""
     where = "" if settings.sandbox else f" at {settings.base_url}"
     yield True, f"settings: {_METHODS[settings.authentication]}{where}"
+    if not settings.sandbox:
+        yield await _network(settings)
     protected = ", ".join(settings.protected_environments) or "none"
     policy = f"confirm {settings.confirm}, by {settings.confirm_by}; protected environments: {protected}"
     yield True, f"policy: {'read-only, no write tools' if settings.read_only else policy}"
@@ -52,6 +55,16 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
         async for finding in _protected(settings, client):
             yield finding
     yield True, "writing was not tried: that would change something"
+
+
+async def _network(settings: Settings) -> Finding:
+    """The ways to Patchworks, its login and the key server, and whom this server trusts on them."""
+    login = settings.login_url if settings.authentication == "login" else None
+    ways: dict[str, str] = {}
+    for url in filter(None, (settings.base_url, login, settings.oauth_jwks_url)):
+        proxy = await proxy_to(url)
+        ways[httpx2.URL(url).host] = f"through the proxy {proxy}" if proxy else "directly"
+    return True, f"network: {', '.join(map(' '.join, ways.items()))}; trusted CAs: {trusted_cas()}"
 
 
 async def _audit(settings: Settings) -> Finding:

@@ -132,8 +132,18 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, default=argparse.SUPPRESS, help=field.description, **kind)
 
 
-def _serve(options: dict[str, Any]) -> None:
+def _settings(options: dict[str, Any]) -> Settings:
+    """The settings, where the environment has a way to the network too. Raises `SettingsError`."""
+    from patchworks_deployments.network.routes import ensure_usable  # noqa: PLC0415 - slow: after the settings
+
     settings = load_settings(None, **options)
+    if not settings.sandbox or settings.oauth_jwks_url:
+        ensure_usable()
+    return settings
+
+
+def _serve(options: dict[str, Any]) -> None:
+    settings = _settings(options)
     if settings.http:
         from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
 
@@ -169,7 +179,7 @@ async def _check(options: dict[str, Any]) -> int:
     from patchworks_deployments.check import findings  # noqa: PLC0415 - not for who serves
     from patchworks_deployments.serving.server import transport_for  # noqa: PLC0415 - not for who serves
 
-    settings, failures = load_settings(None, **options), 0
+    settings, failures = _settings(options), 0
     async for is_fine, line in findings(settings, transport_for(settings)):
         print(f"{'ok  ' if is_fine else 'FAIL'} {line}", flush=True)
         failures += not is_fine

@@ -6,7 +6,7 @@
     ├── StateMoved                the target is not in the state that the caller named
     ├── AuditLogUnwritable        a write was not sent because it could not be recorded
     └── UpstreamError             Patchworks, or the way to it
-        ├── Unreachable           the request never left
+        ├── Unreachable           the request never arrived
         ├── OutOfTime             it was not sent, as the call had no time left
         ├── NoAnswer              it left; no whole answer came back           (may have acted)
         ├── UnexpectedResponse    an answer came, but not one that can be read (may have acted)
@@ -79,9 +79,16 @@ class UpstreamError(DeploymentsError):
 
 
 class Unreachable(UpstreamError):
-    """The request never left this machine: no connection, no name, no free slot in time."""
+    """The request never arrived: no connection, no name, no free slot in time, or a proxy that did not pass it on.
+
+    `is_lasting` says that it is in vain to try again at once, as with a certificate that is not trusted.
+    """
 
     default_next_step = "Check PATCHWORKS_BASE_URL and the network, then try again."
+
+    def __init__(self, what: str, *, next_step: str = "", is_lasting: bool = False) -> None:
+        super().__init__(what, next_step=next_step)
+        self.is_lasting = is_lasting
 
 
 class OutOfTime(UpstreamError):

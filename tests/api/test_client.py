@@ -19,8 +19,8 @@ from support.virtual_time import in_virtual_time
 
 from patchworks_deployments import errors
 from patchworks_deployments.api.pacing import ATTEMPTS
-from patchworks_deployments.api.transport import MAX_ANSWER_BYTES
 from patchworks_deployments.errors import UnexpectedResponse, UpstreamError
+from patchworks_deployments.network.transport import MAX_ANSWER_BYTES
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ async def test_a_refused_login_is_reported_without_secrets_and_not_hammered(refu
     patchworks = Patchworks(login=refusal)
     async with open_client(_login_settings(), scripted(patchworks)) as client:
         for _ in range(3):
-            with pytest.raises(Unauthenticated, match="PATCHWORKS_USERNAME") as caught:
+            with pytest.raises(Unauthenticated, match="PATCHWORKS_LOGIN_URL") as caught:
                 await client.list_deployments(QUERY)
             assert "pass-word" not in str(caught.value)
             assert "Nothing was changed" in str(caught.value)

@@ -27,7 +27,7 @@ def _every_exception() -> list[type[Exception]]:
 def test_every_exception_of_the_transport_becomes_one_of_ours(exception: type[Exception]) -> None:
     """The table is complete: no class of the library is without an entry."""
     instance = exception.__new__(exception)
-    assert isinstance(translate(instance), UpstreamError)
+    assert isinstance(translate(instance, httpx2.Request("GET", "https://core.example")), UpstreamError)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,34 @@ def write(path: Path, *lines: str) -> None:
     path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (b"", "utf-8"),
+    ],
+)
+async def test_a_tokens_file_is_read_as_windows_writes_it(mark: bytes, encoding: str, end: str, tmp_path: Path) -> None:
+    """PowerShell writes UTF-16 with a mark in front, and lines end in two characters."""
+    path = tmp_path / "tokens"
+    zoe = f"zoë {READ} {hash_token('token-of-zoë')}"
+    path.write_bytes(mark + end.join(("# who may call", ALICE_S, BOB_S, zoe, "")).encode(encoding))
+    tokens = StaticTokens(path)
+    found = [await tokens.verify_token(token) for token in (ALICE, BOB, "token-of-zoë")]
+    assert [holder.client_id for holder in found if holder] == ["alice", "bob", "zoë"]
+
+
+def test_a_tokens_file_that_is_cut_off_in_a_character_lets_in_nobody_new(tmp_path: Path) -> None:
+    """And is refused with the line that is wrong."""
+    path = tmp_path / "tokens"
+    path.write_bytes(codecs.BOM_UTF16_LE + f"{ALICE_S}\n{BOB_S}".encode("utf-16-le")[:-1])
+    with pytest.raises(SettingsError, match="line 2 must be"):
+        StaticTokens(path)
+
+
 @pytest.mark.parametrize("line", ["", "# nobody", *WRONG_LINES.values()])
 def test_a_tokens_file_that_is_not_right_stops_the_start(line: str, tmp_path: Path) -> None:
     """The message says what is wrong, in which line, and repeats nothing of it."""

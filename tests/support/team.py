@@ -113,14 +113,16 @@ def tokens_file(folder: Path) -> str:
 
 
 @asynccontextmanager
-async def on_loopback(app: ASGIApp) -> AsyncIterator[str]:
-    """The application on a free port of this machine; yields its address."""
-    server = uvicorn.Server(uvicorn.Config(app, interface="asgi3", log_level="error", lifespan="off"))
+async def on_loopback(app: ASGIApp, certificate: Path | None = None) -> AsyncIterator[str]:
+    """The application on a free port of this machine, over TLS if there is a certificate; yields its address."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, interface="asgi3", log_level="error", lifespan="off", ssl_certfile=certificate)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
             try:
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+                yield f"http{'s' if certificate else ''}://127.0.0.1:{listener.getsockname()[1]}"
             finally:
                 server.should_exit = True
 

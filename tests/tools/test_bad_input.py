@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -269,16 +270,23 @@ async def test_no_body_stops_the_server() -> None:
 
 
 KEY = "a-very-secret-api-key"
-BIG = b'{"data": "' + b"x" * 20_000_000 + b'"}'
+
+
+class Stream(httpx2.AsyncByteStream):
+    """Twenty megabytes, as they come over a network: in pieces."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 1_000_000
 
 
 BAD_ANSWERS: dict[str, tuple[Step, str]] = {
-    "HTML": (reply(200, b"<html>hello</html>", content_type="text/html"), "not JSON (text/html)"),
+    "HTML": (reply(200, b"<html>hello</html>", content_type="text/html"), "200 that is not the Patchworks Core API"),
     "empty body": (reply(200), "Patchworks answered with nothing"),
     "truncated body": (reply(200, b'{"data": [{"id": 1}'), "not JSON"),
     "list for an object": (reply(200, b"[]"), "Patchworks answered with a list"),
-    "20 MB": (reply(200, BIG), "more than 8 MiB"),
-    "redirect": (reply(302, location="https://elsewhere.example/"), "status 302"),
+    "20 MB": (lambda _: httpx2.Response(200, stream=Stream()), "more than 8 MiB"),
+    "redirect": (reply(302, location="https://elsewhere.example/"), "a redirect (302) to the host elsewhere.example"),
     "401": (reply(401, b'{"message": "Unauthenticated."}'), "does not accept the credentials"),
     "403": (reply(403, b'{"message": "No."}'), "does not allow this"),
     "404": (reply(404, b'{"message": "No."}'), "knows no such"),
@@ -287,7 +295,7 @@ BAD_ANSWERS: dict[str, tuple[Step, str]] = {
     "422": (reply(422, b'{"message": "Bad.", "errors": {"sort": ["is odd"]}}'), "sort: is odd"),
     "429": (reply(429, b"{}"), "Wait a minute"),
     "429 with Retry-After": (reply(429, b"{}", retry_after="90"), "Wait 90 seconds"),
-    "500": (reply(500, b"<html>Whoops</html>"), "Patchworks failed (status 500)"),
+    "500": (reply(500, b'{"message": "Server Error"}'), "Patchworks failed (status 500)"),
     "echoed key": (reply(400, b'{"message": "bad key ' + KEY.encode() + b'"}'), "(secret)"),
 }
 

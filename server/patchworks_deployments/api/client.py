@@ -19,10 +19,11 @@ from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credent
 from patchworks_deployments.api.failures import read_answer, reading, translating
 from patchworks_deployments.api.pacing import GLANCE_SECONDS, deadline, retried
 from patchworks_deployments.api.query import CUTS, NAMES, PAGE_SIZE, Cut, DeploymentQuery, every
-from patchworks_deployments.api.transport import open_http
 from patchworks_deployments.errors import Incomplete, NotFound, OutOfTime, Rejected, UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
+from patchworks_deployments.network.routes import proxy_passwords
+from patchworks_deployments.network.transport import open_http
 from patchworks_deployments.settings import Settings
 
 LOOK_SECONDS = 7.5
@@ -38,9 +39,17 @@ class DeploymentsClient:
     """Patchworks' flow version deployments. Reads are retried; writes only where they cannot have arrived."""
 
     def __init__(
-        self, http: httpx2.AsyncClient, auth: Credentials, timeout: float, *, is_glancing: bool = False
+        self,
+        http: httpx2.AsyncClient,
+        auth: Credentials,
+        timeout: float,
+        *,
+        secrets: tuple[str, ...] = (),
+        is_glancing: bool = False,
     ) -> None:
         self._http = http
+        self._secrets = secrets
+        """What must never be shown, besides what belongs to `auth`."""
         self._address = str(http.base_url).rstrip("/")
         self._auth = auth
         self._timeout = timeout
@@ -50,7 +59,8 @@ class DeploymentsClient:
 
     def glancing(self, seconds: float = GLANCE_SECONDS) -> "DeploymentsClient":
         """This client for one who looks again, or can do without: each look is one attempt of so many seconds."""
-        return DeploymentsClient(self._http, self._auth, min(self._timeout, seconds), is_glancing=True)
+        timeout = min(self._timeout, seconds)
+        return DeploymentsClient(self._http, self._auth, timeout, secrets=self._secrets, is_glancing=True)
 
     def account(self) -> Account:
         """Whose deployments these are. Raises `Unauthenticated` where that is the caller, who sent no key."""
@@ -245,7 +255,7 @@ class DeploymentsClient:
             span.set_attribute("http.response.status_code", response.status_code)
         left = response.headers.get("X-RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isascii() and left.isdigit() and len(left) < 8 else None  # noqa: PLR2004 - enough for a minute
-        return read_answer(response, self._auth.secrets())
+        return read_answer(response, (*self._auth.secrets(), *self._secrets))
 
 
 @contextlib.asynccontextmanager
@@ -255,4 +265,4 @@ async def open_client(
     """The process's one client; `transport` replaces the network (the sandbox, tests)."""
     auth = build_credentials(settings)
     async with open_http(settings, transport) as http:
-        yield DeploymentsClient(http, auth, settings.timeout)
+        yield DeploymentsClient(http, auth, settings.timeout, secrets=proxy_passwords())

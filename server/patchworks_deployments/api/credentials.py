@@ -13,7 +13,10 @@ import httpx2
 from pydantic import SecretStr
 
 from patchworks_deployments.api.failures import IS_SENT
+from patchworks_deployments.api.pages import is_no_json, leads_elsewhere, stranger
+from patchworks_deployments.api.scrubbing import scrubber
 from patchworks_deployments.errors import Unauthenticated, Unreachable
+from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.settings import Settings
 
 CALLER_HEADER = "X-Patchworks-Authorization"
@@ -27,6 +30,11 @@ LOGIN_PAUSE_SECONDS = 5.0
 
 EXPIRY_MARGIN_SECONDS = 60.0
 """Seconds before its expiry at which a token is no longer used; each is used for at least as long."""
+
+CHECK_LOGIN = "A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL."
+CHECK_LOGIN_URL = (
+    "A person must check PATCHWORKS_LOGIN_URL, and whether a proxy, a firewall or a login page answers in its place."
+)
 
 DEFAULT_LIFETIME_SECONDS = 3600.0
 """Seconds for which a token is used when Patchworks did not say how long it lives."""
@@ -145,16 +153,21 @@ class LoginAuth(httpx2.Auth):
 
     def _accept(self, answer: httpx2.Response) -> None:
         """Keep the token in the login's answer, or remember the refusal and raise it."""
+        is_none_of_its = leads_elsewhere(answer) or is_no_json(answer)
+        strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords()))) if is_none_of_its else None
+        what = f"The login at Patchworks failed{f'. {strange.what}' if strange else f' (status {answer.status_code}).'}"
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-            raise Unreachable(f"The login at Patchworks failed (status {answer.status_code}).")
+            raise Unreachable(what)
+        if isinstance(strange, Unreachable):
+            raise Unreachable(what, next_step=strange.next_step, is_lasting=True)
         # Answers to requests that went out with the token before are still under way.
         self._token_before = self._token or self._token_before
         self._token, lifetime = _read_login(answer)
         if self._token is None:
             self._refused_until = time.monotonic() + LOGIN_PAUSE_SECONDS
             self._refusal = Unauthenticated(
-                f"Patchworks refused the login (status {answer.status_code}).",
-                next_step="A person must check PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD and PATCHWORKS_LOGIN_URL.",
+                what if strange else f"Patchworks refused the login (status {answer.status_code}).",
+                next_step=CHECK_LOGIN_URL if strange else CHECK_LOGIN,
             )
             raise self._refusal
         self._refusal = None

@@ -4,14 +4,16 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, TypeGuard
 
 import httpx2
 from pydantic_core import from_json
 
+from patchworks_deployments.api.pages import leads_elsewhere, quoted, stranger
 from patchworks_deployments.api.scrubbing import Scrubber, scrubber
 from patchworks_deployments.errors import (
     Conflict,
@@ -27,8 +29,7 @@ from patchworks_deployments.errors import (
     Unreachable,
     UpstreamError,
 )
-from patchworks_deployments.model.text import inert
-from patchworks_deployments.model.tokens import without_tokens
+from patchworks_deployments.network.causes import cause_of
 
 MAX_RETRY_AFTER_SECONDS = 20.0
 """Seconds; a longer `Retry-After` is handed to the caller instead of waited for."""
@@ -72,11 +73,25 @@ _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
     404: (NotFound, "Patchworks knows no such flow version or deployment (404)."),
     409: (Conflict, "Patchworks says that this conflicts with the present state (409)."),
     413: (TooLarge, "The request is too large for Patchworks (413)."),
+    419: (UnexpectedResponse, "Something answered 419 (page expired), as web pages do and the API does not."),
 }
 
+_NEVER_SILENT = {403, 404}
+"""Statuses for which the API has words, while proxies and firewalls often send them alone."""
 
-def translate(error: Exception) -> UpstreamError:
-    """Our error for the HTTP client's: the entry of the nearest class in the table."""
+_MEANINGS = {
+    502: ": a gateway in front of it got no answer",
+    503: ": maintenance or too much to do",
+    504: ": a gateway in front of it waited in vain",
+}
+"""What statuses mean that are not Patchworks' own."""
+
+
+def translate(error: Exception, request: httpx2.Request, whom: str = "Patchworks") -> UpstreamError:
+    """Our error for the HTTP client's: why there was no connection, or the entry of the nearest class in the table."""
+    if cause := cause_of(error, request):
+        what = f"{whom} could not be reached: {cause.what}."
+        return Unreachable(what, next_step=cause.next_step, is_lasting=cause.is_lasting)
     known = next(cls for cls in type(error).__mro__ if cls in _TRANSPORT_ERRORS)
     kind, what = _TRANSPORT_ERRORS[known]
     return kind(what)
@@ -89,10 +104,13 @@ def translating(request: httpx2.Request) -> Iterator[None]:
         yield
     except tuple(_TRANSPORT_ERRORS) as error:
         # A login goes out before the request that needs it: its failure means that the request has not left.
-        asked = error.request.url if isinstance(error, httpx2.RequestError) else request.url
-        is_under_way = asked == request.url and request.extensions.get(IS_SENT, True)
+        asked = error.request if isinstance(error, httpx2.RequestError) else request
+        is_under_way = asked.url == request.url and request.extensions.get(IS_SENT, True)
         # Not from the error: its text quotes what came, a key that was echoed too, and would reach logs and spans.
-        raise (translate(error) if is_under_way else Unreachable("The login at Patchworks failed.")) from None
+        if is_under_way:
+            raise translate(error, request) from None
+        told = translate(error, asked, "The login at Patchworks")
+        raise (told if isinstance(told, Unreachable) else Unreachable("The login at Patchworks failed.")) from None
 
 
 @contextlib.contextmanager
@@ -109,7 +127,7 @@ def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
     """The answer's JSON, None for a 204. Raises one of `UpstreamError`. In neither stands any of the secrets."""
     own = scrubber(tuple(secrets))
     if not response.is_success:
-        raise error_for(response, _said(response, own))
+        raise error_for(response, own)
     if response.status_code == httpx2.codes.NO_CONTENT:
         return None
     if not response.content or response.content.strip() == b"null":
@@ -117,10 +135,7 @@ def read_answer(response: httpx2.Response, secrets: Sequence[str]) -> object:
     try:
         return own.scrub(_parse(response.content))
     except (ValueError, RecursionError):
-        kind = own.scrub_text(response.headers.get("Content-Type", "no content type")).partition(";")[0]
-        raise UnexpectedResponse(
-            f"Patchworks answered {response.status_code} with a body that is not JSON ({_quoted(kind, 40)})."
-        ) from None
+        raise stranger(response, own) from None
 
 
 def _parse(content: bytes) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
@@ -141,35 +156,38 @@ def _whole_number(digits: str) -> int | None:
     return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
-def _said(response: httpx2.Response, own: Scrubber) -> dict[str, Any]:
-    """The error's JSON object, if it is one, without the secrets."""
+def _said(response: httpx2.Response, own: Scrubber) -> dict[str, Any] | None:
+    """The error's JSON object without the secrets, empty if there is none; None where what came is no JSON."""
     try:
-        said = own.scrub(_parse(response.content))
-    except (ValueError, RecursionError, UnexpectedResponse):
+        said = own.scrub(_parse(response.content)) if response.content else {}
+    except UnexpectedResponse:
         return {}
+    except (ValueError, RecursionError):
+        return None
     return said if isinstance(said, dict) else {}
 
 
-def error_for(response: httpx2.Response, said: Mapping[str, Any]) -> UpstreamError:
-    """Our error for an answer that is no success; `said` is its JSON, `{message, errors}` in Laravel's way."""
-    status = response.status_code
-    message = said.get("message")
+def error_for(response: httpx2.Response, own: Scrubber) -> UpstreamError:
+    """Our error for an answer that is no success; the API's is `{message, errors}` in Laravel's way."""
+    status, said = response.status_code, _said(response, own)
+    message = said.get("message") if said else None
     remark = (
-        f' Patchworks says: "{_quoted(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
+        f' Patchworks says: "{quoted(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
     )
-    if status == httpx2.codes.NOT_FOUND and not said:
-        return UnexpectedResponse("Something answered 404 that is not the Patchworks Core API.")
+    if status == httpx2.codes.TOO_MANY_REQUESTS:
+        return Throttled("Patchworks is throttling this account (429).", retry_after=_seconds(response))
+    is_untold = said is None or (not said and status in _NEVER_SILENT)
+    if (is_untold or leads_elsewhere(response)) and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return stranger(response, own, _seconds(response))
     if status in _STATUS_ERRORS:
         kind, what = _STATUS_ERRORS[status]
         return kind(what + remark)
-    if status == httpx2.codes.TOO_MANY_REQUESTS:
-        return Throttled("Patchworks is throttling this account (429).", retry_after=_seconds(response))
     if response.is_server_error:
-        return Unavailable(
-            f"Patchworks failed (status {status}).{remark}", status=status, retry_after=_seconds(response)
-        )
+        what = f"Patchworks failed (status {status}{_MEANINGS.get(status, '')}).{remark}"
+        return Unavailable(what, status=status, retry_after=_seconds(response))
     if response.is_client_error:
-        return Rejected(f"Patchworks refused the request ({status}).{remark}{_field_errors(said.get('errors'))}")
+        fields = _field_errors((said or {}).get("errors"))
+        return Rejected(f"Patchworks refused the request ({status}).{remark}{fields}")
     return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
 
 
@@ -181,13 +199,9 @@ def _field_errors(errors: object) -> str:
     for field, texts in list(errors.items())[:_MAX_FIELDS]:
         said = (texts if isinstance(texts, list) else [texts])[:_MAX_TEXTS_PER_FIELD]
         # Objects are no words: they may hold what was sent.
-        told = (_quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said)
-        words += f" {_quoted(field, _MAX_FIELD_CHARACTERS) or '?'}: {'; '.join(text or '?' for text in told)}"
+        told = (quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said)
+        words += f" {quoted(field, _MAX_FIELD_CHARACTERS) or '?'}: {'; '.join(text or '?' for text in told)}"
     return words
-
-
-def _quoted(text: str, limit: int) -> str:
-    return inert(without_tokens(text, limit) or "", limit)
 
 
 def _seconds(response: httpx2.Response) -> float | None:
@@ -226,7 +240,7 @@ def retry_wait(error: Exception, *, is_read: bool) -> bool | float:
     """Whether to try again, or after how many seconds; a write only when it cannot have arrived."""
     if asks_to_wait(error, is_read=is_read):
         return throttle_wait(error, MAX_RETRY_AFTER_SECONDS)
-    return isinstance(error, Unreachable) or (
+    return (isinstance(error, Unreachable) and not error.is_lasting) or (
         is_read and isinstance(error, NoAnswer | Unavailable | UnexpectedResponse)
     )
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
-from patchworks_deployments.model.text import CACHE_ENTRIES
+from patchworks_deployments.model.text import CACHE_ENTRIES, inert
 from patchworks_deployments.model.tokens import without_tokens
 
 MAX_TIME_CHARACTERS = 64
@@ -223,5 +223,7 @@ def _parse_time(text: str) -> str | None:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, dict) and isinstance(said := value.get("message"), str) and (said := without_tokens(said)):
+        return f'an object that says "{inert(said)}"'
     kinds = {dict: "another object", list: "a list", str: "text", type(None): "nothing"}
     return kinds.get(type(value), "something else")

@@ -14,6 +14,9 @@ import httpx2
 import jwt
 from mcp.server.auth.provider import AccessToken
 
+from patchworks_deployments.network.causes import cause_of
+from patchworks_deployments.network.routes import DIRECT, Routes, trust
+
 logger = logging.getLogger(__name__)
 
 RSA = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
@@ -83,7 +86,7 @@ class JwksKeys:
                 raise TypeError("keys must be a list")  # noqa: TRY301 - as for any other nonsense
         except (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
             self._failed = now
-            logger.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
+            logger.warning("the issuer's keys could not be fetched: %s", _why(error))
             return
         self._keys, ignored = usable_keys(published)
         self._fetched = now
@@ -95,7 +98,13 @@ class JwksKeys:
         """What the key server answers. Raises `ValueError` when that is more than `MAX_KEYS_BYTES`."""
         content = b""
         async with (
-            httpx2.AsyncClient(transport=self.transport, timeout=FETCH_SECONDS, trust_env=False) as client,
+            httpx2.AsyncClient(
+                transport=self.transport,
+                mounts=DIRECT,
+                verify=True if self.transport else trust(self.url),
+                event_hooks={"request": [Routes()]},
+                timeout=FETCH_SECONDS,
+            ) as client,
             client.stream("GET", self.url) as answer,
         ):
             async for chunk in answer.raise_for_status().aiter_bytes():
@@ -103,6 +112,15 @@ class JwksKeys:
                 if len(content) > MAX_KEYS_BYTES:
                     raise ValueError("too many keys")
         return content
+
+
+def _why(error: Exception) -> str:
+    """Why there are no keys, in words of our own: the error's text quotes what came."""
+    if isinstance(error, httpx2.RequestError) and (cause := cause_of(error, error.request)):
+        return f"{cause.what}. {cause.next_step}"
+    if isinstance(error, httpx2.HTTPStatusError):
+        return f"the key server answered {error.response.status_code}"
+    return type(error).__name__
 
 
 _SECRET = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}

@@ -176,6 +176,8 @@ def _tokens_in(content: bytes | str) -> _Tokens:
     """Who holds a token. What contradicts itself gives the least: no right that one line withholds, no second name."""
     if isinstance(content, str):
         return _Tokens({}, [content])
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
+        content = content.decode("utf-16", errors="replace").encode()
     granted: dict[str, set[str]] = {}
     names: dict[str, str | None] = {}
     faults: list[str] = []

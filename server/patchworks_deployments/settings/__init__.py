@@ -13,10 +13,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.settings import pasted
 
 PREFIX = "PATCHWORKS_"
-BASE_URL = "https://core.wearepatchworks.com"
-LOGIN_URL = "https://app.wearepatchworks.com/fabric/api/login"
+BASE_URL = pasted.API_ADDRESS
+LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
+
+NOT_STARTED = "The server was not started, because its settings are not right:"
+"""What stands above the faults, a line for each."""
 
 MIN_STATE_KEY_BYTES = 32
 """Bytes; the SDK asks the same of the keys that seal its request state."""
@@ -39,19 +43,6 @@ def _split_names(value: object) -> object:
     return [name for name in names if name]
 
 
-def _one_line(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().isprintable():
-        raise ValueError("must have no line break or other control character, not even at its end")
-    return secret
-
-
-def _fits_a_header(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    if not value.isascii() or value != value.strip():
-        raise ValueError("must be plain ASCII without spaces around it, as it travels in a header")
-    return secret
-
-
 def _long_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(len(key.get_secret_value().encode()) < MIN_STATE_KEY_BYTES for key in keys):
         raise ValueError(f"each key must have at least {MIN_STATE_KEY_BYTES} bytes")
@@ -67,11 +58,13 @@ def _web_address(url: str) -> str:
     return url.rstrip("/")
 
 
-Secret = Annotated[SecretStr, AfterValidator(_one_line)]
-HeaderSecret = Annotated[Secret, AfterValidator(_fits_a_header)]
+Secret = Annotated[SecretStr, AfterValidator(pasted.one_line)]
+HeaderSecret = Annotated[Secret, AfterValidator(pasted.fits_a_header)]
 StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(_long_keys)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
+WebAddress = Annotated[str, BeforeValidator(pasted.address), AfterValidator(_web_address)]
+ApiAddress = Annotated[WebAddress, AfterValidator(pasted.address_of_api)]
+LoginAddress = Annotated[WebAddress, AfterValidator(pasted.address_of_login)]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path that may begin with `~`, which hosts do not expand for the servers that they start."""
 
@@ -84,15 +77,15 @@ class Settings(BaseSettings):
     )
 
     sandbox: Annotated[bool, Field(description="use the embedded stand-in for Patchworks, no account needed")] = False
-    base_url: Annotated[WebAddress, Field(description="address of the Patchworks Core API")] = BASE_URL
+    base_url: Annotated[ApiAddress, Field(description="address of the Patchworks Core API")] = BASE_URL
     allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
     timeout: Annotated[float, Field(gt=0, le=30, description="seconds to wait for an answer")] = 12.0
 
-    api_key: HeaderSecret | None = None
-    bearer_token: HeaderSecret | None = None
+    api_key: Annotated[HeaderSecret | None, BeforeValidator(pasted.api_key)] = None
+    bearer_token: Annotated[HeaderSecret | None, BeforeValidator(pasted.bearer_token)] = None
     username: Annotated[str | None, Field(description="user of a login; its password is PATCHWORKS_PASSWORD")] = None
     password: Secret | None = None
-    login_url: Annotated[WebAddress, Field(description="where user name and password are exchanged")] = LOGIN_URL
+    login_url: Annotated[LoginAddress, Field(description="where user name and password are exchanged")] = LOGIN_URL
     login_user_field: Annotated[str, Field(description="name of the user field at login")] = "username"
 
     read_only: Annotated[bool, Field(description="offer no tool that changes anything")] = False
@@ -132,6 +125,17 @@ class Settings(BaseSettings):
     ] = "server"
     rate_limit: Annotated[int, Field(ge=0, description="requests per minute and caller over HTTP; 0: no limit")] = 600
     redis_url: Secret | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_unexpanded(cls, given: dict[str, Any]) -> dict[str, Any]:
+        names = ", ".join(PREFIX + name.upper() for name, value in given.items() if pasted.is_unexpanded(value))
+        if names:
+            raise ValueError(
+                f"{names}: holds a placeholder such as ${{NAME}}, in whose place nobody has put a value: set that "
+                "variable where the host starts, or write the value itself"
+            )
+        return given
 
     @model_validator(mode="after")
     def _one_way_to_authenticate(self) -> Self:
@@ -241,8 +245,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
     except ValidationError as error:
         faults.extend(_fault(details["loc"], details["msg"]) for details in error.errors(include_input=False))
     if faults:
-        lines = ["The server was not started, because its settings are not right:", *(f"- {f}" for f in faults)]
-        raise SettingsError("\n".join(lines))
+        raise SettingsError("\n".join((NOT_STARTED, *(f"- {fault}" for fault in faults))))
     return settings
 
 

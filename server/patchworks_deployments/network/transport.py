@@ -1,11 +1,13 @@
-"""The HTTP client that everything shares, and the bound on what an answer may hold."""
+"""The HTTP client for Patchworks, and the bound on what an answer may hold."""
 
+import logging
 from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
 from patchworks_deployments.errors import UnexpectedResponse
+from patchworks_deployments.network.routes import DIRECT, Routes, trust
 from patchworks_deployments.settings import Settings
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -14,12 +16,6 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_CONNECTIONS = 20
 MAX_CONNECT_SECONDS = 5.0
 
-_ABOUT_THE_ENCODING = {"content-encoding", "content-length"}
-"""Headers that are no longer true of an answer that is passed on decompressed."""
-
-_WORDS_OF_THE_STATUS = "reason_phrase"
-"""Behind the status an answer has words of its own choice, which the HTTP client would log."""
-
 
 def open_http(settings: Settings, transport: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:
     """An HTTP client for Patchworks; `transport` replaces the network.
@@ -27,37 +23,37 @@ def open_http(settings: Settings, transport: httpx2.AsyncBaseTransport | None) -
     It follows no redirect, and keeps no cookies: a session that Patchworks opens for one caller must not go out
     with another's request.
     """
+    logging.getLogger("httpx2").addFilter(_with_standard_words)
     limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+    login = settings.login_url if settings.authentication == "login" else ""
     return httpx2.AsyncClient(
         base_url=settings.base_url,
-        transport=BoundedTransport(transport or httpx2.AsyncHTTPTransport(limits=limits)),
+        transport=transport,
+        mounts=DIRECT,
+        verify=True if transport else trust(settings.base_url, login),
+        event_hooks={"request": [Routes()], "response": [_bound]},
+        limits=limits,
         headers={"Accept": "application/json", "Content-Type": "application/json"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         timeout=httpx2.Timeout(settings.timeout, connect=min(MAX_CONNECT_SECONDS, settings.timeout)),
         follow_redirects=False,
-        trust_env=False,
     )
 
 
-class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Stops reading an answer at `MAX_ANSWER_BYTES` bytes, counted when decompressed; the login's answer too."""
+def _with_standard_words(record: logging.LogRecord) -> bool:
+    """Take out of the client's line what stands behind the status: words of the answer's own choice."""
+    if isinstance(record.args, tuple) and str(record.msg).startswith("HTTP Request"):
+        record.args = (*record.args[:-1], "")
+    return True
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self._inner = inner
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Pass the request on; the answer comes back decompressed."""
-        response = await self._inner.handle_async_request(request)
-        response.request = request
-        headers = [(name, value) for name, value in response.headers.multi_items() if name not in _ABOUT_THE_ENCODING]
-        extensions = {name: value for name, value in response.extensions.items() if name != _WORDS_OF_THE_STATUS}
-        return httpx2.Response(
-            response.status_code, headers=headers, stream=_BoundedStream(response), extensions=extensions
-        )
-
-    async def aclose(self) -> None:
-        """Close the wrapped transport."""
-        await self._inner.aclose()
+async def _bound(response: httpx2.Response) -> None:
+    """Stop reading an answer at `MAX_ANSWER_BYTES` bytes, counted when decompressed; the login's and a proxy's too."""
+    response.stream = _BoundedStream(httpx2.Response(200, headers=response.headers, stream=response.stream))
+    # What comes from now on is decompressed.
+    response.headers = httpx2.Headers(
+        [(name, value) for name, value in response.headers.multi_items() if name != "content-encoding"]
+    )
 
 
 class _BoundedStream(httpx2.AsyncByteStream):

@@ -1,0 +1,101 @@
+"""Why a connection could not be made, in words."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+
+from patchworks_deployments.network.routes import TRACE, Passage, trusted_cas
+
+CHECK_PROXY = "Check the proxy in HTTPS_PROXY, or name the host in NO_PROXY if it is reached without one."
+CHECK_NETWORK = "Check the address and the network, then try again; where only a proxy leads out, set HTTPS_PROXY."
+CHECK_PASSWORD = "A person must check user name and password in HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT."  # noqa: S105 - tells where a password stands
+ALLOW_HOST = (
+    "Whoever keeps the proxy must let this server pass, or NO_PROXY name the host if it is reached without one."
+)
+
+_EXPIRED, _NOT_YET_VALID, _OTHER_NAME = 10, 9, 62
+"""OpenSSL's codes of what is wrong with a certificate; the others say that nobody trusted vouches for it."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why nothing was sent: a clause, what to do, and whether trying again at once is in vain."""
+
+    what: str
+    next_step: str
+    is_lasting: bool = False
+
+
+def cause_of(error: Exception, request: httpx2.Request) -> Cause | None:
+    """Why there was no connection for the request; None where that is not known, or there was one."""
+    passage = request.extensions.get(TRACE)
+    if not isinstance(passage, Passage):
+        return None
+    if isinstance(error, httpx2.ProxyError):
+        return _refusal(str(error)[:3], passage)
+    return None if passage.is_connected else _of_connecting(error, passage)
+
+
+def _refusal(status: str, passage: Passage) -> Cause:
+    """What the proxy's answer means; its own words may repeat the password and are left out."""
+    proxy = f"the proxy {passage.proxy}"
+    match status:
+        case "407":
+            return Cause(f"{proxy} does not let this server in without the right user name and password (407)",
+                         CHECK_PASSWORD, is_lasting=True)  # fmt: skip
+        case _ if status.startswith("5"):
+            return Cause(f"{proxy} cannot reach {passage.host} ({status})", "Try again later.")
+        case _ if status.isdigit():
+            return Cause(f"{proxy} refuses the way to {passage.host} ({status})", ALLOW_HOST, is_lasting=True)
+    return Cause(f"{proxy} makes no connection to {passage.host}", CHECK_PROXY)
+
+
+def _of_connecting(error: Exception, passage: Passage) -> Cause:
+    place = f"the proxy {passage.proxy}" if passage.proxy else passage.host
+    next_step = CHECK_PROXY if passage.proxy else CHECK_NETWORK
+    if isinstance(error, httpx2.TimeoutException | TimeoutError):
+        return Cause(f"{place} did not connect in time", next_step)
+    for inner in _chain(error):
+        match inner:
+            case ssl.SSLCertVerificationError():
+                return _of_certificate(inner, passage)
+            case ssl.SSLError():
+                place = passage.host if passage.tls_host == passage.host else place
+                return Cause(f"{place} speaks no TLS that this server knows ({inner.reason})", next_step)
+            case socket.gaierror():
+                return Cause(f"the name of {place} could not be found (DNS)", next_step)
+            case ConnectionRefusedError():
+                return Cause(f"{place} refused the connection", next_step)
+    return Cause(f"no connection to {place} could be made", next_step)
+
+
+def _of_certificate(error: ssl.SSLCertVerificationError, passage: Passage) -> Cause:
+    through = f", through the proxy {passage.proxy}," if passage.proxy else ""
+    whose = f"{passage.host}{through}" if passage.tls_host == passage.host else f"the proxy {passage.proxy}"
+    match error.verify_code:
+        case code if code in {_EXPIRED, _NOT_YET_VALID}:
+            next_step = "Look whether this machine's clock is right; if it is, the certificate must be renewed."
+        case code if code == _OTHER_NAME:
+            next_step = "Check the address: something else answers there."
+        case _:
+            next_step = (
+                f"Trusted are {trusted_cas()}. If the network here opens encrypted traffic, set SSL_CERT_FILE to a PEM "
+                "file with the certificate of its CA."
+            )
+    return Cause(
+        f"the certificate shown for {whose} is not trusted ({error.verify_message})", next_step, is_lasting=True
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that led to it."""
+    inner: BaseException | None = error
+    while inner:
+        yield inner
+        if isinstance(inner, BaseExceptionGroup):
+            for one in inner.exceptions:
+                yield from _chain(one)
+        inner = inner.__cause__ or inner.__context__

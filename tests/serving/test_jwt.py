@@ -32,7 +32,7 @@ from patchworks_deployments.serving.jwt import (
 
 def _verifier(issuer: Issuer, clock: Clock | None = None) -> JwtVerifier:
     keys = JwksKeys("https://issuer.example/jwks", clock or Clock(), httpx2.MockTransport(issuer))
-    return JwtVerifier(ISSUER, AUDIENCE, keys)
+    return JwtVerifier(ISSUER, [AUDIENCE], keys)
 
 
 async def test_a_good_token_names_its_caller_and_scopes(issuer: Issuer) -> None:
@@ -140,7 +140,7 @@ async def test_a_key_server_that_answers_without_end_is_not_listened_to(issuer: 
             yield b" " * 100_000
 
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless()))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     assert await verifier.verify_token(issuer.token()) is None
     assert sent < 15
 
@@ -166,7 +166,7 @@ class SlowIssuer(Issuer):
     def verifier(self) -> JwtVerifier:
         transport = httpx2.MockTransport(self.slowly)
         clock = lambda: time.monotonic()  # noqa: E731, PLW0108 - looked up when it is called, as the time is virtual
-        return JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+        return JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", clock, transport))
 
 
 async def seconds_of(verifier: JwtVerifier, token: str, *, good: bool) -> float:
@@ -284,7 +284,7 @@ async def test_an_odd_key_is_ignored_and_loses_no_other(
     """Before it and behind it: nobody comes in with it, and the log tells its kind without showing anything of it."""
     good, curved = issuer.jwks()["keys"], _published(CURVED.public_key(), kid="curved")
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": [*good, odd, curved]}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     assert await verifier.verify_token(issuer.token())
     for key, key_id, algorithm, is_good in (
         (CURVED, "curved", "ES256", True),
@@ -320,7 +320,7 @@ async def test_the_log_tells_of_odd_keys_once(issuer: Issuer, caplog: pytest.Log
     """However often the same set is fetched, and again when they are gone."""
     clock, keys = Clock(), [*issuer.jwks()["keys"], None]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", clock, transport))
     for _ in range(3):
         clock.now += 301
         assert await verifier.verify_token(issuer.token())
@@ -339,7 +339,7 @@ async def test_a_key_says_what_it_may_be_used_for(issuer: Issuer) -> None:
     for named, taken in (({}, ["RS256", "PS256", "RS512"]), ({"alg": "PS256"}, ["PS256"])):
         answer = {"keys": [{**key, **named}]}
         transport = httpx2.MockTransport(lambda _, answer=answer: httpx2.Response(200, json=answer))
-        verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+        verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
         algorithms = ["RS256", "PS256", "RS512"]
         assert [a for a in algorithms if await verifier.verify_token(issuer.token(algorithm=a))] == taken
 
@@ -351,7 +351,7 @@ async def test_of_thousands_of_keys_only_the_first_are_looked_at(
     (key,) = issuer.jwks()["keys"]
     keys = [{**key, "kid": str(number)} for number in range(1_000)]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     for key_id, is_good in ((str(MAX_KEYS - 1), True), (str(MAX_KEYS), False)):
         holder = Issuer({key_id: issuer.private["one"]})
         assert (await verifier.verify_token(holder.token(key_id)) is not None) == is_good
@@ -362,7 +362,7 @@ async def test_an_issuer_that_publishes_no_key_any_more_has_withdrawn_all(issuer
     """An empty set is an answer like any other."""
     clock, keys = Clock(), issuer.jwks()["keys"]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", clock, transport))
     assert await verifier.verify_token(issuer.token())
     keys.clear()
     clock.now += 301
@@ -389,5 +389,5 @@ async def test_an_odd_key_id_is_refused(issuer: Issuer, key_id: Any) -> None:
 async def test_a_key_server_that_answers_nonsense_lets_nobody_in(issuer: Issuer, answer: bytes) -> None:
     """Whatever it sends, the answer to the caller is a refusal, not a crash."""
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=answer))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     assert await verifier.verify_token(issuer.token()) is None

@@ -5,20 +5,23 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import pytest
+from anyio.streams.memory import MemoryObjectReceiveStream
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from support import node
-from support.processes import ROOT
 from support.team import ALICE, READ, WRITE, Served, on_loopback, serving, tokens_file
 
 pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
@@ -62,3 +65,65 @@ async def test_an_official_client_that_was_told_of_less_signs_in_once_more_for_a
             saw = await node.printed("oauth_client.mjs", version, served.url, str(priority), "known")
             assert saw["signIns"] == [READ, f"{READ} {WRITE}"], version
             assert (saw["tools"], saw["status"], saw["verified"]) == (4, "done", True), version
+
+
+# In a browser -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Site:
+    """A page on an origin of its own, and what it says that it saw."""
+
+    origin: str
+    saw: MemoryObjectReceiveStream[Any]
+
+    async def opened(self, served: Served, profile: Path) -> Any:
+        """What the page sees of the server, in a browser of its own that nobody looks at."""
+        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+        quiet += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}"]
+        address = f"{self.origin}/#{quote(json.dumps({'url': served.url, 'token': ALICE}))}"
+        command = [node.program("chromium", "chromium-browser"), *quiet, address]
+        browser = await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            with anyio.fail_after(30):
+                return await self.saw.receive()
+        finally:
+            browser.terminate()
+            await browser.wait()
+
+
+@asynccontextmanager
+async def site(script: Path) -> AsyncIterator[Site]:
+    tell, saw = anyio.create_memory_object_stream[Any](1)
+
+    async def page(_: Request) -> Response:
+        return HTMLResponse("<!doctype html><script type=module src=/page.js></script>")
+
+    async def code(_: Request) -> Response:
+        return FileResponse(script, media_type="text/javascript")
+
+    async def told(request: Request) -> Response:
+        await tell.send(await request.json())
+        return Response()
+
+    routes = [Route("/", page), Route("/page.js", code), Route("/saw", told, methods=["POST"])]
+    async with tell, saw, on_loopback(Starlette(routes=routes)) as origin:
+        yield Site(origin, saw)
+
+
+async def test_a_page_of_an_allowed_origin_can_use_the_server_and_no_other_page_can(tmp_path: Path) -> None:
+    """In Chromium: the tools and a call in both eras, and what a refusal says; elsewhere the browser shows nothing."""
+    script = tmp_path / "page.js"
+    node.bundled("page.mjs", script)
+    async with site(script) as ours, site(script) as other:
+        names = {"PATCHWORKS_ALLOWED_HOSTS": "127.0.0.1:*", "PATCHWORKS_ALLOWED_ORIGINS": ours.origin}
+        with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), **names) as served:
+            saw = await ours.opened(served, tmp_path / "ours")
+            elsewhere = await other.opened(served, tmp_path / "other")
+    assert saw["older"] == saw["newer"] == {"tools": 11, "isError": False}
+    assert saw["refused"]["status"] == 401
+    assert saw["refused"]["challenge"].startswith('Bearer error="invalid_token"')
+    assert "send the header `Authorization: Bearer TOKEN`" in saw["refused"]["said"]["error_description"]
+    assert elsewhere.keys() == saw.keys()
+    assert all(isinstance(failure, str) for failure in elsewhere.values()), elsewhere
+    assert elsewhere["refused"] == "TypeError: Failed to fetch"

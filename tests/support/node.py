@@ -69,5 +69,5 @@ async def printed(script: str, *arguments: str) -> Any:
 def bundled(script: str, into: Path) -> None:
     """The script and what it imports as one file for browsers."""
     esbuild = FOLDER / "node_modules" / ".bin" / "esbuild"
-    command = [esbuild, script, "--bundle", "--format=esm", "--log-level=warning", f"--outfile={into}"]
+    command = [str(esbuild), script, "--bundle", "--format=esm", "--log-level=warning", f"--outfile={into}"]
     subprocess.run(command, cwd=FOLDER, check=True)  # noqa: S603 - installed as the lock names it

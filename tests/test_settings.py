@@ -64,6 +64,8 @@ def test_each_way_to_authenticate_is_enough(
         ({"USERNAME": "u", "PASSWORD": "hush", "LOGIN_URL": "http://127.0.0.1.evil.example"}, "LOGIN_URL is plain"),
         ({"SANDBOX": "1", "HTTP": "127.evil.example:80"}, "Serving other machines (127.evil.example) needs"),
         ({**OAUTH, "OAUTH_JWKS_URL": "http://127.evil.example/jwks"}, "PATCHWORKS_OAUTH_JWKS_URL is plain"),
+        ({**OAUTH, "OAUTH_SCOPES": 'a "b"'}, "PATCHWORKS_OAUTH_SCOPES: "),
+        ({"SANDBOX": "1", "OAUTH_SCOPES": "a"}, "OAuth also needs PATCHWORKS_OAUTH_ISSUER"),
         ({"API_KEY": "hush\n"}, "PATCHWORKS_API_KEY: must have no line break"),
         ({"API_KEY": "hush\r\nX-Other: 1"}, "PATCHWORKS_API_KEY: must have no line break"),
         ({"API_KEY": "hush–dash"}, "PATCHWORKS_API_KEY: must be plain ASCII"),
@@ -110,6 +112,20 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_plain_http_is_for_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """An address on this machine needs no encryption; a trailing slash does not matter."""
     assert _load(monkeypatch, API_KEY="k", BASE_URL=url).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("issuer", ["https://tenant.eu.auth0.com/", "https://issuer.example", "https://I.example/a//"])
+def test_an_issuer_stays_as_it_is_written(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    """Tokens name it letter by letter."""
+    jwks = "https://issuer.example/jwks"
+    assert _load(monkeypatch, **{**OAUTH, "OAUTH_ISSUER": issuer, "OAUTH_JWKS_URL": jwks}).oauth_issuer == issuer
+
+
+@pytest.mark.parametrize("written", ["a:b api://c/d", "a:b,api://c/d", " a:b, api://c/d "])
+def test_scopes_are_separated_by_spaces_or_commas(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """As in OAuth, or as in the other settings."""
+    oauth = {**OAUTH, "OAUTH_JWKS_URL": "https://issuer.example/jwks"}
+    assert _load(monkeypatch, **oauth, OAUTH_SCOPES=written).oauth_scopes == ("a:b", "api://c/d")
 
 
 def test_plain_http_elsewhere_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,7 @@ class Settings(BaseSettings):
             "PATCHWORKS_PUBLIC_URL": self.public_url,
         }
         missing = [name for name, value in oauth.items() if not value]
-        if (self.oauth_issuer or self.oauth_jwks_url or self.oauth_audience) and missing:
+        if (self.oauth_issuer or self.oauth_jwks_url or self.oauth_audience or self.oauth_scopes) and missing:
             raise ValueError(f"OAuth also needs {', '.join(missing)}")
         if self.oauth_issuer and self.tokens_file:
             raise ValueError("set only one of PATCHWORKS_OAUTH_ISSUER and PATCHWORKS_TOKENS_FILE")

@@ -51,6 +51,59 @@ async def test_every_bad_token_is_refused(issuer: Issuer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"scope": f"openid {READ}"}, {READ}),
+        ({"scope": None, "scp": [READ, WRITE]}, {READ, WRITE}),
+        ({"scope": None, "permissions": [READ, WRITE]}, {READ, WRITE}),
+        ({"scope": "openid profile", "permissions": [READ]}, {READ}),
+        ({"scope": "openid", "scp": WRITE, "permissions": [READ]}, {WRITE}),
+        ({"scope": READ, "permissions": [READ, WRITE]}, {READ}),
+        ({"scope": READ, "scp": [READ, WRITE]}, {READ}),
+        ({"scope": READ, "permissions": {"of": "something else"}}, {READ}),
+        ({"scope": "openid", "permissions": []}, set()),
+    ],
+)
+async def test_what_the_user_may_do_adds_nothing_to_what_was_granted(
+    issuer: Issuer, claims: dict[str, Any], scopes: set[str]
+) -> None:
+    """Of scope, scp and Auth0's permissions the first counts that names a scope of this server."""
+    access = await _verifier(issuer).verify_token(issuer.token(**claims))
+    assert access
+    assert {READ, WRITE} & {*access.scopes} == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"iss": f"{ISSUER}/"}, f"{ISSUER}/"),
+        ({"aud": [f"{AUDIENCE}/other", "api\n"]}, f"{AUDIENCE}/other', 'api\\n"),
+        ({"aud": "a" * 9_000}, "aaa"),
+    ],
+)
+async def test_the_log_says_once_why_a_well_signed_token_does_not_fit_the_settings(
+    issuer: Issuer, claims: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A slash is easily overlooked: what the token says, what it has to say, and the setting; never the token."""
+    verifier, token = _verifier(issuer), issuer.token(**claims)
+    for _ in range(3):
+        assert await verifier.verify_token(token) is None
+    (record,) = caplog.records
+    assert said in record.getMessage()
+    assert f"'{ISSUER}' (PATCHWORKS_OAUTH_ISSUER) and aud '{AUDIENCE}' (PATCHWORKS_OAUTH_AUDIENCE" in caplog.text
+    assert len(record.getMessage()) < 600
+    assert token.rpartition(".")[2] not in caplog.text
+
+
+async def test_a_stranger_s_token_leaves_no_line_in_the_log(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    """Only who has the issuer's key is told what does not fit."""
+    stranger = Issuer()
+    stranger.add_key("one")
+    assert await _verifier(issuer).verify_token(stranger.token(iss="https://other.example")) is None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         {"scope": 5},

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from support import virtual_time
 from support.team import ALICE, INITIALIZE, READER, tokens_file, tool_call
 
 from patchworks_deployments.errors import SettingsError
@@ -226,6 +227,21 @@ async def test_an_allowed_page_may_read_every_answer(tmp_path: Path) -> None:
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+def test_an_allowed_page_may_read_that_its_request_came_too_slowly() -> None:
+    """Half a body, and nothing more."""
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"{"
+        await anyio.sleep(3_600)
+
+    async def scenario() -> None:
+        async with client_of(**BEHIND_A_NAME) as http:
+            answer = await http.post("/mcp", content=half(), headers={"Origin": PAGE})
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (408, PAGE)
+
+    virtual_time.run(scenario())
+
+
 @given(
     st.sampled_from(["http", "https", "HTTP", "ftp"]),
     st.sampled_from(["localhost", "app.example", "localhost.evil.example", "xlocalhost", "LOCALHOST", "appxexample"]),
@@ -251,6 +267,7 @@ async def test_a_page_of_this_machine_may_use_a_server_on_this_machine() -> None
     for origin, settings, status in (
         ("http://localhost:6274", {}, 200),
         ("http://localhost:6274", {"allowed_origins": PAGE}, 403),
+        ("http://localhost:6274", {"allowed_hosts": "mcp.example"}, 403),
         ("https://evil.example", {}, 403),
     ):
         async with client_of(**settings) as http:

@@ -61,6 +61,17 @@ async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], 
         assert (await http.post("/mcp/", json=INITIALIZE, headers=headers)).status_code == status
 
 
+@pytest.mark.parametrize("root", ["", "/below"])
+async def test_no_way_of_writing_the_path_leads_around_the_door(root: str) -> None:
+    """Wherever an ASGI server says that the application begins."""
+    app = create_app(load_settings({}, sandbox=True))
+    transport = httpx2.ASGITransport(app=app, root_path=root)
+    paths = ["/mcp", "/mcp/", "/mcp%0a", "/mcp/%0a", "/mcp%2f", "//mcp", "/./mcp", f"{root}/mcp", f"{root}{root}/mcp/"]
+    async with httpx2.AsyncClient(transport=transport, base_url="http://evil.example") as http:
+        statuses = {(await http.post(path, json=INITIALIZE)).status_code for path in paths}
+    assert statuses <= {404, 421}
+
+
 ODD_HOSTS = [
     "127.0.0.1:80@evil.example",
     "127.0.0.1:pass@evil.example:80",

@@ -67,6 +67,16 @@ async def test_an_official_client_that_was_told_of_less_signs_in_once_more_for_a
             assert (saw["tools"], saw["status"], saw["verified"]) == (4, "done", True), version
 
 
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_an_official_client_shows_that_a_server_with_a_tokens_file_issues_none(
+    version: str, closed: Served
+) -> None:
+    """It looks for an authorization server, and ends with our words in place of its own guess."""
+    outcome = await node.run("oauth_client.mjs", version, closed.url, "2")
+    assert outcome.returncode
+    assert "This server issues no tokens and has no OAuth sign-in: ask whoever runs it" in outcome.stderr.decode()
+
+
 # In a browser -------------------------------------------------------------------------------------
 
 

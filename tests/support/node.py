@@ -59,9 +59,14 @@ def authorization_server(end: str = "") -> Iterator[str]:
         process.stdout.close()
 
 
+async def run(script: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """The script's outcome."""
+    return await anyio.run_process([program("node"), script, *arguments], cwd=FOLDER, check=False)
+
+
 async def printed(script: str, *arguments: str) -> Any:
     """The JSON that the script prints."""
-    outcome = await anyio.run_process([program("node"), script, *arguments], cwd=FOLDER, check=False)
+    outcome = await run(script, *arguments)
     assert outcome.returncode == 0, outcome.stderr.decode()
     return json.loads(outcome.stdout)
 

@@ -37,7 +37,8 @@ class Challenges:
     def __init__(self, app: ASGIApp, attempts: Attempts, settings: Settings) -> None:
         self.app = app
         self._attempts = attempts
-        self._settings = settings
+        self._scopes, self._source = scopes_to_ask_for(settings), _source(settings)
+        self._metadata = f', resource_metadata="{url}"' if (url := _metadata_url(settings)) else ""
         self._bounded = RequestBodyLimitMiddleware(self._look_into, MAX_BODY_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,13 +76,11 @@ class Challenges:
 
     def _challenge(self, status: int, error: str, description: str, needed: Sequence[str] = ()) -> JSONResponse:
         """The answer with all the scopes to ask for: some hosts forget the scopes that the last challenge left out."""
-        asked = scopes_to_ask_for(self._settings)
-        asked += tuple(scope for scope in needed if not any(known.endswith(scope) for known in asked))
-        challenge = f'Bearer error="{error}", error_description="{description}", scope="{" ".join(asked)}"'
-        if url := _metadata_url(self._settings):
-            challenge += f', resource_metadata="{url}"'
-        content = {"error": error, "error_description": f"{description} {_source(self._settings)}"}
-        return JSONResponse(content, status_code=status, headers={"WWW-Authenticate": challenge})
+        missing = [scope for scope in needed if not any(told.endswith(scope) for told in self._scopes)]
+        asked = " ".join([*self._scopes, *missing])
+        challenge = f'Bearer error="{error}", error_description="{description}", scope="{asked}"'
+        content = {"error": error, "error_description": f"{description} {self._source}"}
+        return JSONResponse(content, status, {"WWW-Authenticate": challenge + self._metadata})
 
 
 def _fault(header: str) -> str:

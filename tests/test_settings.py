@@ -93,6 +93,8 @@ def test_each_way_to_authenticate_is_enough(
         ({"API_KEY": '"hush'}, "PATCHWORKS_API_KEY: has a quotation mark at its end or its beginning"),
         ({"API_KEY": "hush'"}, "PATCHWORKS_API_KEY: has a quotation mark"),
         ({"API_KEY": "\u201chush\u201d"}, "PATCHWORKS_API_KEY: must be plain ASCII"),
+        ({**OAUTH, "OAUTH_SCOPES": 'a "b"'}, "PATCHWORKS_OAUTH_SCOPES: "),
+        ({"SANDBOX": "1", "OAUTH_SCOPES": "a"}, "OAuth also needs PATCHWORKS_OAUTH_ISSUER"),
         ({"API_KEY": "hush\n"}, "PATCHWORKS_API_KEY: must have no line break"),
         ({"API_KEY": "hush\r\nX-Other: 1"}, "PATCHWORKS_API_KEY: must have no line break"),
         ({"API_KEY": "hush–dash"}, "PATCHWORKS_API_KEY: must be plain ASCII"),
@@ -199,6 +201,20 @@ def test_a_password_may_look_like_anything(monkeypatch: pytest.MonkeyPatch) -> N
         settings = _load(monkeypatch, USERNAME="u", PASSWORD=password)
         assert settings.password
         assert settings.password.get_secret_value() == password
+
+
+@pytest.mark.parametrize("issuer", ["https://tenant.eu.auth0.com/", "https://issuer.example", "https://I.example/a//"])
+def test_an_issuer_stays_as_it_is_written(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    """Tokens name it letter by letter."""
+    jwks = "https://issuer.example/jwks"
+    assert _load(monkeypatch, **{**OAUTH, "OAUTH_ISSUER": issuer, "OAUTH_JWKS_URL": jwks}).oauth_issuer == issuer
+
+
+@pytest.mark.parametrize("written", ["a:b api://c/d", "a:b,api://c/d", " a:b, api://c/d "])
+def test_scopes_are_separated_by_spaces_or_commas(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """As in OAuth, or as in the other settings."""
+    oauth = {**OAUTH, "OAUTH_JWKS_URL": "https://issuer.example/jwks"}
+    assert _load(monkeypatch, **oauth, OAUTH_SCOPES=written).oauth_scopes == ("a:b", "api://c/d")
 
 
 def test_plain_http_elsewhere_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

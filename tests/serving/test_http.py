@@ -1,16 +1,11 @@
 """Serving over HTTP: real processes, both eras, and what is refused at the door."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from support.clients import Era, Person, both_eras, work_through, yes
 from support.processes import run_here, sandbox_over_http
@@ -18,7 +13,6 @@ from support.team import ALICE, BOB, INITIALIZE, Served, calling, head, on_loopb
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.serving.addresses import PlainAddresses
 from patchworks_deployments.serving.asgi import create_app
 from patchworks_deployments.settings import load_settings
 
@@ -107,99 +101,6 @@ async def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch
         assert (await client.get("/health")).json() == {"status": "alive"}
         assert (await client.post("/health")).status_code == 405
         assert (await client.get("/ready/")).status_code == 404
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server behind a name of its own."""
-    tokens = ("--tokens-file", tokens_file(tmp_path_factory.mktemp("published")))
-    names = ("--allowed-hosts", "mcp.example", "--allowed-origins", "https://app.example")
-    with serving("--sandbox", *tokens, *names) as served:
-        yield served
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Host": "evil.example"}, 421),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Host": "mcp.example"}, 200),
-        ({"Host": "mcp.example", "Origin": "https://app.example"}, 200),
-    ],
-)
-async def test_only_known_hosts_and_origins_are_served(headers: dict[str, str], status: int, published: Served) -> None:
-    """A page that has rebound its name to this machine gets nothing."""
-    accept = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {ALICE}"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        answer = await http.post(published.url, json=INITIALIZE, headers={**accept, "Host": "mcp.example", **headers})
-    assert answer.status_code == status
-
-
-ODD_HOSTS = [
-    "127.0.0.1:80@evil.example",
-    "127.0.0.1:pass@evil.example:80",
-    "user@127.0.0.1:80",
-    "localhost:80/..",
-    "localhost:80?x",
-    "localhost:80#x",
-    "localhost:80.evil.example",
-    "localhost:80, evil.example",
-    "localhost:\t80",
-    "localhost :80",
-    "localhost:",
-    "localhost:0x50",
-    "localhost:\u00b2",
-    "[::1]:80@evil.example",
-    "[::1]:",
-    "[::1].evil.example:80",
-]
-
-
-@asynccontextmanager
-async def on_this_machine() -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of a server in this process, which takes the usual names of this machine."""
-    app = create_app(load_settings({}, sandbox=True))
-    transport = httpx2.ASGITransport(app=app)
-    headers = {"Accept": "application/json, text/event-stream"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http,
-    ):
-        yield http
-
-
-async def test_only_a_plain_host_and_origin_are_served() -> None:
-    """Behind an allowed name nothing but a port; each header once at most."""
-    good = ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:8080", "localhost:1", "[::1]:8080"]
-    async with on_this_machine() as http:
-
-        async def answer_to(*headers: tuple[str, str]) -> httpx2.Response:
-            encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-            return await http.post("/mcp", json=INITIALIZE, headers=encoded)
-
-        for host in good:
-            assert (await answer_to(("Host", host))).status_code == 200, host
-        refused = [await answer_to(("Host", host)) for host in ODD_HOSTS]
-        refused += [await answer_to(("Host", "localhost"), ("Host", host)) for host in ("localhost", "evil.example")]
-        assert {(answer.status_code, answer.text) for answer in refused} == {(421, "Invalid Host header")}
-        assert (await answer_to(("Host", "localhost"), ("Origin", "http://localhost:80"))).status_code == 200
-        refused = [await answer_to(("Host", "localhost"), ("Origin", f"http://{host}")) for host in ODD_HOSTS]
-        twice = [("Origin", "http://localhost:80"), ("Origin", "http://evil.example")]
-        refused += [await answer_to(("Host", "localhost"), *twice), await answer_to(("Origin", "null"))]
-        assert {(answer.status_code, answer.text) for answer in refused} == {(403, "Invalid Origin header")}
-
-
-@given(st.text(st.characters(max_codepoint=255), max_size=8) | st.from_regex(r"[0-9]{1,6}", fullmatch=True))
-def test_behind_a_colon_only_a_port_is_plain(port: str) -> None:
-    """Up to five digits."""
-
-    async def answer() -> int:
-        transport = httpx2.ASGITransport(app=PlainAddresses(Response()))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
-            return (await http.get("/", headers=[(b"Host", f"localhost:{port}".encode("latin-1"))])).status_code
-
-    is_plain = port.isascii() and port.isdigit() and len(port) <= 5
-    assert anyio.run(answer) == (200 if is_plain else 421)
 
 
 NEEDLE = "needle-in-the-request"

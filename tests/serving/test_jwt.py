@@ -32,7 +32,7 @@ from patchworks_deployments.serving.jwt import (
 
 def _verifier(issuer: Issuer, clock: Clock | None = None) -> JwtVerifier:
     keys = JwksKeys("https://issuer.example/jwks", clock or Clock(), httpx2.MockTransport(issuer))
-    return JwtVerifier(ISSUER, AUDIENCE, keys)
+    return JwtVerifier(ISSUER, [AUDIENCE], keys)
 
 
 async def test_a_good_token_names_its_caller_and_scopes(issuer: Issuer) -> None:
@@ -48,6 +48,59 @@ async def test_every_bad_token_is_refused(issuer: Issuer) -> None:
     """Wrong in any one way is wrong."""
     for what, token in bad_tokens(issuer).items():
         assert await _verifier(issuer).verify_token(token) is None, what
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"scope": f"openid {READ}"}, {READ}),
+        ({"scope": None, "scp": [READ, WRITE]}, {READ, WRITE}),
+        ({"scope": None, "permissions": [READ, WRITE]}, {READ, WRITE}),
+        ({"scope": "openid profile", "permissions": [READ]}, {READ}),
+        ({"scope": "openid", "scp": WRITE, "permissions": [READ]}, {WRITE}),
+        ({"scope": READ, "permissions": [READ, WRITE]}, {READ}),
+        ({"scope": READ, "scp": [READ, WRITE]}, {READ}),
+        ({"scope": READ, "permissions": {"of": "something else"}}, {READ}),
+        ({"scope": "openid", "permissions": []}, set()),
+    ],
+)
+async def test_what_the_user_may_do_adds_nothing_to_what_was_granted(
+    issuer: Issuer, claims: dict[str, Any], scopes: set[str]
+) -> None:
+    """Of scope, scp and Auth0's permissions the first counts that names a scope of this server."""
+    access = await _verifier(issuer).verify_token(issuer.token(**claims))
+    assert access
+    assert {READ, WRITE} & {*access.scopes} == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"iss": f"{ISSUER}/"}, f"{ISSUER}/"),
+        ({"aud": [f"{AUDIENCE}/other", "api\n"]}, f"{AUDIENCE}/other', 'api\\n"),
+        ({"aud": "a" * 9_000}, "aaa"),
+    ],
+)
+async def test_the_log_says_once_why_a_well_signed_token_does_not_fit_the_settings(
+    issuer: Issuer, claims: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A slash is easily overlooked: what the token says, what it has to say, and the setting; never the token."""
+    verifier, token = _verifier(issuer), issuer.token(**claims)
+    for _ in range(3):
+        assert await verifier.verify_token(token) is None
+    (record,) = caplog.records
+    assert said in record.getMessage()
+    assert f"'{ISSUER}' (PATCHWORKS_OAUTH_ISSUER) and aud '{AUDIENCE}' (PATCHWORKS_OAUTH_AUDIENCE" in caplog.text
+    assert len(record.getMessage()) < 600
+    assert token.rpartition(".")[2] not in caplog.text
+
+
+async def test_a_stranger_s_token_leaves_no_line_in_the_log(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    """Only who has the issuer's key is told what does not fit."""
+    stranger = Issuer()
+    stranger.add_key("one")
+    assert await _verifier(issuer).verify_token(stranger.token(iss="https://other.example")) is None
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -140,7 +193,7 @@ async def test_a_key_server_that_answers_without_end_is_not_listened_to(issuer: 
             yield b" " * 100_000
 
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless()))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     assert await verifier.verify_token(issuer.token()) is None
     assert sent < 15
 
@@ -166,7 +219,7 @@ class SlowIssuer(Issuer):
     def verifier(self) -> JwtVerifier:
         transport = httpx2.MockTransport(self.slowly)
         clock = lambda: time.monotonic()  # noqa: E731, PLW0108 - looked up when it is called, as the time is virtual
-        return JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+        return JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", clock, transport))
 
 
 async def seconds_of(verifier: JwtVerifier, token: str, *, good: bool) -> float:
@@ -284,7 +337,7 @@ async def test_an_odd_key_is_ignored_and_loses_no_other(
     """Before it and behind it: nobody comes in with it, and the log tells its kind without showing anything of it."""
     good, curved = issuer.jwks()["keys"], _published(CURVED.public_key(), kid="curved")
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": [*good, odd, curved]}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     assert await verifier.verify_token(issuer.token())
     for key, key_id, algorithm, is_good in (
         (CURVED, "curved", "ES256", True),
@@ -320,7 +373,7 @@ async def test_the_log_tells_of_odd_keys_once(issuer: Issuer, caplog: pytest.Log
     """However often the same set is fetched, and again when they are gone."""
     clock, keys = Clock(), [*issuer.jwks()["keys"], None]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", clock, transport))
     for _ in range(3):
         clock.now += 301
         assert await verifier.verify_token(issuer.token())
@@ -339,7 +392,7 @@ async def test_a_key_says_what_it_may_be_used_for(issuer: Issuer) -> None:
     for named, taken in (({}, ["RS256", "PS256", "RS512"]), ({"alg": "PS256"}, ["PS256"])):
         answer = {"keys": [{**key, **named}]}
         transport = httpx2.MockTransport(lambda _, answer=answer: httpx2.Response(200, json=answer))
-        verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+        verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
         algorithms = ["RS256", "PS256", "RS512"]
         assert [a for a in algorithms if await verifier.verify_token(issuer.token(algorithm=a))] == taken
 
@@ -351,7 +404,7 @@ async def test_of_thousands_of_keys_only_the_first_are_looked_at(
     (key,) = issuer.jwks()["keys"]
     keys = [{**key, "kid": str(number)} for number in range(1_000)]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     for key_id, is_good in ((str(MAX_KEYS - 1), True), (str(MAX_KEYS), False)):
         holder = Issuer({key_id: issuer.private["one"]})
         assert (await verifier.verify_token(holder.token(key_id)) is not None) == is_good
@@ -362,7 +415,7 @@ async def test_an_issuer_that_publishes_no_key_any_more_has_withdrawn_all(issuer
     """An empty set is an answer like any other."""
     clock, keys = Clock(), issuer.jwks()["keys"]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"keys": keys}))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", clock, transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", clock, transport))
     assert await verifier.verify_token(issuer.token())
     keys.clear()
     clock.now += 301
@@ -389,5 +442,5 @@ async def test_an_odd_key_id_is_refused(issuer: Issuer, key_id: Any) -> None:
 async def test_a_key_server_that_answers_nonsense_lets_nobody_in(issuer: Issuer, answer: bytes) -> None:
     """Whatever it sends, the answer to the caller is a refusal, not a crash."""
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=answer))
-    verifier = JwtVerifier(ISSUER, AUDIENCE, JwksKeys("https://issuer.example/jwks", Clock(), transport))
+    verifier = JwtVerifier(ISSUER, [AUDIENCE], JwksKeys("https://issuer.example/jwks", Clock(), transport))
     assert await verifier.verify_token(issuer.token()) is None

@@ -11,13 +11,13 @@ from support.team import READ, WRITE, Served, answer_to, calling, on_loopback, s
 pytestmark = pytest.mark.slow
 
 
-def serving_issuer(keys_url: str) -> AbstractContextManager[Served]:
+def serving_issuer(keys_url: str, issuer: str = ISSUER, public: str = AUDIENCE) -> AbstractContextManager[Served]:
     """A server that takes the issuer's tokens."""
     return serving(
         "--sandbox",
-        PATCHWORKS_OAUTH_ISSUER=ISSUER,
+        PATCHWORKS_OAUTH_ISSUER=issuer,
         PATCHWORKS_OAUTH_JWKS_URL=keys_url,
-        PATCHWORKS_PUBLIC_URL=AUDIENCE,
+        PATCHWORKS_PUBLIC_URL=public,
     )
 
 
@@ -90,10 +90,15 @@ async def test_a_key_server_that_is_down_shuts_out_whoever_comes_with_a_key_that
     assert METADATA in refused.headers["WWW-Authenticate"]
 
 
-async def test_the_protected_resource_metadata_name_the_issuer() -> None:
-    """A client that knows nothing finds the authorization server."""
-    with serving_issuer("http://127.0.0.1:9/jwks") as served:
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            metadata = (await http.get(f"{served.base}/.well-known/oauth-protected-resource/mcp")).json()
-    assert metadata["resource"] == AUDIENCE
-    assert metadata["authorization_servers"] == [ISSUER]
+async def test_an_issuer_with_a_slash_at_its_end_is_told_and_taken_as_it_is_written(issuer: Issuer) -> None:
+    """And an address without a path is the same with a slash as without: clients ask for tokens with it."""
+    async with on_loopback(issuer.app) as keys:
+        with serving_issuer(keys, f"{ISSUER}/", "https://mcp.example") as served:
+            async with httpx2.AsyncClient(trust_env=False) as http:
+                metadata = (await http.get(f"{served.base}/.well-known/oauth-protected-resource")).json()
+            for audience in ("https://mcp.example/", "https://mcp.example"):
+                async with calling(served.url, issuer.token(iss=f"{ISSUER}/", aud=audience)) as client:
+                    assert not (await client.call_tool("list_deployments", {})).is_error
+            assert (await answer_to(served, issuer.token(aud=audience))).status_code == 401
+    assert metadata["authorization_servers"] == [f"{ISSUER}/"]
+    assert metadata["resource"] == "https://mcp.example"

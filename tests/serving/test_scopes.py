@@ -45,7 +45,9 @@ async def test_a_reader_neither_sees_nor_runs_a_write_tool(era: Era, tmp_path: P
                 for url in (served.url, f"{served.url}/"):
                     answer = await http.post(url, json=tool_call(tool))
                     assert answer.status_code == 403
-                    assert 'error="insufficient_scope", scope="deployments:write"' in answer.headers["WWW-Authenticate"]
+                    challenge = answer.headers["WWW-Authenticate"]
+                    assert challenge.startswith('Bearer error="insufficient_scope"')
+                    assert 'scope="deployments:read deployments:write"' in challenge
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from stamina.instrumentation import set_on_retry_hooks
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -25,11 +24,11 @@ from uvicorn.supervisors import Multiprocess
 
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
-from patchworks_deployments.serving.addresses import PlainAddresses
+from patchworks_deployments.serving.addresses import door
+from patchworks_deployments.serving.challenges import Challenges, discovery
 from patchworks_deployments.serving.connections import connection
 from patchworks_deployments.serving.draining import draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody
-from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.serving.tokens import UntilRevoked
 from patchworks_deployments.settings import Settings, load_settings, split_address
@@ -50,11 +49,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
         async with draining(server), server.session_manager.run():
             yield
 
-    return Starlette(
-        routes=[Mount("/", app=_mcp_app(server, settings))],
-        middleware=[Middleware(PlainAddresses), Middleware(PromptBody)],
-        lifespan=lifespan,
-    )
+    app = _mcp_app(server, settings)
+    endpoint = door(PromptBody(app), settings)  # around all of it, so that a page can read failures, too
+    return Starlette(routes=[Route("/mcp", endpoint), Route("/mcp/", endpoint), Mount("/", app)], lifespan=lifespan)
 
 
 def _settings_for_anywhere() -> Settings:
@@ -79,33 +76,26 @@ class _ShortSessionIds(logging.Filter):
 
 _SHORT_SESSION_IDS = _ShortSessionIds()
 
-_LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*", "127.0.0.1", "localhost", "[::1]")
-_LOOPBACK_ORIGINS = ("http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*")
-
 
 def _mcp_app(server: DeploymentsServer, settings: Settings) -> Starlette:
-    """The SDK's application, whose endpoint challenges callers for the scope that they lack."""
+    """The SDK's application, whose endpoint challenges callers for the token or scope that they lack."""
     _add_probes(server, settings)
     app = server.streamable_http_app(
         max_request_body_size=MAX_BODY_BYTES,
         max_sessions=MAX_SESSIONS,
-        transport_security=TransportSecuritySettings(
-            enable_dns_rebinding_protection=True,
-            allowed_hosts=[*(settings.allowed_hosts or _LOOPBACK)],
-            allowed_origins=[*(settings.allowed_origins or (() if settings.allowed_hosts else _LOOPBACK_ORIGINS))],
-        ),
+        # The door stands before all of it, refuses more, and says why.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     for name in ("mcp.server.streamable_http", "mcp.server.streamable_http_manager"):
         logging.getLogger(name).addFilter(_SHORT_SESSION_IDS)
-    resource_url = settings.public_url if settings.oauth_issuer else None
     # The SDK authenticates in the application's own middleware, around the routes: what has to know the caller
     # without verifying the token once more can only stand around a route.
     endpoint = next(route for route in app.routes if isinstance(route, Route) and route.path == "/mcp")
     if server.tokens:
         endpoint.app = UntilRevoked(endpoint.app, server.tokens)
-    challenging = ScopeChallenge(endpoint.app, server.attempts, resource_url)
+    challenging = Challenges(endpoint.app, server.attempts, settings)
     endpoint.app = CallerLimits(challenging, server.sessions, settings.rate_limit)
-    app.routes.append(Route("/mcp/", endpoint.app))
+    app.routes.extend([Route("/mcp/", endpoint.app), *discovery(settings)])
     app.router.redirect_slashes = False  # a redirect would lead to wherever the caller's Host says
     return app
 

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import httpx2
 import jwt
 from mcp.server.auth.provider import AccessToken
 
+from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE
 from patchworks_deployments.network.causes import cause_of
 from patchworks_deployments.network.routes import DIRECT, Routes, trust
 
@@ -149,13 +150,18 @@ def usable_keys(published: list[Any]) -> tuple[Keys, str]:
     return keys, ", ".join(f"{number} {what}" for what, number in ignored.items() if number)
 
 
-@dataclass(frozen=True)
+MAX_SHOWN = 200
+"""Characters of a claim that the log shows."""
+
+
+@dataclass
 class JwtVerifier:
     """Verifies signature, issuer, audience and times with PyJWT; everything wrong means None, which answers 401."""
 
     issuer: str
-    audience: str
+    audiences: Sequence[str]
     keys: JwksKeys
+    _told: str = ""
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The caller that the token speaks of, or None."""
@@ -170,15 +176,31 @@ class JwtVerifier:
                 key,
                 algorithms=[algorithm],
                 issuer=self.issuer,
-                audience=self.audience,
+                audience=self.audiences,
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
             return self._access(claims)
+        except (jwt.InvalidIssuerError, jwt.InvalidAudienceError):
+            self._tell(jwt.decode(token, options={"verify_signature": False}))
+            return None
         # A signed token may still hold numbers beyond all times, and a header is as deep as its sender likes.
         except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
             logger.info("a token was refused: %s", type(error).__name__)
             return None
+
+    def _tell(self, claims: dict[str, Any]) -> None:
+        """Log what a well signed token says of issuer and audience, once: a mistake in the settings looks like this."""
+        said = ascii([claims.get("iss"), claims.get("aud")])[:MAX_SHOWN]
+        if said != self._told:
+            self._told = said
+            logger.warning(
+                "a token of the issuer's key is refused: its iss and aud are %s. Letter by letter, iss has to be %r "
+                "(PATCHWORKS_OAUTH_ISSUER) and aud %r (PATCHWORKS_OAUTH_AUDIENCE, or else PATCHWORKS_PUBLIC_URL)",
+                said,
+                self.issuer,
+                self.audiences[0],
+            )
 
     def _access(self, claims: dict[str, Any]) -> AccessToken:
         return AccessToken(
@@ -187,16 +209,22 @@ class JwtVerifier:
             subject=str(claims["sub"]),
             scopes=_scopes(claims),
             expires_at=int(claims["exp"]) + LEEWAY_SECONDS,
-            resource=self.audience,
+            resource=self.audiences[0],
             claims={"iss": self.issuer},
         )
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:
-    """The granted scopes: words of a text or a list of texts. Raises `TypeError` for anything else."""
-    granted = claims.get("scope", claims.get("scp", ""))
-    if isinstance(granted, str):
-        return granted.split()
-    if not isinstance(granted, list):
-        raise TypeError("scope must be a text or a list")
-    return [scope for scope in granted if isinstance(scope, str)]
+    """The granted scopes, words of a text or a list of texts. Raises `TypeError` for anything else.
+
+    Of `scope`, `scp` and Auth0's `permissions` the first counts that names a scope of this server. So `permissions`,
+    all that a user may do, adds nothing to a scope that the user's consent has narrowed.
+    """
+    for claim in ("scope", "scp", "permissions"):
+        granted = claims.get(claim, "")
+        if not isinstance(granted, str | list):
+            raise TypeError(f"{claim} must be a text or a list")
+        words = granted.split() if isinstance(granted, str) else [word for word in granted if isinstance(word, str)]
+        if {READ_SCOPE, WRITE_SCOPE} & {*words}:
+            return words
+    return []

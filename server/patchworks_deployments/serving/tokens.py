@@ -42,25 +42,21 @@ def caller_key_of(ctx: ServerRequestContext[Any, Any]) -> AbstractContextManager
 
 def authorization(settings: Settings) -> tuple[AuthSettings, TokenVerifier] | tuple[None, None]:
     """What the SDK needs to ask callers for tokens; nothing where the settings name neither issuer nor file."""
+    verifier: TokenVerifier
     if settings.oauth_issuer and settings.oauth_jwks_url and settings.public_url:
         from patchworks_deployments.serving.jwt import JwksKeys, JwtVerifier  # noqa: PLC0415 - not for who takes no JWTs
 
-        auth = AuthSettings.model_validate(
-            {
-                # As text: the SDK's settings keep its form, and an issuer is compared letter by letter.
-                "issuer_url": settings.oauth_issuer,
-                "resource_server_url": settings.public_url,
-                "required_scopes": [READ_SCOPE],
-                "validate_token_resource": False,  # the verifier checks the audience itself
-            }
-        )
-        audience = settings.oauth_audience or settings.public_url
-        return auth, JwtVerifier(settings.oauth_issuer, audience, JwksKeys(settings.oauth_jwks_url))
-    if settings.tokens_file:
-        nowhere = AnyHttpUrl(settings.public_url or "http://localhost")
-        auth = AuthSettings(issuer_url=nowhere, resource_server_url=None, required_scopes=[READ_SCOPE])
-        return auth, StaticTokens(settings.tokens_file)
-    return None, None
+        # An address without a path is the same with a slash at its end, and many clients write it so.
+        own = (settings.public_url, f"{settings.public_url}/")
+        audiences = (settings.oauth_audience,) if settings.oauth_audience else own
+        verifier = JwtVerifier(settings.oauth_issuer, audiences, JwksKeys(settings.oauth_jwks_url))
+    elif settings.tokens_file:
+        verifier = StaticTokens(settings.tokens_file)
+    else:
+        return None, None
+    # The SDK wants an issuer and tells nobody of it: `challenges` says where tokens come from, and for which scopes.
+    nowhere = AnyHttpUrl("http://localhost")
+    return AuthSettings(issuer_url=nowhere, resource_server_url=None, required_scopes=[READ_SCOPE]), verifier
 
 
 def hash_token(token: str) -> str:

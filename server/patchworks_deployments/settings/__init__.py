@@ -55,16 +55,25 @@ def _web_address(url: str) -> str:
         raise ValueError("must be a web address such as " + BASE_URL)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must have no user name, password, query or fragment")
-    return url.rstrip("/")
+    return url
+
+
+def _words(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 Secret = Annotated[SecretStr, AfterValidator(pasted.one_line)]
 HeaderSecret = Annotated[Secret, AfterValidator(pasted.fits_a_header)]
 StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(_long_keys)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
-WebAddress = Annotated[str, BeforeValidator(pasted.address), AfterValidator(_web_address)]
+Issuer = Annotated[str, BeforeValidator(pasted.address), AfterValidator(_web_address)]
+"""Compared letter by letter, so a slash at its end stays."""
+
+WebAddress = Annotated[Issuer, AfterValidator(lambda url: url.rstrip("/"))]
 ApiAddress = Annotated[WebAddress, AfterValidator(pasted.address_of_api)]
 LoginAddress = Annotated[WebAddress, AfterValidator(pasted.address_of_login)]
+Scope = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")]
+Scopes = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(_words)]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path that may begin with `~`, which hosts do not expand for the servers that they start."""
 
@@ -113,10 +122,13 @@ class Settings(BaseSettings):
     public_url: Annotated[
         WebAddress | None, Field(description="the endpoint's address as clients see it, for OAuth")
     ] = None
-    oauth_issuer: Annotated[WebAddress | None, Field(description="issuer of the access tokens")] = None
+    oauth_issuer: Annotated[Issuer | None, Field(description="issuer of the access tokens, letter by letter")] = None
     oauth_audience: Annotated[str | None, Field(description="audience of the access tokens; default: public URL")] = (
         None
     )
+    oauth_scopes: Annotated[
+        Scopes, Field(description="scopes that hosts are told to ask for; default: read and, unless read-only, write")
+    ] = ()
     oauth_jwks_url: Annotated[WebAddress | None, Field(description="where the issuer publishes its keys")] = None
     tokens_file: Annotated[HomePath | None, Field(description="file of static bearer tokens, as hashes")] = None
     credentials: Annotated[
@@ -176,7 +188,7 @@ class Settings(BaseSettings):
             "PATCHWORKS_PUBLIC_URL": self.public_url,
         }
         missing = [name for name, value in oauth.items() if not value]
-        if (self.oauth_issuer or self.oauth_jwks_url or self.oauth_audience) and missing:
+        if (self.oauth_issuer or self.oauth_jwks_url or self.oauth_audience or self.oauth_scopes) and missing:
             raise ValueError(f"OAuth also needs {', '.join(missing)}")
         if self.oauth_issuer and self.tokens_file:
             raise ValueError("set only one of PATCHWORKS_OAUTH_ISSUER and PATCHWORKS_TOKENS_FILE")

@@ -15,9 +15,11 @@ from support.virtual_time import in_virtual_time
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.query import CUTS
+from patchworks_deployments.check import findings
 from patchworks_deployments.errors import Incomplete
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Gathered
 from patchworks_deployments.sandbox import API_KEY, Sandbox
+from patchworks_deployments.settings import load_settings
 
 
 def _of_one_version(count: int, ties_seed: int | None = None) -> Sandbox:
@@ -136,7 +138,21 @@ async def test_without_a_total_two_readings_have_to_show_the_same(seed: int | No
         assert data(overview)["deployments"] == 150 or "changed while it was read" in text(overview)
 
 
-# The account ---------------------------------------------------------------------------------------
+async def test_check_does_not_say_of_what_did_not_show_that_it_protects_nothing() -> None:
+    """It says that not all was read; what was found is found."""
+    settings = load_settings({}, sandbox=True, protected_environments="10,99")
+    transport = ordered(alike(15), but(FIRST + 3), pages_cut_by=10)
+    told = [
+        (is_fine, line) async for is_fine, line in findings(settings, transport) if "protected environment " in line
+    ]
+    doubt = "Patchworks counts 15 deployments, and 1 of them did not show on any page."
+    assert told == [
+        (True, "protected environment 10: found"),
+        (False, f"protected environment 99: not found, but maybe not all deployments were read. {doubt}"),
+    ]
+
+
+# The count ---------------------------------------------------------------------------------------
 
 IDS = st.integers(1, 12)
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
-from support.sandboxes import LISTING
+from support.sandboxes import LISTING, Connect
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.sandbox.account import Account, Deployment
@@ -255,3 +255,33 @@ async def test_strange_query_bytes(sandbox: Sandbox) -> None:
 
     assert response.status_code == 200
     assert response.json()["data"] == []
+
+
+# Ties ---------------------------------------------------------------------------------------------
+
+
+async def test_what_sorts_alike_comes_in_another_order_each_time(connect: Connect) -> None:
+    """With a seed, as from a database: the sort holds, and what it leaves open is drawn for each answer."""
+    seen: list[list[list[int]]] = []
+    for _ in range(2):
+        sandbox = Sandbox(ties_seed=3)
+        api = connect(sandbox)
+        seen.append([await found(api, sort="flow_version_iteration") for _ in range(3)] + [await found(api)])
+    first, second, third, unsorted = seen[0]
+    account = sandbox.account
+    for order in (first, second, third):
+        iterations = [account.version_of(account.deployments[id_]).iteration for id_ in order]
+        assert iterations == sorted(iterations)
+    assert len({tuple(order) for order in seen[0]}) == 4
+    assert unsorted != sorted(unsorted) == sorted(first)
+    assert seen[0] == seen[1]
+
+
+async def test_a_version_s_own_list_is_drawn_anew_too(connect: Connect) -> None:
+    """Nothing orders it, so all of it sorts alike."""
+    sandbox = Sandbox(ties_seed=3)
+    for row in sandbox.account.deployments.values():
+        row.flow_version_id = 1001
+    api = connect(sandbox)
+    pages = [(await api.get("/api/v1/flow-versions/1001/deployments")).json()["data"] for _ in range(2)]
+    assert pages[0] != pages[1]

@@ -324,5 +324,5 @@ async def test_records_that_cannot_be_read_are_not_left_out_silently() -> None:
 
     async with connected(transport=Upstream(sandbox).alter(spoil), person=Person(yes)) as client:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    assert "1 deployments cannot be read. Nothing was changed. Name the deployments, each" in text(result)
+    assert "1 deployments cannot be read. Nothing was changed. Give ids for names, or name each" in text(result)
     assert sandbox.writes == []

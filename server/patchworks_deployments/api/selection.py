@@ -118,7 +118,7 @@ class Selected:
     def require_whole(self, what: str = "") -> None:
         """Raise `Incomplete`, about `what`, where something that is meant may have been left out."""
         if self.doubt:
-            next_step = AGAIN if self.gap else "Name the deployments, each with the id of its flow version."
+            next_step = AGAIN if self.gap else "Give ids for names, or name each deployment with its flow version's id."
             raise Incomplete(f"{what} {self.doubt}".lstrip(), next_step=next_step)
 
 

@@ -27,7 +27,7 @@ from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import environment
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.resources.attention import iteration_label
-from patchworks_deployments.resources.uris import id_or_name, leading_id
+from patchworks_deployments.resources.uris import id_or_name
 
 MAX_VALUES = 100
 
@@ -134,7 +134,8 @@ def _sources(wanted: str, typed: str, selection: Selection, version: str | None)
     if version and is_identifier(version):
         return version, None
     # The API filters environments and packages by id alone: it can only search for their names.
-    names = (typed.removeprefix(f"{leading_id(typed)} "), selection.environment, selection.package)
+    first, _, rest = typed.partition(" ")
+    names = (rest if rest and is_identifier(first) else typed, selection.environment, selection.package)
     search = next((name for name in names if name and not ids_in(name) and name.isprintable()), "")
     wide = replace(selection.query(page=1), search=longest_part(search))
     if typed.isdecimal() and len(typed) >= MIN_ID_DIGITS:

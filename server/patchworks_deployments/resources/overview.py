@@ -21,6 +21,7 @@ MAX_ENVIRONMENTS = 40
 STATE_MARKS = {True: "", False: " off", None: " ?"}
 
 ASK_FOR_LESS = "Narrow it with flow, environment, package or enabled."
+ASK_AGAIN = "Ask again, or narrow it by ids until at most 100 match, which one page shows."
 NOT_ALL = f"Not all of what deserves attention is named. {ASK_FOR_LESS}"
 
 
@@ -88,7 +89,7 @@ def summarise(selected: Selected) -> Overview:
     shown = attention.share(found, MAX_TEXT_CHARACTERS)
     left_out, count = len(environments) - MAX_ENVIRONMENTS, len(deployments)
     remarks = {
-        f"{selected.gap} Ask again, or for less: what fits on one page of 100 is whole.": selected.gap,
+        f"{selected.gap} {ASK_AGAIN}": selected.gap,
         NOT_SEVERAL: not deployments and selected.selection.has_comma,
         f"The matrix is left out: {count} deployments are more than {MAX_CELLS}. {ASK_FOR_LESS}": count > MAX_CELLS,
         f"{left_out} smaller environments are left out.": left_out > 0,

@@ -48,6 +48,9 @@ ATTEMPTS = 3
 RETRY = stamina.AsyncRetryingCaller(attempts=ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
 """Waits are in seconds, and longer where Patchworks asks for it."""
 
+RETRY_SECONDS = 25.0
+"""Seconds after which a request is not made again: who has got no answer until then seldom gets one later."""
+
 RETRY_UNSENT = stamina.AsyncRetryingCaller(
     attempts=1 + len(PAUSES_SECONDS), timeout=None, wait_initial=2.0, wait_max=30.0
 )
@@ -241,11 +244,13 @@ async def retried(
     """
     is_read = seconds_to_send is None
     needed = ANSWER_SECONDS if seconds_to_send is None else seconds_to_send + GLANCE_SECONDS
+    began = anyio.current_time()
 
     def wait(error: Exception) -> bool | float:
         pause, is_throttled = retry_wait(error, is_read=is_read), asks_to_wait(error, is_read=is_read)
-        left = ends.left if is_read else ends.left_to_send
-        if pause is False or left < pause + needed or (is_glancing and not is_throttled):
+        left = (ends.left if is_read else ends.left_to_send) - needed
+        left = min(left, began + RETRY_SECONDS - anyio.current_time())
+        if pause is False or left < pause or (is_glancing and not is_throttled):
             return False
         if is_throttled:
             told_to_wait(pause)

@@ -132,7 +132,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, default=argparse.SUPPRESS, help=field.description, **kind)
 
 
-def _serve(options: dict[str, Any]) -> None:
+def _serve(options: dict[str, Any]) -> int:
     settings = load_settings(None, **options)
     if settings.http:
         from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
@@ -144,8 +144,10 @@ def _serve(options: dict[str, Any]) -> None:
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
     else:
         from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - slow: after the settings
+        from patchworks_deployments.serving.stdio import serve as serve_stdio  # noqa: PLC0415 - the same
 
-        create_server(settings).run("stdio")
+        return serve_stdio(create_server(settings))
+    return 0
 
 
 def _token(options: dict[str, Any]) -> None:

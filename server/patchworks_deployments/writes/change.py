@@ -139,8 +139,7 @@ class Change(Plan[WriteResult]):
         """
         # From here on a caller that goes away must not leave a write half known: its cancellation waits outside.
         with anyio.CancelScope(shield=True):
-            facts = await self.attempt(acting)
-            result = await self.report(facts, acting)
+            result = await self.report(await self.attempt(acting), acting)
         return result  # noqa: RET504 - mypy takes a cancel scope for one that may swallow what is raised
 
     async def attempt(self, acting: Acting) -> Facts:
@@ -150,7 +149,7 @@ class Change(Plan[WriteResult]):
         """
         answered, trouble = None, None
         try:
-            answered = await self.write.send(acting.client)
+            answered = await acting.in_time(self.write.send(acting.client))
             if answered and any(known.id == answered.id for known in self.basis):
                 raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
         except UpstreamError as error:
@@ -165,8 +164,10 @@ class Change(Plan[WriteResult]):
             read = partial(self._look, sent, client)
             return await (acting.patience(read) if acting.patience else read())
 
-        seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
-        facts = seen or replace(sent, unread=unread)
+        facts = sent
+        with acting.stop.finishing():
+            seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
+            facts = seen or replace(sent, unread=unread)
         if facts.trouble and facts.is_refused:
             raise facts.trouble
         return facts
@@ -215,7 +216,8 @@ class Change(Plan[WriteResult]):
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
         elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.patience:
-            undo = undo.only_if(await state_left(acting.client, self.before))
+            with acting.stop.finishing():
+                undo = undo.only_if(await state_left(acting.client, self.before))
         acting.changed(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,

@@ -108,6 +108,18 @@ def listen(host: str, port: int, unread_seconds: float = UNREAD_SECONDS) -> sock
     return listener
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let an error that leaves task groups leave without them: the first, where there are several."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
 def exit_in_order() -> None:
     """Let the signals to stop end the process with status 0, at once or once the server that catches them has ended."""
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -33,7 +33,7 @@ from pydantic import ValidationError
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sdk import lowlevel_server
 from patchworks_deployments.serving.server import DeploymentsServer
-from patchworks_deployments.startup import FINISH_SECONDS, GONE_SECONDS, Stop, be_gone_in, on_stop_signal
+from patchworks_deployments.startup import FINISH_SECONDS, GONE_SECONDS, Stop, alone, be_gone_in, on_stop_signal
 
 MAX_LINE_BYTES = 1024 * 1024
 """Bytes of a line, as many as a request over HTTP may have."""
@@ -54,13 +54,9 @@ def serve(server: DeploymentsServer) -> int:
         raise SettingsError(
             "The server was not started: it speaks MCP over stdin and stdout, and one of them is closed."
         )
-    try:
+    with alone():
         return anyio.run(_serve, server)
-    except* OSError as unwritten:
-        error: BaseException = unwritten
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+    raise AssertionError
 
 
 async def _serve(server: DeploymentsServer) -> int:

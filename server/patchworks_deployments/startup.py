@@ -129,10 +129,10 @@ def exit_in_order() -> None:
 STOPPING = "The server is stopping. Nothing was changed. Call again once it is back."
 """What a call is answered with that has sent no write when the server stops."""
 
-FINISH_SECONDS = 7.0
+FINISH_SECONDS = 6.0
 """Seconds that writes which were sent get to end, once the server is to stop."""
 
-GONE_SECONDS = 9.5
+GONE_SECONDS = 9.0
 """Seconds after which the process is gone, whatever hangs."""
 
 

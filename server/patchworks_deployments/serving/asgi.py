@@ -151,7 +151,7 @@ async def _is_usable(server: DeploymentsServer, settings: Settings) -> bool:
     return True
 
 
-SHUTDOWN_SECONDS = 9
+SHUTDOWN_SECONDS = 8
 """Seconds that running requests get to finish once the server is to stop."""
 
 KEEP_ALIVE_SECONDS = 30
@@ -189,5 +189,4 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
 def create_worker() -> Starlette:
     """One of several workers: the settings, flags too, reach it through the environment."""
     set_on_retry_hooks(())  # as the command line does for its own process
-    exit_in_order()
     return create_app(load_settings(), owns_process=True)

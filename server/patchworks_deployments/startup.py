@@ -140,8 +140,7 @@ class Stop:
     """Tells what is under way that the server stops: a wait ends at once, and what was sent gets some seconds more."""
 
     def __init__(self) -> None:
-        self.running = 0
-        """Requests that have not been answered yet."""
+        self._running = 0
         self.has_begun = anyio.Event()
         self._ends = math.inf
         self._waiting: set[anyio.CancelScope] = set()
@@ -155,6 +154,15 @@ class Stop:
             scope.deadline = self._ends
         for scope in self._waiting:
             scope.cancel(STOPPING)
+
+    @contextmanager
+    def running_one(self) -> Iterator[None]:
+        """Count a request that has not been answered yet."""
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
 
     @contextmanager
     def waiting(self) -> Iterator[anyio.CancelScope]:
@@ -189,7 +197,7 @@ class Stop:
     async def has_ended(self, seconds: float = FINISH_SECONDS + 1) -> None:
         """Return when no request is running any more, or after so many seconds."""
         with anyio.move_on_after(seconds):
-            while self.running:  # noqa: ASYNC110 - for a stop, a twentieth of a second is soon enough
+            while self._running:  # noqa: ASYNC110 - for a stop, a twentieth of a second is soon enough
                 await anyio.sleep(0.05)
 
 

@@ -26,7 +26,7 @@ from uvicorn.supervisors import Multiprocess
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.serving.addresses import PlainAddresses
-from patchworks_deployments.serving.connections import connection, draining
+from patchworks_deployments.serving.connections import WholeStreams, connection, draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody
 from patchworks_deployments.serving.scopes import ScopeChallenge
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
@@ -52,7 +52,11 @@ def create_app(settings: Settings | None = None, *, owns_process: bool = False) 
 
     return Starlette(
         routes=[Mount("/", app=_mcp_app(server, settings))],
-        middleware=[Middleware(PlainAddresses), Middleware(PromptBody, server.stop)],
+        middleware=[
+            Middleware(PlainAddresses),
+            Middleware(PromptBody, server.stop),
+            Middleware(WholeStreams, server.stop),
+        ],
         lifespan=lifespan,
     )
 

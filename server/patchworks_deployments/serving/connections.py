@@ -9,12 +9,14 @@ from typing import Any, cast
 import anyio
 import uvicorn
 from sse_starlette import sse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from patchworks_deployments.serving.server import DeploymentsServer
 from patchworks_deployments.startup import (
     FINISH_SECONDS,
     GONE_SECONDS,
+    Stop,
     be_gone_in,
     connections_that_fit,
     on_stop_signal,
@@ -34,6 +36,29 @@ def connection(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's ow
 class _HangUp(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast("asyncio.Transport", transport).abort()
+
+
+class WholeStreams:
+    """ASGI middleware: completes a stream to an older host that the stop has ended, which uvicorn takes for a fault."""
+
+    def __init__(self, app: ASGIApp, stop: Stop) -> None:
+        self.app, self._stop = app, stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, and send the end of its answer where that lacks."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self.app(scope, receive, send)
+            return
+        is_open = False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_open
+            is_open = message["type"] == "http.response.start" or message.get("more_body", False)
+            await send(message)
+
+        await self.app(scope, receive, sending)
+        if is_open and self._stop.has_begun.is_set():
+            await send({"type": "http.response.body"})
 
 
 FLUSH_SECONDS = 0.5

@@ -25,14 +25,12 @@ class UntilStopped:
         """Pass the request on, and answer it where the server stops before it has sent a write."""
         if ctx.method == _ENDLESS:
             return await call_next(ctx)
-        self.stop.running += 1
-        try:
-            if ctx.method not in _REACHING:
+        if ctx.method not in _REACHING:
+            with self.stop.running_one():
                 return await call_next(ctx)
-            with self.stop.waiting():
+        if not self.stop.has_begun.is_set():
+            with self.stop.running_one(), self.stop.waiting():
                 return await call_next(ctx)
-        finally:
-            self.stop.running -= 1
         if ctx.method == "tools/call":
             return CallToolResult(content=[TextContent(type="text", text=STOPPING)], is_error=True)
         raise MCPError(code=CONNECTION_CLOSED, message=STOPPING)

@@ -1,14 +1,15 @@
 """The command line: arguments and commands; the only place that prints or exits."""
 
 import argparse
+import contextlib
 import difflib
 import itertools
 import json
 import os
 import secrets
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,28 +19,70 @@ from stamina.instrumentation import set_on_retry_hooks
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
-from patchworks_deployments.startup import collect_rarely, listen
+from patchworks_deployments.startup import alone, collect_rarely, listen
 
 PROGRAM = "patchworks-deployments-mcp"
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+UNWRITTEN, USAGE_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 """Exit statuses, as shells have them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name (the process's own by default); without one, serve MCP over stdio."""
-    parser, given = _parser(), sys.argv[1:] if arguments is None else arguments
-    _refuse_unknown_flags(parser, given)
-    options = vars(parser.parse_args(given))
-    run = options.pop("run")
-    set_on_retry_hooks(())  # a retry is no news: one that is in vain ends in an error that says so
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what it cannot show is no reason to end
     try:
-        sys.exit(run(options))
+        try:
+            sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            with _writing():
+                if sys.stdout:
+                    sys.stdout.flush()
     except SettingsError as error:
-        print(error, file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        _end(USAGE_ERROR, str(error))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _end(INTERRUPTED)
+    except Unwritten as error:
+        # What is left in the buffer would fail once more when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end(BROKEN_PIPE if error.is_broken_pipe else UNWRITTEN, str(error))
+
+
+def _end(status: int, why: str = "") -> NoReturn:
+    with contextlib.suppress(OSError):  # stderr may be no better
+        print(why, end="\n" if why else "", file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def _run(arguments: Sequence[str]) -> int | None:
+    parser = _parser()
+    _refuse_unknown_flags(parser, arguments)
+    options = vars(parser.parse_args(arguments))
+    run: Callable[[dict[str, Any]], int | None] = options.pop("run")
+    set_on_retry_hooks(())  # a retry is no news: one that is in vain ends in an error that says so
+    return run(options)
+
+
+class Unwritten(Exception):
+    """stdout takes nothing any more; a reader that has seen enough, such as `head`, is told of by no line."""
+
+    def __init__(self, error: OSError) -> None:
+        self.is_broken_pipe = isinstance(error, BrokenPipeError)
+        super().__init__("" if self.is_broken_pipe else f"The output could not be written: {error.strerror}.")
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unwritten(error) from None
+
+
+def say(line: object) -> None:
+    """Print the line at once. Raises `Unwritten`."""
+    with _writing():
+        print(line, flush=True)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,7 +125,7 @@ def _parser() -> _Parser:
     _add_settings(parser)
     commands = parser.add_subparsers(metavar="command")
     demo = commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
-    demo.set_defaults(run=lambda options: anyio.run(_demo, options))
+    demo.set_defaults(run=_demo)
     check = commands.add_parser("check", help="try the settings against the API, line by line")
     check.set_defaults(run=lambda options: anyio.run(_check, options))
     _add_settings(check)
@@ -142,20 +185,25 @@ def _settings(options: dict[str, Any]) -> Settings:
     return settings
 
 
-def _serve(options: dict[str, Any]) -> None:
+def _serve(options: dict[str, Any]) -> int:
     settings = _settings(options)
     if settings.http:
         from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
 
         # Workers are processes of their own and read their settings from the environment.
         os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in options.items()})
-        serve(settings, announce=partial(print, flush=True))
+        serve(settings, announce=say)
     elif settings.credentials == "caller":
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")
     else:
         from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - slow: after the settings
+        from patchworks_deployments.serving.stdio import serve as serve_stdio  # noqa: PLC0415 - the same
 
-        create_server(settings).run("stdio")
+        try:
+            return serve_stdio(create_server(settings))
+        except OSError as error:
+            _end(UNWRITTEN, f"The server has ended: its host takes nothing from stdout any more ({error.strerror}).")
+    return 0
 
 
 def _token(options: dict[str, Any]) -> None:
@@ -165,14 +213,14 @@ def _token(options: dict[str, Any]) -> None:
     token = secrets.token_urlsafe(32)
     scopes = f"{READ_SCOPE},{WRITE_SCOPE}" if options["write"] else READ_SCOPE
     print(f"token, to be given to {options['name']} and shown only now: {token}", file=sys.stderr)
-    print(f"{options['name']} {scopes} {hash_token(token)}")
+    say(f"{options['name']} {scopes} {hash_token(token)}")
 
 
-async def _demo(_: dict[str, Any]) -> None:
-    from patchworks_deployments.demo import conversation  # noqa: PLC0415 - not for who serves
+def _demo(_: dict[str, Any]) -> None:
+    from patchworks_deployments.demo import converse  # noqa: PLC0415 - not for who serves
 
-    async for line in conversation():
-        print(line, flush=True)
+    with alone():
+        anyio.run(converse, say)
 
 
 async def _check(options: dict[str, Any]) -> int:
@@ -181,7 +229,7 @@ async def _check(options: dict[str, Any]) -> int:
 
     settings, failures = _settings(options), 0
     async for is_fine, line in findings(settings, transport_for(settings)):
-        print(f"{'ok  ' if is_fine else 'FAIL'} {line}", flush=True)
+        say(f"{'ok  ' if is_fine else 'FAIL'} {line}")
         failures += not is_fine
     return min(failures, 1)
 
@@ -191,7 +239,7 @@ def _schemas(options: dict[str, Any]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, definition in anyio.run(tool_definitions).items():
         (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
-        print(directory / f"{name}.json")
+        say(directory / f"{name}.json")
 
 
 async def tool_definitions() -> dict[str, dict[str, Any]]:
@@ -209,4 +257,4 @@ def _sandbox(options: dict[str, Any]) -> None:
     collect_rarely()
     with listen("127.0.0.1", options["port"]) as listener:
         sandbox = Sandbox(options["deployments"], virtual_environments=options["virtual_environments"])
-        serve(listener, sandbox, announce=partial(print, flush=True))
+        serve(listener, sandbox, announce=say)

@@ -3,11 +3,12 @@
 import json
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mcp import Client, StdioServerParameters
 from mcp.client import ClientRequestContext
+from mcp.server.subscriptions import ResourceUpdated
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
 SERVER = StdioServerParameters(command=sys.executable, args=["-m", "patchworks_deployments", "--sandbox"])
@@ -38,45 +39,47 @@ class Person:
         return f"? the server asks the person:\n{textwrap.indent(self._asked, '  | ')}\n  the person {deed}\n"
 
 
-async def conversation() -> AsyncIterator[str]:
-    """The lines of the conversation: look, disable with a person's yes, undo, preview with a code, decline a delete."""
+async def converse(say: Callable[[str], None]) -> None:
+    """Look, disable with a person's yes, undo, preview with a code, decline a delete, and `say` all of it."""
     person = Person()
     orders = {"name": "orders", "per_page": 5}
     async with Client(SERVER, elicitation_callback=person) as client:
         tools = (await client.list_tools()).tools
-        yield f"# {len(tools)} tools: {', '.join(tool.name for tool in tools)}"
+        say(f"# {len(tools)} tools: {', '.join(tool.name for tool in tools)}")
 
         found = await _call(client, "list_deployments", orders)
-        yield found.shown
+        say(found.shown)
         rows = found.data["deployments"]
         target = next(row for row in rows if row["enabled"] and "virtual_environment_id" in row)
         ids = {"flow_version_id": target["flow_version_id"], "deployment_id": target["id"]}
-        yield (await _call(client, "get_deployment", ids)).shown
+        say((await _call(client, "get_deployment", ids)).shown)
 
         person.answer = ElicitResult(action="accept", content={"agree": True})
         disabled = await _call(client, "disable_deployment", {**ids, "reason": "demo"})
-        yield person.exchange("ticks the box")
-        yield disabled.shown
-        yield (await _call(client, "list_deployments", orders)).shown
-        yield (await _call(client, **disabled.data["undo"])).shown
+        say(person.exchange("ticks the box"))
+        say(disabled.shown)
+        say((await _call(client, "list_deployments", orders)).shown)
+        say((await _call(client, **disabled.data["undo"])).shown)
 
         person.answer = ElicitResult(action="decline")
         declined = await _call(client, "delete_deployment", ids)
-        yield person.exchange("declines")
-        yield declined.shown
+        say(person.exchange("declines"))
+        say(declined.shown)
 
     async with Client(SERVER) as client:
-        yield "# a client that cannot ask a human: the server gives a preview and a code"
+        say("# a client that cannot ask a human: the server gives a preview and a code")
         preview = await _call(client, "disable_deployment", ids)
-        yield preview.shown
+        say(preview.shown)
         agreed = {**ids, "confirmation_code": preview.data["confirmation_code"]}
         disabled = await _call(client, "disable_deployment", agreed)
-        yield disabled.shown
+        say(disabled.shown)
         pinned = "patchworks://deployments?virtual_environment_id=" + target["virtual_environment_id"]
-        yield f"# a host has pinned {pinned}"
+        say(f"# a host has pinned {pinned}")
         async with client.listen(resource_subscriptions=[pinned]) as updates:
-            yield (await _call(client, **disabled.data["undo"])).shown
-            yield f"! live update arrived: {await anext(updates)}"
+            say((await _call(client, **disabled.data["undo"])).shown)
+            event = await anext(updates)
+            assert isinstance(event, ResourceUpdated)
+            say(f"! live update arrived: {event.uri} has changed")
 
 
 async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> Call:

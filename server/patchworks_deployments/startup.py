@@ -3,13 +3,21 @@
 import asyncio
 import gc
 import logging
+import math
+import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
+
+import anyio
+import anyio.lowlevel
 
 from patchworks_deployments.errors import SettingsError
 
@@ -101,15 +109,124 @@ def listen(host: str, port: int, unread_seconds: float = UNREAD_SECONDS) -> sock
 
 
 @contextmanager
-def on_stop_signal(act: Callable[[], object]) -> Iterator[None]:
-    """Have the event loop `act` on SIGINT and SIGTERM, which then reach whoever handles them now."""
+def alone() -> Iterator[None]:
+    """Let an error that leaves task groups leave without them: the first, where there are several."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def exit_in_order() -> None:
+    """Let the signals to stop end the process with status 0, at once or once the server that catches them has ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+STOPPING = "The server is stopping. Nothing was changed. Call again once it is back."
+"""What a call is answered with that has sent no write when the server stops."""
+
+FINISH_SECONDS = 6.0
+"""Seconds that writes which were sent get to end, once the server is to stop."""
+
+GONE_SECONDS = 9.0
+"""Seconds after which the process is gone, whatever hangs."""
+
+
+class Stop:
+    """Tells what is under way that the server stops: a wait ends at once, and what was sent gets some seconds more."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self.has_begun = anyio.Event()
+        self._ends = math.inf
+        self._waiting: set[anyio.CancelScope] = set()
+        self._finishing: set[anyio.CancelScope] = set()
+
+    def begin(self, seconds: float = FINISH_SECONDS) -> None:
+        """Stop, and give what was sent so many seconds; said again, it can only be fewer."""
+        self._ends = min(self._ends, asyncio.get_running_loop().time() + seconds)
+        self.has_begun.set()
+        for scope in self._finishing:
+            scope.deadline = self._ends
+        for scope in self._waiting:
+            scope.cancel(STOPPING)
+
+    @contextmanager
+    def running_one(self) -> Iterator[None]:
+        """Count a request that has not been answered yet."""
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    @contextmanager
+    def waiting(self) -> Iterator[anyio.CancelScope]:
+        """Wait in the body, or read, as long as the server runs: a stop cancels the scope."""
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            token = _wait.set(scope)
+            if self.has_begun.is_set():
+                scope.cancel(STOPPING)
+            try:
+                yield scope
+            finally:
+                _wait.reset(token)
+                self._waiting.discard(scope)
+
+    async def waits_no_more(self) -> None:
+        """Leave the `waiting` of this call: from here on, what it does must not be taken for nothing."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if scope := _wait.get():
+            self._waiting.discard(scope)
+
+    @contextmanager
+    def finishing(self) -> Iterator[anyio.CancelScope]:
+        """Go on in the body though the call is cancelled; only the end of a stop's seconds cancels the scope."""
+        with anyio.CancelScope(shield=True, deadline=self._ends) as scope:
+            self._finishing.add(scope)
+            try:
+                yield scope
+            finally:
+                self._finishing.discard(scope)
+
+    async def has_ended(self, seconds: float = FINISH_SECONDS + 1) -> None:
+        """Return when no request is running any more, or after so many seconds."""
+        with anyio.move_on_after(seconds):
+            while self._running:  # noqa: ASYNC110 - for a stop, a twentieth of a second is soon enough
+                await anyio.sleep(0.05)
+
+
+_wait: ContextVar[anyio.CancelScope | None] = ContextVar("wait", default=None)
+
+
+SECOND_SIGNAL_SECONDS = 1.0
+"""Seconds after which a signal is a second one: what has started the process passes on what all were sent already."""
+
+
+@contextmanager
+def on_stop_signal(act: Callable[[int, bool], object], *, is_passed_on: bool) -> Iterator[None]:
+    """Have the event loop `act` on SIGINT and SIGTERM: on the signal, and on whether it is a second one.
+
+    The first one, and any after the second, reaches whoever handles them now, if `is_passed_on`.
+    """
     loop = asyncio.get_running_loop()
     heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before: dict[int, Any] = {number: signal.getsignal(number) for number in heard}
+    first, acted = math.inf, 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(act)
-        if callable(before[number]):
+        nonlocal first, acted
+        now = time.monotonic()
+        if acted and now - first < SECOND_SIGNAL_SECONDS:
+            return
+        first, acted = min(first, now), acted + 1
+        loop.call_soon_threadsafe(act, number, acted > 1)
+        if is_passed_on and acted != 2 and callable(before[number]):  # noqa: PLR2004 - the second is ours
             before[number](number, frame)
 
     # Neither the loop's own signal handlers nor anyio's: those take the place of the server's, and Windows has none.
@@ -120,3 +237,10 @@ def on_stop_signal(act: Callable[[], object]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def be_gone_in(seconds: float, status: int) -> None:
+    """End the process then, with this status, whatever hangs: the last resort, for what was sent has ended by then."""
+    timer = threading.Timer(seconds, os._exit, (status,))
+    timer.daemon = True
+    timer.start()

@@ -32,7 +32,7 @@ from support.team import (
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.serving.limits import MAX_SESSIONS_OF_ONE, Buckets, PromptBody, RateLimit
-from patchworks_deployments.startup import listen
+from patchworks_deployments.startup import Stop, listen
 
 
 @pytest.mark.slow
@@ -285,7 +285,7 @@ async def test_waiting_for_a_turn_is_no_fault_of_the_body() -> None:
         await checkpoint()
         await PlainTextResponse("read")(scope, receive, send)
 
-    app = PromptBody(late, seconds=0.1)
+    app = PromptBody(late, Stop(), seconds=0.1)
     async with on_loopback(app) as url, httpx2.AsyncClient(trust_env=False) as http:
         assert (await http.post(url, content=b"x")).text == "read"
 

@@ -9,6 +9,7 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.once import Once
 from patchworks_deployments.consent.policy import Policy
+from patchworks_deployments.startup import Stop
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Services:
     policy: Policy
     codes: Codes
     once: Once
+    stop: Stop
 
 
 def services(ctx: Context[Services, Any]) -> Services:

@@ -26,31 +26,32 @@ from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
 from patchworks_deployments.serving.addresses import door
 from patchworks_deployments.serving.challenges import Challenges, discovery
-from patchworks_deployments.serving.connections import connection
-from patchworks_deployments.serving.draining import draining
+from patchworks_deployments.serving.connections import WholeStreams, connection, draining
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.serving.tokens import UntilRevoked
 from patchworks_deployments.settings import Settings, load_settings, split_address
-from patchworks_deployments.startup import BACKLOG_CONNECTIONS, listen, raise_file_limit
+from patchworks_deployments.startup import BACKLOG_CONNECTIONS, exit_in_order, listen, raise_file_limit
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, owns_process: bool = False) -> Starlette:
     """The ASGI application: `/mcp` (or `/mcp/`) for both protocol eras, `/health` and `/ready`.
 
     Without `settings` they come from the environment, and authorization is required, because whoever runs this
-    may bind it anywhere. Raises `SettingsError`.
+    may bind it anywhere. Where the process has no other purpose, it ends in time once told to stop, whatever hangs.
+    Raises `SettingsError`.
     """
     settings = settings or _settings_for_anywhere()
     server = create_server(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with draining(server), server.session_manager.run():
+        async with draining(server, owns_process=owns_process), server.session_manager.run():
             yield
 
-    app = _mcp_app(server, settings)
-    endpoint = door(PromptBody(app), settings)  # around all of it, so that a page can read failures, too
+    app = WholeStreams(_mcp_app(server, settings), server.stop)
+    # Around all of it, so that a page can read failures, too.
+    endpoint = door(PromptBody(app, server.stop), settings)
     return Starlette(routes=[Route("/mcp", endpoint), Route("/mcp/", endpoint), Mount("/", app)], lifespan=lifespan)
 
 
@@ -141,8 +142,8 @@ async def _is_usable(server: DeploymentsServer, settings: Settings) -> bool:
     return True
 
 
-SHUTDOWN_SECONDS = 30
-"""Seconds that running requests get to finish."""
+SHUTDOWN_SECONDS = 8
+"""Seconds that running requests get to finish once the server is to stop."""
 
 KEEP_ALIVE_SECONDS = 30
 """Seconds for which an idle connection is kept."""
@@ -151,7 +152,7 @@ KEEP_ALIVE_SECONDS = 30
 def serve(settings: Settings, announce: Callable[[str], object]) -> None:
     """Serve until told to stop, then let running requests finish; `announce` gets the address once it is bound."""
     host, port = split_address(settings.http or "")
-    app = create_app(settings)
+    app = create_app(settings, owns_process=True)
     raise_file_limit()
     config = uvicorn.Config(
         app if settings.workers == 1 else "patchworks_deployments.serving.asgi:create_worker",
@@ -168,6 +169,7 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
     with listen(host, int(port)) as listener:
         listener.set_inheritable(True)
         host, port = listener.getsockname()[:2]
+        exit_in_order()
         announce(f"serving MCP on http://{f'[{host}]' if ':' in host else host}:{port}/mcp")
         if settings.workers == 1:
             uvicorn.Server(config).run(sockets=[listener])
@@ -178,4 +180,4 @@ def serve(settings: Settings, announce: Callable[[str], object]) -> None:
 def create_worker() -> Starlette:
     """One of several workers: the settings, flags too, reach it through the environment."""
     set_on_retry_hooks(())  # as the command line does for its own process
-    return create_app(load_settings())
+    return create_app(load_settings(), owns_process=True)

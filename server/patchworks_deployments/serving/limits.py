@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patchworks_deployments.caller import TOO_MUCH, Shares, caller
 from patchworks_deployments.sdk import connection_of
+from patchworks_deployments.startup import Stop
 
 COSTLY_METHODS = {"tools/call", "resources/read", "completion/complete"}
 """What makes a request to Patchworks."""
@@ -232,11 +233,12 @@ _TOO_LATE = PlainTextResponse(
 class PromptBody:
     """ASGI middleware: answers 408 where a body is not complete in time, and is silent where the client gives up.
 
-    Nothing is read that the application does not ask for, so a refusal at the door comes first.
+    Nothing is read that the application does not ask for, so a refusal at the door comes first. A server that stops
+    waits for no body.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
-        self.app, self._seconds = app, seconds
+    def __init__(self, app: ASGIApp, stop: Stop, seconds: float = BODY_SECONDS) -> None:
+        self.app, self._stop, self._seconds = app, stop, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, but give it up when its body does not arrive."""
@@ -253,10 +255,12 @@ class PromptBody:
                 if until == math.inf:  # not before, for the request may have waited for its turn
                     until = anyio.current_time() + self._seconds
                 call.deadline = until  # counts only while the application waits for the body
-                message = await receive()
+                message: Message = {"type": "http.request"}
+                with self._stop.waiting() as waiting:
+                    message = await receive()
                 call.deadline = math.inf
                 is_complete, has_left = not message.get("more_body", False), message["type"] == "http.disconnect"
-                if has_left:
+                if has_left or waiting.cancelled_caught:
                     call.cancel()
                     await checkpoint()
                 return message

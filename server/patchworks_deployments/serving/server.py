@@ -46,10 +46,11 @@ from patchworks_deployments.sdk import lowlevel_server
 from patchworks_deployments.serving.limits import RateLimit, Sessions
 from patchworks_deployments.serving.tokens import authorization, caller_key_of, take_caller_key
 from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
-from patchworks_deployments.startup import collect_rarely
+from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
+from patchworks_deployments.tools.stopping import UntilStopped
 from patchworks_deployments.tools.timing import in_time
 from patchworks_deployments.tools.writing import write_tools
 
@@ -85,8 +86,8 @@ class DeploymentsServer(MCPServer[Services]):
     tokens: TokenVerifier | None
     """What knows the callers' tokens, where they need one."""
 
-    running_tools = 0
-    """Calls of tools that have not been answered yet."""
+    stop: Stop
+    """Tells what is under way that the server stops."""
 
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
@@ -96,14 +97,10 @@ class DeploymentsServer(MCPServer[Services]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool, counted in `running_tools` meanwhile."""
+        """Call a tool, if the server offers it."""
         if self.attempts.is_read_only and name in WRITES:
             raise ToolError(READ_ONLY)
-        self.running_tools += 1
-        try:
-            return await super().call_tool(name, arguments, context)
-        finally:
-            self.running_tools -= 1
+        return await super().call_tool(name, arguments, context)
 
     async def list_resources(self) -> list[ListedResource]:
         """The two places to start from."""
@@ -145,7 +142,7 @@ def create_server(
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
-    older, sessions = OlderSubscribers(bus), Sessions()
+    older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
     beside = (audit, older, shared) if shared else (audit, older)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
@@ -154,7 +151,7 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=[*read_tools(), overview_tool(), *writing],
-        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), beside),
+        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), stop, beside),
         log_level="WARNING",
         request_state_security=_sealing(keys),
         cache_hints=_cache_hints(settings),
@@ -164,8 +161,8 @@ def create_server(
         token_verifier=token_verifier,
     )
     server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
-    server.tokens, server.sessions = token_verifier, sessions
-    server.middleware[:0] = (in_time, server.attempts)  # around what the SDK refuses, too
+    server.tokens, server.sessions, server.stop = token_verifier, sessions, stop
+    server.middleware[:0] = in_time, server.attempts, UntilStopped(stop)  # around what the SDK refuses, too
     _register(server, older, clock)
     return server
 
@@ -196,6 +193,7 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     codes: Codes,
+    stop: Stop,
     beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
@@ -209,7 +207,7 @@ def _lifespan(
                 await served.enter_async_context(each.served())
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
-            server.services = Services(client, Policy.from_settings(settings), codes, once)
+            server.services = Services(client, Policy.from_settings(settings), codes, once, stop)
             yield server.services
 
     return lifespan

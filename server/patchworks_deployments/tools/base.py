@@ -25,6 +25,7 @@ from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.resources.uris import deployment_link
+from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 
@@ -145,8 +146,8 @@ def _in_our_words(error: ToolError) -> ToolError:
 def ending(error: BaseException, message: str) -> dict[str, str]:
     """Status and message for the audit log of a call that ended without a result."""
     if isinstance(error, anyio.get_cancelled_exc_class()):
-        message = "The caller called it off. What had been sent by then has lines of its own."
-        return {"status": "cancelled", "message": message}
+        who = "The server was stopped." if STOPPING in message else "The caller called it off."
+        return {"status": "cancelled", "message": f"{who} What had been sent by then has lines of its own."}
     if isinstance(error, ToolError):
         return {"status": "failed" if isinstance(error.__cause__, UpstreamError) else "refused", "message": message}
     return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(message)}"}
@@ -217,7 +218,7 @@ async def _is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
 
 async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent], reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
-    agreed, client, attempt = agreement(plan, consent), services(ctx).client, current_attempt()
+    agreed, held, attempt = agreement(plan, consent), services(ctx), current_attempt()
     unrecorded: Sequence[AuditLogUnwritable] = ()
     asked_live = agreed == "human" and not is_stateless(ctx)
     if asked_live:
@@ -225,14 +226,17 @@ async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent],
     if not isinstance(agreed, NotDone):
         await attempt.keep_room(plan.lines)  # before all is read once more in vain
         if plan.must_be_compared(asked_live=asked_live):
-            why = plan.why_not_still_so(await plan.write.plan(client))
+            why = plan.why_not_still_so(await plan.write.plan(held.client))
             agreed = NotDone("refused", why) if why else agreed
     if agreed in {"human", "code"} and not await _is_first(ctx, plan):
         agreed = NotDone("refused", USED)
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
     else:
-        acting = Acting(client=client, attempt=attempt, reason=reason, agreed=agreed, tell=partial(tell, ctx))
+        await held.stop.waits_no_more()
+        acting = Acting(
+            client=held.client, attempt=attempt, stop=held.stop, reason=reason, agreed=agreed, tell=partial(tell, ctx)
+        )
         try:
             result = await plan.carry_out(acting)
         except UpstreamError as error:

@@ -140,8 +140,7 @@ class Change(Plan[WriteResult]):
         """
         # From here on a caller that goes away must not leave a write half known: its cancellation waits outside.
         with anyio.CancelScope(shield=True):
-            facts = await self.attempt(acting)
-            result = await self.report(facts, acting)
+            result = await self.report(await self.attempt(acting), acting)
         return result  # noqa: RET504 - mypy takes a cancel scope for one that may swallow what is raised
 
     async def attempt(self, acting: Acting) -> Facts:
@@ -151,7 +150,7 @@ class Change(Plan[WriteResult]):
         """
         answered, trouble, began = None, None, anyio.current_time()
         try:
-            answered = await self.write.send(acting.client)
+            answered = await acting.in_time(self.write.send(acting.client))
             if answered and any(known.id == answered.id for known in self.basis):
                 raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
         except UpstreamError as error:
@@ -167,9 +166,10 @@ class Change(Plan[WriteResult]):
             read = partial(self._look, sent, client)
             return await (patiently(read) if acting.is_step else read())
 
-        with reading_back(began):
+        facts = sent
+        with acting.stop.finishing(), reading_back(began):
             seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
-        facts = seen or replace(sent, unread=unread)
+            facts = seen or replace(sent, unread=unread)
         if facts.trouble and facts.is_refused:
             raise facts.trouble
         return facts
@@ -217,7 +217,8 @@ class Change(Plan[WriteResult]):
             # Undoing is refused once things have moved on since they were read back.
             undo = undo.only_if(comparing.fingerprint([facts.found]))
         elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.is_step:
-            undo = undo.only_if(await state_left(acting.client, self.before))
+            with acting.stop.finishing():
+                undo = undo.only_if(await state_left(acting.client, self.before))
         acting.changed(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import anyio
+
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import patiently
 from patchworks_deployments.errors import Throttled, UpstreamError
@@ -77,7 +79,7 @@ class Exchange:
         held, unread = await self._look()
         if held or unread:
             what = f"{gone} Nothing was restored."
-            return self._ended("partial", what, held) if held else self._ended("unknown", what, held, unread)
+            return self.ended("partial", what, held) if held else self.ended("unknown", what, held, unread)
         # Known: nothing is there.
         return await self._restore(created)
 
@@ -131,7 +133,7 @@ class Exchange:
             self.deleting_since = time.monotonic()
             return await self.delete.change(self.old).carry_out(acting)
 
-        removed = await self.acting.step(self.delete, lambda acting: patiently(partial(attempt, acting)))
+        removed = await self.acting.step(self.delete, lambda a: a.unless_stopped(patiently(partial(attempt, a))))
         self.is_old_gone = bool(removed.verified)
         return removed
 
@@ -144,13 +146,15 @@ class Exchange:
             change = write.change(await self._beside(write))
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="It is there already.", after=change.before)
-            facts = await change.attempt(acting)
+            with anyio.CancelScope(shield=True):
+                facts = await change.attempt(acting)
             # What was accepted comes, if late. What was answered otherwise has come to its end.
             may_still_come = facts.found is None and (facts.trouble is None or facts.trouble.may_still_arrive)
             return await change.report(facts, acting)
 
         def persist(acting: Acting) -> Awaitable[WriteResult]:
-            return patiently(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
+            work = patiently(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
+            return work if self.is_old_gone else acting.unless_stopped(work)  # a place that is empty has to be filled
 
         return await self.acting.step(write, persist), may_still_come
 
@@ -177,7 +181,7 @@ class Exchange:
             )
         fate = "may or may not be restored" if restored.status == "unknown" else "could NOT be restored"
         what = f"{what} The old deployment {self.old.id} is deleted and {fate}: {restored.message}"
-        return self._ended("unknown" if restored.status == "unknown" else "partial", what, held, unread)
+        return self.ended("unknown" if restored.status == "unknown" else "partial", what, held, unread)
 
     async def _replaced(self, created: WriteResult) -> ReplaceResult:
         """The new one is deployed, the old one gone: what is there now is read once more."""
@@ -187,7 +191,7 @@ class Exchange:
             return await self._of_another_flow(created, new)
         held, unread = await self._look(new)
         if not unread and not (self._is_exchanged(held, new) and self._is_alone(held, new)):
-            ended = self._ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
+            ended = self.ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
             return ended.model_copy(update={"after": new, "undo": self._undo(created, new) if held else None})
         order = (
             "the new version came before the old one went"
@@ -216,7 +220,7 @@ class Exchange:
         what = f"{created.message} The new version is not known to be of the same flow: {told}."
         if self.old.virtual_environment_id is None:
             what += " Deploying it may have replaced what ran of its flow, or the old deployment."
-        ended = self._ended("partial", f"{what} The call in `undo` deletes the new one.", *await self._look())
+        ended = self.ended("partial", f"{what} The call in `undo` deletes the new one.", *await self._look())
         delete = Delete(flow_version_id=self.create.flow_version_id, deployment_id=new.id).call()
         undo = delete.only_if(comparing.fingerprint([new])) if created.verified else delete
         return ended.model_copy(update={"after": new, "undo": undo})
@@ -248,8 +252,7 @@ class Exchange:
         return [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
 
     def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:
-        ids = {deployment.id for deployment in held}
-        return new.id in ids and self.old.id not in ids
+        return new.id in (ids := {deployment.id for deployment in held}) and self.old.id not in ids
 
     def _is_alone(self, held: Sequence[Deployment], new: Deployment) -> bool:
         """Whether an environment holds nothing else, and no other place a copy that somebody else has made."""
@@ -259,7 +262,7 @@ class Exchange:
 
     async def _stopped(self, message: str) -> ReplaceResult:
         """Stop where the state is not known, with what one more look can see of it."""
-        return self._ended("unknown", message, *await self._glance())
+        return self.ended("unknown", message, *await self._glance())
 
     async def _glance(self) -> Held:
         """What one short look sees of the place: the last thing that a call does."""
@@ -268,7 +271,7 @@ class Exchange:
         except UpstreamError as error:
             return [], error
 
-    def _ended(
+    def ended(
         self, status: Status, message: str, held: Sequence[Deployment], unread: UpstreamError | None = None
     ) -> ReplaceResult:
         """The result where something else may be there than was wanted; `repair` fills a place that is empty."""
@@ -283,8 +286,8 @@ class Exchange:
 
     def _gap(self) -> int | None:
         """Milliseconds since the old deployment began to go; None where it went last."""
-        is_gap = self.old.virtual_environment_id is not None
-        return round((time.monotonic() - self.deleting_since) * 1000) if is_gap else None
+        is_gapless = self.old.virtual_environment_id is None
+        return None if is_gapless else round((time.monotonic() - self.deleting_since) * 1000)
 
 
 def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:

@@ -13,13 +13,15 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.audit.attempt import Attempt
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, NoAnswer, Unreachable
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
+from patchworks_deployments.startup import Stop
 from patchworks_deployments.writes.beside import ALONE, Beside
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
+Outcome = TypeVar("Outcome")
 
 UNTOLD = (
     "Patchworks does not tell the same as when the person was asked, so it cannot be seen whether it is still so. "
@@ -200,7 +202,7 @@ class Tell(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Acting:
-    """What carrying out a write needs: the client, the attempt that it is, why, who agreed, and whom to tell.
+    """What carrying out a write needs: the client, the attempt that it is, why, who agreed, whom to tell, and a stop.
 
     One that `is_step` is one of several writes: also reading back waits where Patchworks throttles, because what comes
     next rests on it, and nobody asks for its own undo. Once the first is sent, a call that `must_finish` goes on to the
@@ -209,12 +211,25 @@ class Acting:
 
     client: DeploymentsClient
     attempt: Attempt
+    stop: Stop
     reason: str | None
     agreed: ConfirmedBy
     tell: Tell
     is_step: bool = False
     must_finish: bool = False
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
+
+    async def in_time(self, sending: Awaitable[Outcome]) -> Outcome:
+        """What Patchworks answers, whoever calls it off. Raises `NoAnswer` where a stop has no more time for it."""
+        with self.stop.finishing():
+            return await sending
+        raise NoAnswer("The server was stopped before Patchworks answered.")
+
+    async def unless_stopped(self, work: Awaitable[Outcome]) -> Outcome:
+        """What the work comes to. Raises `Unreachable` where a stop finds it reading or waiting."""
+        with self.stop.waiting():
+            return await work
+        raise Unreachable("The server is stopping.", next_step="Call again once it is back.")
 
     def changed(self, flow_version_id: str, *states: Deployment | None) -> None:
         """Have subscribers told of it, once the audit log has the attempt's line."""

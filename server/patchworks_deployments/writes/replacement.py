@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import anyio
-
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
-from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.errors import InvalidArgument, NoAnswer
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import ALONE, Beside, look
@@ -195,9 +193,13 @@ class Replacement(Plan[ReplaceResult]):
             why_not_still_so=partial(self._compare, acting.client),
             undo=partial(self.write.undo, self.old),
         )
-        # Between delete and create nobody may interrupt: a cancellation of the call waits outside.
-        with anyio.CancelScope(shield=True):
+        # Between delete and create nobody may interrupt: a cancellation of the call waits outside. A stop gives time.
+        with acting.stop.finishing() as running:
             result = await steps.run()
+        if running.cancelled_caught:
+            fate = "is" if steps.is_old_gone else "may be"
+            what = f"The server was stopped in the middle of this. The old deployment {self.old.id} {fate} deleted."
+            result = steps.ended("unknown", what, [], NoAnswer("The server had no time to look."))
         told = {"message": self.beside.added_to(result.message), "before": self.old, "confirmed_by": acting.agreed}
         return result.model_copy(update=told)
 

@@ -224,7 +224,8 @@ class _Run:
 
     async def switch_one(self, target: Deployment) -> None:
         name = _name(target)
-        if self.stopped_by:
+        if self.stopped_by or self.acting.stop.has_begun.is_set():
+            self.stopped_by = self.stopped_by or "The server is stopping."
             self.fates[name] = WriteResult(status="refused", message=self.stopped_by)
         else:
             of = {"flow_version_id": target.flow_version_id or "", "deployment_id": target.id}
@@ -253,7 +254,7 @@ class _Run:
             return await change.carry_out(replace(acting, tell=self._telling(target), is_step=True))
 
         try:
-            return await patiently(switch)
+            return await self.acting.unless_stopped(patiently(switch))
         except UpstreamError as error:
             if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime)):
                 self.stopped_by = f"stopped after {_name(target)}: {error.what}"

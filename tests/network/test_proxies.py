@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 from support.clients import IDS, Person, data, yes
 from support.issuer import Issuer
 from support.operations import WRITES
@@ -19,7 +20,7 @@ from support.team import on_loopback
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.api.query import DeploymentQuery
-from patchworks_deployments.errors import Unavailable, Unreachable
+from patchworks_deployments.errors import NoAnswer, Unavailable, Unreachable
 from patchworks_deployments.network.routes import proxy_to
 from patchworks_deployments.sandbox import Sandbox, access
 from patchworks_deployments.serving.jwt import JwksKeys
@@ -222,6 +223,27 @@ async def test_what_is_wrong_is_named_and_nothing_was_changed(
     assert re.search(said, str(caught.value)), str(caught.value)
     assert "Nothing was changed." in str(caught.value)
     assert "hush" not in str(caught.value) + str(while_reading.value)
+
+
+async def _be_silent(scope: Scope, receive: Receive, send: Send) -> None:
+    """Take the request, and answer only when nobody waits any more."""
+    del scope, send
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@pytest.mark.parametrize("way", ["a tunnel", "opened by its own CA", "none in between"])
+async def test_a_write_that_has_left_may_have_arrived(way: str, squid: Squid, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the connection stands, its end says nothing of the fate of what was sent on it."""
+    host = "localhost" if way == "none in between" else CORE
+    monkeypatch.setenv("HTTPS_PROXY", squid.open if way == "a tunnel" else squid.opening)
+    monkeypatch.setenv("SSL_CERT_FILE", str((squid.own if way == "opened by its own CA" else squid.origin).path))
+    async with on_loopback(_be_silent, squid.origin.vouch_for(host)) as url:
+        base_url = url.replace("127.0.0.1", host)
+        async with client_of(0, base_url=base_url, timeout=2, **KEY) as client:
+            with pytest.raises(NoAnswer) as caught:
+                await WRITES["disable"](client)
+    assert caught.value.may_still_arrive
 
 
 async def test_plain_http_goes_through_it_too(squid: Squid, monkeypatch: pytest.MonkeyPatch) -> None:

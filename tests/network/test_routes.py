@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from support.operations import KEY, READS, WRITES
 from support.processes import run, run_here
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.errors import NoAnswer, UnexpectedResponse, Unreachable, UpstreamError
-from patchworks_deployments.network.routes import proxy_to
+from patchworks_deployments.network.routes import Passage, proxy_to
 from patchworks_deployments.settings import load_settings
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -240,3 +241,12 @@ def test_the_process_itself_ends_so_too() -> None:
     assert "Traceback" not in ended.stderr
     assert len(ended.stderr.splitlines()) == 3
     assert run("check", "--sandbox", **bad).returncode == 0
+
+
+async def test_what_the_http_client_does_beyond_what_is_known_counts_as_sending() -> None:
+    """With another release of it, a write that may have left is never told to have stayed."""
+    passage = Passage(httpx2.URL("https://core.example"), {})
+    await passage("connection.connect_tcp.started", {"host": "core.example", "port": 443})
+    assert not passage.is_connected
+    await passage("http3.open_stream.started", {})
+    assert passage.is_connected

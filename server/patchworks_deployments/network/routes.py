@@ -53,7 +53,6 @@ class Passage:
         self.host = url.host
         self._origin = f"{url.scheme}://{url.host}"
         self._place = (url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0))
-        self._is_plain = url.scheme == "http"
         self._proxies = proxies
         self.tls_host = self.host
         """Whose certificate was looked at last: the host's, or the proxy's."""
@@ -61,15 +60,19 @@ class Passage:
         """False while a connection is being made for it: then it has certainly not left. Others are used again."""
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note what the HTTP client does. Only these events count, by the end of their names (httpcore2 2.16)."""
+        """Note what the HTTP client begins to do, by the names of its events (httpcore2 2.16).
+
+        An event that is not known counts as sending: nothing is called unsent that may have been sent.
+        """
         step = event.partition(".")[2]
         if step == "connect_tcp.started":
             self._proxies[self._origin] = "" if (info["host"], info["port"]) == self._place else _named(info)
             self.is_connected = False
         elif step == "start_tls.started":
             self.tls_host, self.is_connected = info["server_hostname"], False
-        elif step == "start_tls.complete" or (step == "connect_tcp.complete" and self._is_plain):
-            self.is_connected = True
+        elif step.endswith(".started") and step != "response_closed.started":
+            # With a CONNECT a proxy is asked for the connection.
+            self.is_connected = getattr(info.get("request"), "method", b"") != b"CONNECT"
 
     @property
     def proxy(self) -> str:

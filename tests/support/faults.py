@@ -98,6 +98,16 @@ def delay(seconds: float) -> Callable[[httpx2.Request], Awaitable[None]]:
     return lambda _: anyio.sleep(seconds)
 
 
+def slowly(seconds: float, answer: Callable[[httpx2.Request], httpx2.Response]) -> Fault:
+    """An answer that comes after so many seconds."""
+
+    async def late(request: httpx2.Request) -> httpx2.Response:
+        await anyio.sleep(seconds)
+        return answer(request)
+
+    return late
+
+
 def drip(seconds: float) -> Callable[[httpx2.Request], httpx2.Response]:
     """An answer of which a byte comes every so many seconds, for ever."""
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from support.clients import ERAS, IDS, LISTENS, Era, Progress, both_eras, complete, connected, data, read, text
 from support.examples import examples
-from support.faults import Fault, Upstream, delay, drip, every, later, reply, scripted
+from support.faults import Fault, Upstream, delay, drip, every, later, reply, scripted, slowly
 from support.processes import over_stdio
 from support.team import on_loopback
 from support.virtual_time import in_virtual_time, run
@@ -70,6 +70,7 @@ WAITS = st.integers(0, 90)
 TROUBLE: st.SearchStrategy[Fault | None] = st.one_of(
     st.sampled_from([delay(math.inf), delay(11.0), httpx2.ConnectTimeout, httpx2.ReadError, drip(3.0), None]),
     st.sampled_from([reply(429), reply(503), reply(500), reply(400, {"message": "No."}), reply(200, b"<html>")]),
+    st.builds(slowly, st.integers(1, 29), st.sampled_from([reply(400, {"message": "No."}), reply(429), reply(503)])),
     st.builds(lambda status, wait: reply(status, retry_after=wait), st.sampled_from([429, 503]), WAITS),
     st.builds(lambda status, wait: reply(status, **later(wait)), st.sampled_from([429, 503]), WAITS),
 )
@@ -109,7 +110,7 @@ TROUBLES = st.lists(TROUBLE, min_size=1, max_size=6)
 @examples(50)
 @given(st.sampled_from(sorted(READS)), st.sampled_from(ERAS), TROUBLES, LISTENERS, st.sampled_from([12, 30]))
 @example("get", "auto", [delay(math.inf)], None, 30)
-@example("get", "auto", [delay(11), delay(11), delay(11), reply(400)], Progress(), 12)
+@example("get", "auto", [slowly(24, reply(400, {"message": "No."})), delay(math.inf)], Progress(), 30)
 @example("one", "legacy", [drip(3.0)], None, 12)
 def test_a_read_ends_within_45_seconds(
     name: str, era: Era, trouble: Sequence[Fault | None], progress: Progress | None, timeout: int

@@ -19,7 +19,7 @@ from stamina.instrumentation import set_on_retry_hooks
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
-from patchworks_deployments.startup import alone, collect_rarely, listen
+from patchworks_deployments.startup import alone, collect_rarely, exit_in_order, listen
 
 PROGRAM = "patchworks-deployments-mcp"
 
@@ -86,7 +86,12 @@ def say(line: object) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line instead of a page of usage."""
+    """Refuses in one line instead of a page of usage, and does not pass over a help that could not be written."""
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 - argparse's own, which nobody gives
+        """Print what `--help` asks for."""
+        del file
+        say(self.format_help().rstrip())
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong with the arguments, and exit."""
@@ -255,6 +260,7 @@ def _sandbox(options: dict[str, Any]) -> None:
     from patchworks_deployments.sandbox.serving import serve  # noqa: PLC0415 - the same
 
     collect_rarely()
+    exit_in_order()
     with listen("127.0.0.1", options["port"]) as listener:
         sandbox = Sandbox(options["deployments"], virtual_environments=options["virtual_environments"])
         serve(listener, sandbox, announce=say)

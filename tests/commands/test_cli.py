@@ -1,6 +1,7 @@
 """The commands, as a person types them."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.processes import ROOT, run, run_here, sandbox_over_http
+from support.processes import COMMAND, ROOT, run, run_here, sandbox_over_http
 
 from patchworks_deployments.settings import Settings
 
@@ -28,7 +29,7 @@ def test_demo_plays_the_main_job() -> None:
         "> enable_deployment",
         "The person did not agree. Nothing was changed.",
         "confirmation_code:",
-        "! live update arrived",
+        "! live update arrived: patchworks://deployments?virtual_environment_id=10 has changed",
     ]
     positions = [said.find(mark) for mark in marks]
     assert -1 not in positions, dict(zip(marks, positions, strict=True))
@@ -169,6 +170,64 @@ def test_retries_are_not_announced() -> None:
     assert outcome.returncode == 1
     assert "FAIL list deployments" in outcome.stdout
     assert outcome.stderr == ""
+
+
+PRINTING = {
+    "demo": ("demo",),
+    "check": ("check", "--sandbox"),
+    "token": ("token", "somebody"),
+    "help": ("--help",),
+    "http": ("--sandbox", "--http", "0"),
+    "sandbox": ("sandbox", "--port", "0"),
+}
+
+printing = pytest.mark.parametrize("command", PRINTING.values(), ids=PRINTING)
+
+
+def _told(stderr: bytes) -> list[str]:
+    """What a command says on stderr, but for the token, which belongs there."""
+    return [line for line in stderr.decode().splitlines() if not line.startswith("token, to be given to")]
+
+
+@pytest.mark.slow
+@printing
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(command: tuple[str, ...]) -> None:
+    """As with `| head`: no line, no traceback, and the status that shells have for it."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as stdout:
+        ended = subprocess.run([*COMMAND, *command], stdout=stdout, stderr=subprocess.PIPE, timeout=30, check=False)  # noqa: S603 - our own command
+    assert (ended.returncode, _told(ended.stderr)) == (141, [])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@printing
+def test_a_full_disk_ends_a_command_in_one_line(command: tuple[str, ...]) -> None:
+    """The line says what could not be written, and why."""
+    with Path("/dev/full").open("wb") as stdout:
+        ended = subprocess.run([*COMMAND, *command], stdout=stdout, stderr=subprocess.PIPE, timeout=30, check=False)  # noqa: S603 - our own command
+    why = "The output could not be written: No space left on device."
+    assert (ended.returncode, _told(ended.stderr)) == (1, [why])
+
+
+@pytest.mark.slow
+def test_what_an_encoding_lacks_is_shown_as_an_escape() -> None:
+    """A terminal of Windows, which knows no arrow, shows all the rest."""
+    outcome = run("demo", PYTHONIOENCODING="cp1252")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert r"2026-02-28 19:37 UTC \u2192 disabled" in outcome.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows closes no file like this")
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_server_without_stdin_or_stdout_is_not_started(closed: str) -> None:
+    """One line says what it needs."""
+    ended = subprocess.run(["sh", "-c", f'"$@" {closed}', "", *COMMAND, "--sandbox"], capture_output=True, check=False)  # noqa: S603, S607 - our own command
+    assert ended.returncode == 2
+    (line,) = ended.stderr.decode().splitlines()
+    assert "one of them is closed" in line
 
 
 def test_python_dash_m_is_the_command() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client import ClientRequestContext
@@ -210,6 +211,7 @@ async def test_workers_finish_what_was_sent(tmp_path: Path) -> None:
             "PATCHWORKS_STATE_KEYS": "k" * 64,
         }
         with serving("--workers", "2", **settings) as served:
+            await _answers(served.base)
             results: list[CallToolResult] = []
 
             async def disable(client: Client) -> None:
@@ -239,6 +241,12 @@ async def test_half_a_body_does_not_hold_up_the_end(tmp_path: Path) -> None:
                 assert (await connection.receive()).startswith(b"HTTP/1.1 408")
                 await anyio.to_thread.run_sync(served.process.wait)
     assert log.read_text(encoding="utf-8") == ""
+
+
+async def _answers(base: str) -> None:
+    """Return once a worker has started."""
+    async with httpx2.AsyncClient(trust_env=False, timeout=40) as http:
+        assert (await http.get(f"{base}/health")).status_code == 200
 
 
 # Over stdio alone ---------------------------------------------------------------------------------

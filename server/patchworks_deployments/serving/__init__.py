@@ -1,1 +1,1 @@
-"""The server over stdio and HTTP: wiring, tokens, scopes, limits, draining."""
+"""The server over stdio and HTTP: wiring, tokens, scopes, limits, stopping."""

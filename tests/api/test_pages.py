@@ -84,6 +84,16 @@ async def test_a_write_that_a_stranger_answered_is_looked_for(stranger: str) -> 
         assert len(upstream.writes) == 1
 
 
+@pytest.mark.parametrize("status", [200, 302, 401, 403, 419, 500, 502, 503, 504])
+async def test_a_write_that_a_stranger_answered_may_still_arrive(status: int) -> None:
+    """Nobody has said that it came to an end, also where the API's own 500 would say so."""
+    upstream = scripted(reply(status, page("Sorry"), content_type=HTML, location="/"))
+    with pytest.raises(UpstreamError) as caught:
+        await operate(upstream, WRITES["disable"])
+    assert caught.value.may_have_acted
+    assert caught.value.may_still_arrive
+
+
 async def test_what_a_proxy_holds_up_for_a_password_has_not_arrived() -> None:
     """A 407 comes from a proxy alone, and says that it passes nothing on; trying again could lock the account."""
     upstream = scripted(reply(407, page("Proxy Authentication Required"), content_type=HTML))

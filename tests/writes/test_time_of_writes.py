@@ -3,6 +3,7 @@
 import asyncio
 import math
 
+import httpx2
 import pytest
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
@@ -119,9 +120,13 @@ async def test_a_replacement_never_stops_between_its_steps_to_end_in_time(era: E
     """Once the old deployment is deleted, a throttle is waited out, whether or not anybody listens."""
     sandbox = Sandbox()
     old, arguments = replaceable(sandbox)
-    throttled = [reply(429, **later(55)), reply(429, retry_after=40)]
-    transport = Upstream(sandbox).on("POST", *throttled).reading_back(delay(2))
-    transport.on(lambda request: request.method == "GET" and bool(transport.writes), reply(503, retry_after=30))
+    transport = Upstream(sandbox).on("POST", reply(429, **later(55)), reply(429, retry_after=40))
+
+    def is_down(request: httpx2.Request) -> bool:
+        deleted = next((p.ended for p in transport.passages if p.request.method == "DELETE" and p.ended), math.inf)
+        return request.method == "GET" and deleted < asyncio.get_running_loop().time() < deleted + 60
+
+    transport.always(is_down, reply(503, retry_after=60)).reading_back(delay(2))
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool("replace_deployment", arguments)
     assert data(result)["status"] == "done", text(result)

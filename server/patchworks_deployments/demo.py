@@ -13,11 +13,13 @@ from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
 SERVER = StdioServerParameters(command=sys.executable, args=["-m", "patchworks_deployments", "--sandbox"])
 
+Json = dict[str, Any]
+
 
 class Call(NamedTuple):
     """What came of a tool's call: the result's data, and the call with the result's text as lines to show."""
 
-    data: dict[str, Any]
+    data: Json
     shown: str
 
 
@@ -40,7 +42,13 @@ class Person:
 
 
 async def converse(say: Callable[[str], None]) -> None:
-    """Look, disable with a person's yes, undo, preview with a code, decline a delete, and `say` all of it."""
+    """Play the conversation on the sandbox, and `say` all of it."""
+    target = await _with_a_person(say)
+    await _with_a_code(say, target)
+
+
+async def _with_a_person(say: Callable[[str], None]) -> Json:
+    """Look, disable with a person's yes, undo, decline a delete. Returns the deployment."""
     person = Person()
     orders = {"name": "orders", "per_page": 5}
     async with Client(SERVER, elicitation_callback=person) as client:
@@ -49,9 +57,9 @@ async def converse(say: Callable[[str], None]) -> None:
 
         found = await _call(client, "list_deployments", orders)
         say(found.shown)
-        rows = found.data["deployments"]
+        rows: list[Json] = found.data["deployments"]
         target = next(row for row in rows if row["enabled"] and "virtual_environment_id" in row)
-        ids = {"flow_version_id": target["flow_version_id"], "deployment_id": target["id"]}
+        ids = _ids_of(target)
         say((await _call(client, "get_deployment", ids)).shown)
 
         person.answer = ElicitResult(action="accept", content={"agree": True})
@@ -65,12 +73,16 @@ async def converse(say: Callable[[str], None]) -> None:
         declined = await _call(client, "delete_deployment", ids)
         say(person.exchange("declines"))
         say(declined.shown)
+    return target
 
+
+async def _with_a_code(say: Callable[[str], None], target: Json) -> None:
+    """Preview, disable with the preview's code, and hear of the undo."""
     async with Client(SERVER) as client:
         say("# a client that cannot ask a human: the server gives a preview and a code")
-        preview = await _call(client, "disable_deployment", ids)
+        preview = await _call(client, "disable_deployment", _ids_of(target))
         say(preview.shown)
-        agreed = {**ids, "confirmation_code": preview.data["confirmation_code"]}
+        agreed = {**_ids_of(target), "confirmation_code": preview.data["confirmation_code"]}
         disabled = await _call(client, "disable_deployment", agreed)
         say(disabled.shown)
         pinned = "patchworks://deployments?virtual_environment_id=" + target["virtual_environment_id"]
@@ -82,7 +94,11 @@ async def converse(say: Callable[[str], None]) -> None:
             say(f"! live update arrived: {event.uri} has changed")
 
 
-async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> Call:
+def _ids_of(target: Json) -> Json:
+    return {"flow_version_id": target["flow_version_id"], "deployment_id": target["id"]}
+
+
+async def _call(client: Client, tool: str, arguments: Json) -> Call:
     result = await client.call_tool(tool, arguments)
     text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
     if result.structured_content is None:

@@ -165,7 +165,9 @@ async def test_a_read_waits_as_long_as_patchworks_asks(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("said", [0, "soon", "-5", "1.5", "Wed, 99 Foo 2026", "9" * 5_000, "Thu, 01 Jan 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "said", [0, "soon", "-5", "1.5", "Wed, 99 Foo 2026", "9" * 5_000, "Thu, 01 Jan 2026 00:00:00 GMT"]
+)
 @in_virtual_time
 async def test_what_is_no_time_to_wait_is_as_good_as_none(said: object, status: int) -> None:
     """Zero, the past and nonsense cost the ordinary pauses, and no more."""

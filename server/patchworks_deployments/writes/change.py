@@ -163,8 +163,7 @@ class Change(Plan[WriteResult]):
         sent = Facts(self.before, None if self.after is None else self.wanted, trouble, answered)
 
         async def look(client: DeploymentsClient) -> Facts:
-            read = partial(self._look, sent, client)
-            return await (patiently(read) if acting.is_step else read())
+            return await (patiently(partial(self._look, sent, client)) if acting.is_step else self._look(sent, client))
 
         facts = sent
         with acting.stop.finishing(), reading_back(began):

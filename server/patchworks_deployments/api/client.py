@@ -39,17 +39,9 @@ class DeploymentsClient:
     """Patchworks' flow version deployments. Reads are retried; writes only where they cannot have arrived."""
 
     def __init__(
-        self,
-        http: httpx2.AsyncClient,
-        auth: Credentials,
-        timeout: float,
-        *,
-        secrets: tuple[str, ...] = (),
-        is_glancing: bool = False,
+        self, http: httpx2.AsyncClient, auth: Credentials, timeout: float, *, is_glancing: bool = False
     ) -> None:
         self._http = http
-        self._secrets = secrets
-        """What must never be shown, besides what belongs to `auth`."""
         self._address = str(http.base_url).rstrip("/")
         self._auth = auth
         self._timeout = timeout
@@ -59,8 +51,7 @@ class DeploymentsClient:
 
     def glancing(self, seconds: float = GLANCE_SECONDS) -> "DeploymentsClient":
         """This client for one who looks again, or can do without: each look is one attempt of so many seconds."""
-        timeout = min(self._timeout, seconds)
-        return DeploymentsClient(self._http, self._auth, timeout, secrets=self._secrets, is_glancing=True)
+        return DeploymentsClient(self._http, self._auth, min(self._timeout, seconds), is_glancing=True)
 
     def account(self) -> Account:
         """Whose deployments these are. Raises `Unauthenticated` where that is the caller, who sent no key."""
@@ -255,7 +246,7 @@ class DeploymentsClient:
             span.set_attribute("http.response.status_code", response.status_code)
         left = response.headers.get("X-RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isascii() and left.isdigit() and len(left) < 8 else None  # noqa: PLR2004 - enough for a minute
-        return read_answer(response, (*self._auth.secrets(), *self._secrets))
+        return read_answer(response, (*self._auth.secrets(), *proxy_passwords(request)))
 
 
 @contextlib.asynccontextmanager
@@ -265,4 +256,4 @@ async def open_client(
     """The process's one client; `transport` replaces the network (the sandbox, tests)."""
     auth = build_credentials(settings)
     async with open_http(settings, transport) as http:
-        yield DeploymentsClient(http, auth, settings.timeout, secrets=proxy_passwords())
+        yield DeploymentsClient(http, auth, settings.timeout)

@@ -154,7 +154,9 @@ class LoginAuth(httpx2.Auth):
     def _accept(self, answer: httpx2.Response) -> None:
         """Keep the token in the login's answer, or remember the refusal and raise it."""
         is_none_of_its = leads_elsewhere(answer) or is_no_json(answer)
-        strange = stranger(answer, scrubber((*self.secrets(), *proxy_passwords()))) if is_none_of_its else None
+        strange = (
+            stranger(answer, scrubber((*self.secrets(), *proxy_passwords(answer.request)))) if is_none_of_its else None
+        )
         what = f"The login at Patchworks failed{f'. {strange.what}' if strange else f' (status {answer.status_code}).'}"
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
             raise Unreachable(what)

@@ -40,20 +40,22 @@ class Routes:
 
     def __init__(self) -> None:
         self._proxies: dict[str, str] = {}
+        self._passwords = tuple(proxy.auth[1] for _, proxy in _proxies() if proxy.auth and proxy.auth[1])
 
     async def __call__(self, request: httpx2.Request) -> None:
         """Note that the request sets out."""
-        request.extensions = {**request.extensions, TRACE: Passage(request.url, self._proxies)}
+        request.extensions = {**request.extensions, TRACE: Passage(request.url, self._proxies, self._passwords)}
 
 
 class Passage:
     """What is known of the way of one request; the HTTP client reports to it."""
 
-    def __init__(self, url: httpx2.URL, proxies: dict[str, str]) -> None:
+    def __init__(self, url: httpx2.URL, proxies: dict[str, str], passwords: tuple[str, ...] = ()) -> None:
         self.host = url.host
         self._origin = f"{url.scheme}://{url.host}"
         self._place = (url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0))
         self._proxies = proxies
+        self.passwords = passwords
         self.tls_host = self.host
         """Whose certificate was looked at last: the host's, or the proxy's."""
         self.is_connected = True
@@ -119,9 +121,10 @@ def _addresses() -> Iterator[tuple[str, str]]:
             yield f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}"
 
 
-def proxy_passwords() -> tuple[str, ...]:
-    """The passwords within the proxies' addresses, which must never be shown."""
-    return tuple(proxy.auth[1] for _, proxy in _proxies() if proxy.auth and proxy.auth[1])
+def proxy_passwords(request: httpx2.Request) -> tuple[str, ...]:
+    """The passwords of the proxies through which it may have gone, which must never be shown."""
+    passage = request.extensions.get(TRACE)
+    return passage.passwords if isinstance(passage, Passage) else ()
 
 
 def trusted_cas() -> str:

@@ -65,7 +65,10 @@ async def converse(say: Callable[[str], None]) -> None:
         declined = await _call(client, "delete_deployment", ids)
         say(person.exchange("declines"))
         say(declined.shown)
+    await _converse_by_code(say, ids, target["virtual_environment_id"])
 
+
+async def _converse_by_code(say: Callable[[str], None], ids: dict[str, Any], environment_id: str) -> None:
     async with Client(SERVER) as client:
         say("# a client that cannot ask a human: the server gives a preview and a code")
         preview = await _call(client, "disable_deployment", ids)
@@ -73,7 +76,7 @@ async def converse(say: Callable[[str], None]) -> None:
         agreed = {**ids, "confirmation_code": preview.data["confirmation_code"]}
         disabled = await _call(client, "disable_deployment", agreed)
         say(disabled.shown)
-        pinned = "patchworks://deployments?virtual_environment_id=" + target["virtual_environment_id"]
+        pinned = "patchworks://deployments?virtual_environment_id=" + environment_id
         say(f"# a host has pinned {pinned}")
         async with client.listen(resource_subscriptions=[pinned]) as updates:
             say((await _call(client, **disabled.data["undo"])).shown)

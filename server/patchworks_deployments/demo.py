@@ -13,13 +13,11 @@ from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
 SERVER = StdioServerParameters(command=sys.executable, args=["-m", "patchworks_deployments", "--sandbox"])
 
-Json = dict[str, Any]
-
 
 class Call(NamedTuple):
     """What came of a tool's call: the result's data, and the call with the result's text as lines to show."""
 
-    data: Json
+    data: dict[str, Any]
     shown: str
 
 
@@ -42,13 +40,7 @@ class Person:
 
 
 async def converse(say: Callable[[str], None]) -> None:
-    """Play the conversation on the sandbox, and `say` all of it."""
-    target = await _with_a_person(say)
-    await _with_a_code(say, target)
-
-
-async def _with_a_person(say: Callable[[str], None]) -> Json:
-    """Look, disable with a person's yes, undo, decline a delete. Returns the deployment."""
+    """Look, disable with a person's yes, undo, preview with a code, decline a delete, and `say` all of it."""
     person = Person()
     orders = {"name": "orders", "per_page": 5}
     async with Client(SERVER, elicitation_callback=person) as client:
@@ -57,9 +49,9 @@ async def _with_a_person(say: Callable[[str], None]) -> Json:
 
         found = await _call(client, "list_deployments", orders)
         say(found.shown)
-        rows: list[Json] = found.data["deployments"]
+        rows = found.data["deployments"]
         target = next(row for row in rows if row["enabled"] and "virtual_environment_id" in row)
-        ids = _ids_of(target)
+        ids = {"flow_version_id": target["flow_version_id"], "deployment_id": target["id"]}
         say((await _call(client, "get_deployment", ids)).shown)
 
         person.answer = ElicitResult(action="accept", content={"agree": True})
@@ -73,19 +65,18 @@ async def _with_a_person(say: Callable[[str], None]) -> Json:
         declined = await _call(client, "delete_deployment", ids)
         say(person.exchange("declines"))
         say(declined.shown)
-    return target
+    await _converse_by_code(say, ids, target["virtual_environment_id"])
 
 
-async def _with_a_code(say: Callable[[str], None], target: Json) -> None:
-    """Preview, disable with the preview's code, and hear of the undo."""
+async def _converse_by_code(say: Callable[[str], None], ids: dict[str, Any], environment_id: str) -> None:
     async with Client(SERVER) as client:
         say("# a client that cannot ask a human: the server gives a preview and a code")
-        preview = await _call(client, "disable_deployment", _ids_of(target))
+        preview = await _call(client, "disable_deployment", ids)
         say(preview.shown)
-        agreed = {**_ids_of(target), "confirmation_code": preview.data["confirmation_code"]}
+        agreed = {**ids, "confirmation_code": preview.data["confirmation_code"]}
         disabled = await _call(client, "disable_deployment", agreed)
         say(disabled.shown)
-        pinned = "patchworks://deployments?virtual_environment_id=" + target["virtual_environment_id"]
+        pinned = "patchworks://deployments?virtual_environment_id=" + environment_id
         say(f"# a host has pinned {pinned}")
         async with client.listen(resource_subscriptions=[pinned]) as updates:
             say((await _call(client, **disabled.data["undo"])).shown)
@@ -94,11 +85,7 @@ async def _with_a_code(say: Callable[[str], None], target: Json) -> None:
             say(f"! live update arrived: {event.uri} has changed")
 
 
-def _ids_of(target: Json) -> Json:
-    return {"flow_version_id": target["flow_version_id"], "deployment_id": target["id"]}
-
-
-async def _call(client: Client, tool: str, arguments: Json) -> Call:
+async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> Call:
     result = await client.call_tool(tool, arguments)
     text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
     if result.structured_content is None:

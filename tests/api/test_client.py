@@ -262,6 +262,13 @@ async def test_a_compressed_answer_is_read(encoding: str, pack: Callable[[bytes]
     assert (await operate(script, READS["get"])).id == "2"
 
 
+async def test_headers_in_any_letters_break_nothing() -> None:
+    """What stands in a header that nobody looks at may be in any encoding."""
+    headers = [(b"X-Served-By", "K\u00f6ln \u2013 1".encode()), (b"X-Other", b"\xff\xfe")]
+    script = scripted(lambda _: httpx2.Response(200, json=RECORD, headers=headers))
+    assert (await operate(script, READS["get"])).id == "2"
+
+
 async def test_an_answer_that_cannot_be_unpacked_is_an_error_of_ours() -> None:
     """A broken encoding is reported as an answer that cannot be read."""
     headers = {"Content-Encoding": "gzip"}

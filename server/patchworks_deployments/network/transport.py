@@ -52,7 +52,7 @@ async def _bound(response: httpx2.Response) -> None:
     response.stream = _BoundedStream(httpx2.Response(200, headers=response.headers, stream=response.stream))
     # What comes from now on is decompressed.
     response.headers = httpx2.Headers(
-        [(name, value) for name, value in response.headers.multi_items() if name != "content-encoding"]
+        [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     )
 
 

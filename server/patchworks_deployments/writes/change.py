@@ -150,7 +150,7 @@ class Change(Plan[WriteResult]):
         """
         answered, trouble, began = None, None, anyio.current_time()
         try:
-            answered = await acting.in_time(self.write.send(acting.client))
+            answered = await acting.answer_to(self.write.send(acting.client))
             if answered and any(known.id == answered.id for known in self.basis):
                 raise UnexpectedResponse(f"Patchworks answered with deployment {answered.id}, which was there before.")
         except UpstreamError as error:

@@ -219,7 +219,7 @@ class Acting:
     must_finish: bool = False
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
-    async def in_time(self, sending: Awaitable[Outcome]) -> Outcome:
+    async def answer_to(self, sending: Awaitable[Outcome]) -> Outcome:
         """What Patchworks answers, whoever calls it off. Raises `NoAnswer` where a stop has no more time for it."""
         with self.stop.finishing():
             return await sending

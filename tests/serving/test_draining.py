@@ -218,6 +218,7 @@ async def test_workers_finish_what_was_sent(tmp_path: Path) -> None:
                 results.append(await client.call_tool("disable_deployment", IDS))
 
             async with calling(served.url, person=Person(yes)) as client, anyio.create_task_group() as group:
+                await client.list_tools()  # else the client asks for them after the call, when nobody listens any more
                 group.start_soon(disable, client)
                 await gate.arrived.wait()
                 served.process.send_signal(signal.SIGTERM)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.clients import IDS, Era, Person, connected, data, newer_era_first, text, yes
 from support.faults import Acted, Fault, Step, Upstream, every, reply, scripted, write
 from support.operations import KEY, READS, WRITES, operate
 
@@ -58,7 +58,7 @@ STRANGERS: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
-@both_eras
+@newer_era_first
 async def test_a_read_says_what_answered(stranger: str, era: Era) -> None:
     """The status, what it is, its title and where it leads; and nothing that was asked."""
     fault, said = STRANGERS[stranger]

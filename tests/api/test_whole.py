@@ -91,6 +91,7 @@ async def test_a_failure_while_looking_for_the_rest_costs_only_the_rest() -> Non
     assert overview["deployments"] + overview["missing"] == 150
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_looking_for_the_rest_ends_in_time() -> None:
     """However slow the API is and however little it shows, the call ends well before 45 seconds."""

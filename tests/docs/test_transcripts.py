@@ -7,6 +7,7 @@ from docs.transcripts import agrees, is_transcript, play
 TRANSCRIPTS = blocks("text")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", TRANSCRIPTS, ids=str)
 async def test_a_transcript_is_what_the_server_says(block: Block) -> None:
     """Played against a fresh sandbox, it differs in digests and durations only."""

@@ -88,6 +88,7 @@ async def client_of(base_url: str, **settings: Any) -> AsyncIterator[Deployments
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaves", "said"),
     [

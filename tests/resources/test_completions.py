@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from mcp_types import PromptReference
-from support.clients import Clock, Era, Person, both_eras, complete, connected, data, read, yes
+from support.clients import Clock, Era, Person, complete, connected, data, newer_era_first, read, yes
 from support.faults import Step, Upstream, every, reply, scripted
 from support.processes import sandbox_over_http
 from support.team import ALICE, BOB, calling, serving, tokens_file
@@ -16,7 +16,7 @@ from patchworks_deployments.sandbox.account import Deployment, Flow, FlowVersion
 FILTERS = ("flow_id", "virtual_environment_id", "package_id")
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     "argument", ["flow_id", "virtual_environment_id", "package_id", "flow_version_id", "deployment_id"]
 )
@@ -151,7 +151,7 @@ async def test_what_patchworks_did_not_say_is_no_part_of_a_value() -> None:
         assert await complete(client, "deployment_id") == ["1 [in environment unknown]"]
 
 
-@both_eras
+@newer_era_first
 async def test_typing_on_costs_nothing_for_some_seconds(era: Era) -> None:
     """The page that a completion read answers the next letters, until it is a few seconds old."""
     sandbox, clock = Sandbox(2_000), Clock()
@@ -165,6 +165,7 @@ async def test_typing_on_costs_nothing_for_some_seconds(era: Era) -> None:
     assert len(sandbox.requests) == 2
 
 
+@pytest.mark.slow
 async def test_what_is_kept_for_completions_is_bounded() -> None:
     """A hundred searches later the first is forgotten."""
     sandbox = Sandbox()
@@ -183,7 +184,7 @@ FAULTS: dict[str, Step] = {
 }
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_completions_are_silent_when_the_api_fails(era: Era, fault: Step) -> None:
     """Nothing is offered, nothing is an error, and nothing of the failure is kept."""

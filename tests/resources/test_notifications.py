@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp_types import ResourceUpdatedNotification
-from support.clients import IDS, Era, Person, both_eras, data, no, older_way, yes
+from support.clients import IDS, Era, Person, data, newer_era_first, no, older_way, yes
 from support.ears import overheard, watching
 from support.faults import Gate, Step, Upstream, reply, write
 from support.processes import over_stdio
@@ -116,7 +116,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 
 
 @older_way
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("tool", "arguments"), WRITES, ids=[tool for tool, _ in WRITES])
 async def test_every_kind_of_write_is_heard_of(era: Era, tool: str, arguments: dict[str, Any]) -> None:
     """The deployment, its version's listing, the listing of all and the overview are told, each once."""
@@ -131,7 +131,7 @@ async def test_every_kind_of_write_is_heard_of(era: Era, tool: str, arguments: d
 
 
 @older_way
-@both_eras
+@newer_era_first
 async def test_a_new_deployment_is_heard_of(era: Era) -> None:
     """Creating one tells its version's listing, and the filtered listing of the environment where it is now."""
     here, elsewhere = (f"{ALL}?virtual_environment_id={id_}" for id_ in (12, 13))
@@ -145,7 +145,7 @@ async def test_a_new_deployment_is_heard_of(era: Era) -> None:
 
 
 @older_way
-@both_eras
+@newer_era_first
 async def test_who_watches_by_what_only_the_listing_tells_hears_of_a_switch(era: Era) -> None:
     """A single record may hold less than the listing by which the deployment was chosen."""
 
@@ -164,7 +164,7 @@ async def test_who_watches_by_what_only_the_listing_tells_hears_of_a_switch(era:
 
 
 @older_way
-@both_eras
+@newer_era_first
 async def test_where_a_deployment_has_come_unasked_is_told(era: Era) -> None:
     """What was read back counts, and not what was wanted: a change of queue priority that also moved it."""
     sandbox = Sandbox()
@@ -178,7 +178,7 @@ async def test_where_a_deployment_has_come_unasked_is_told(era: Era) -> None:
 
 
 @older_way
-@both_eras
+@newer_era_first
 async def test_replacing_a_version_tells_of_both(era: Era) -> None:
     """The listing of the version that went and of the one that came are both updated."""
     both = {VERSION, "patchworks://flow-versions/1000/deployments"}
@@ -191,7 +191,7 @@ async def test_replacing_a_version_tells_of_both(era: Era) -> None:
 
 
 @older_way
-@both_eras
+@newer_era_first
 async def test_pages_of_a_version_s_listing_and_uris_with_names_are_told_too(era: Era) -> None:
     """Whoever watches a page, or a URI as a completion wrote it, hears of it; another version's page stays silent."""
     page, named = f"{VERSION}?page=2", "patchworks://flow-versions/1001%20Shopify%20orders/deployments"
@@ -204,7 +204,7 @@ async def test_pages_of_a_version_s_listing_and_uris_with_names_are_told_too(era
 
 
 @older_way
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("fault", "reading_back", "status"),
     [
@@ -228,7 +228,7 @@ async def test_what_may_have_changed_is_told_and_what_was_refused_is_not(
 
 
 @older_way
-@both_eras
+@newer_era_first
 async def test_nobody_is_told_before_a_write_is_verified(era: Era) -> None:
     """A write that comes later but is verified sooner is heard of first."""
     gate = Gate()

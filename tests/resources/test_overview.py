@@ -83,6 +83,7 @@ async def test_flows_with_several_enabled_versions_are_named() -> None:
     assert any("(100): 1 in EU Production; 2 in US Production" in example for example in several["examples"])
 
 
+@pytest.mark.slow
 async def test_a_deployment_is_found_by_its_id_alone() -> None:
     """Nobody has to know the flow version; an unknown id is an error."""
     async with connected(Sandbox(2_000)) as client:

@@ -12,14 +12,14 @@ from mcp_types import (
     TextContent,
 )
 from support.cases import HOSTILE
-from support.clients import Era, Person, both_eras, complete, connected, data, read, yes
+from support.clients import Era, Person, complete, connected, data, newer_era_first, read, yes
 from support.faults import reply, scripted
 from support.processes import over_stdio
 
 from patchworks_deployments.sandbox import Sandbox
 
 
-@both_eras
+@newer_era_first
 async def test_a_listing_is_the_same_as_the_tool_s_for_the_same_one_request(era: Era) -> None:
     """The resource holds the tool's structured content, and costs no more."""
     sandbox = Sandbox()
@@ -32,7 +32,7 @@ async def test_a_listing_is_the_same_as_the_tool_s_for_the_same_one_request(era:
     assert resource == tool
 
 
-@both_eras
+@newer_era_first
 async def test_following_the_links_visits_every_deployment_once(era: Era) -> None:
     """Pages link forwards and backwards as resource URIs that keep the filters."""
     sandbox = Sandbox(23)
@@ -71,7 +71,7 @@ async def test_each_parameter_of_the_template_reaches_the_api(query: str, parame
     assert sandbox.requests[0].query[parameter] == value
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
@@ -104,7 +104,7 @@ async def test_an_unknown_or_malformed_parameter_is_an_error(era: Era, uri: str,
     assert len(sandbox.requests) == 0
 
 
-@both_eras
+@newer_era_first
 async def test_an_unknown_deployment_is_the_protocol_s_resource_not_found(era: Era) -> None:
     """The error carries the URI that was asked for."""
     uri = "patchworks://flow-versions/1001/deployments/99999"
@@ -115,7 +115,7 @@ async def test_an_unknown_deployment_is_the_protocol_s_resource_not_found(era: E
     assert caught.value.error.data == {"uri": uri}
 
 
-@both_eras
+@newer_era_first
 async def test_one_deployment_and_the_overview_are_resources(era: Era) -> None:
     """They hold what the tools' structured content holds."""
     async with connected(Sandbox(300), era=era) as client:
@@ -127,7 +127,7 @@ async def test_one_deployment_and_the_overview_are_resources(era: Era) -> None:
         assert overview == data(await client.call_tool("deployment_overview", arguments))
 
 
-@both_eras
+@newer_era_first
 async def test_a_version_s_listing_is_the_same_as_the_tool_s_page_by_page(era: Era) -> None:
     """Each page holds the tool's structured content for the same one request, and links to its neighbours."""
     sandbox = _deployed_often(40)
@@ -170,7 +170,7 @@ async def test_a_version_with_a_quadrillion_pages_costs_one_request() -> None:
     assert len(endless.requests) == 1
 
 
-@both_eras
+@newer_era_first
 async def test_the_lists_of_resources_templates_and_prompts_are_cheap(era: Era) -> None:
     """Together at most 1,200 tokens of four characters; everything has a title and a description."""
     async with connected(era=era) as client:
@@ -218,7 +218,7 @@ async def test_names_cannot_escape_their_field(name: str) -> None:
     assert first["enabled"] is True
 
 
-@both_eras
+@newer_era_first
 async def test_results_link_to_the_deployment_they_speak_of(era: Era) -> None:
     """A single deployment and a done write carry a link that can be read."""
     async with connected(person=Person(yes), era=era) as client:
@@ -241,7 +241,7 @@ async def test_a_link_leads_to_the_deployment_though_its_record_names_no_version
 
 
 @pytest.mark.slow
-@both_eras
+@newer_era_first
 async def test_resources_completions_and_prompts_work_over_stdio(era: Era) -> None:
     """A host lists them, completes a parameter, follows a template's pages, and gets a prompt, from a real process."""
     async with over_stdio("--sandbox", era=era) as client:

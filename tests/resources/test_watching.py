@@ -89,6 +89,7 @@ async def test_a_stream_acknowledges_what_it_can_watch() -> None:
                 await client.session.subscribe_resource(uri)
 
 
+@pytest.mark.slow
 @older_way
 async def test_one_caller_watches_so_many_uris_and_not_one_more() -> None:
     """A stream with too many is refused before any is read, and what was refused takes no room."""

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
@@ -56,6 +57,7 @@ schema = schemathesis.openapi.from_dict(reachable_contract())
 schema.app = fresh_sandbox
 
 
+@pytest.mark.slow
 @schema.parametrize()
 @settings(examples(60), derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_request_gets_an_answer(case: Case[Any]) -> None:

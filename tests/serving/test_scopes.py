@@ -12,6 +12,7 @@ from support.clients import Era, Person, audit_lines, both_eras, data, text, yes
 from support.team import ALICE, BOB, READER, Served, answer_to, calling, serving, tokens_file, tool_call
 
 
+@pytest.mark.slow
 async def test_without_a_good_token_the_door_stays_shut(closed: Served) -> None:
     """No token and a wrong one get 401 with a challenge, before anything is looked at."""
     async with httpx2.AsyncClient(trust_env=False) as http:

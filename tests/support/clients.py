@@ -35,6 +35,9 @@ ERAS: Sequence[Era] = ("auto", "legacy")
 
 both_eras = pytest.mark.parametrize("era", ERAS)
 
+newer_era_first = pytest.mark.parametrize("era", ["auto", pytest.param("legacy", marks=pytest.mark.slow)])
+"""Both eras, for what hardly depends on how a person is asked: the fast lane plays the newer one alone."""
+
 older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")
 """Subscribing one by one, as clients of the older era do."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, Tool
-from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.clients import IDS, Era, Person, connected, data, newer_era_first, text, yes
 from support.examples import examples
 from support.faults import Step, Upstream, delay, every, reply, scripted
 from support.team import calling, serving
@@ -210,6 +210,7 @@ async def test_large_arguments_together_and_within_each_other_are_refused_quickl
     assert sandbox.writes == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind, value in LARGE.items() if isinstance(value, str)])
 async def test_no_uri_prompt_or_completion_of_any_size_keeps_the_process_busy(kind: str) -> None:
     """A URI that is too long is refused in words, and nothing is offered for what nobody typed by hand."""
@@ -301,7 +302,7 @@ BAD_ANSWERS: dict[str, tuple[Step, str]] = {
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
-@both_eras
+@newer_era_first
 async def test_a_bad_answer_is_a_clear_error(answer: str, era: Era) -> None:
     """The error says what Patchworks did, in our words, and the server keeps serving."""
     fault, said = BAD_ANSWERS[answer]
@@ -324,7 +325,7 @@ async def test_a_hang_ends_with_an_error() -> None:
     assert "did not answer in time" in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_null_is_not_given_for_every_optional_argument_of_every_tool(era: Era) -> None:
     """Hosts that fill in all arguments pass null for what is left out, and it means just that."""
     required = {
@@ -345,7 +346,7 @@ async def test_null_is_not_given_for_every_optional_argument_of_every_tool(era: 
             assert not result.is_error, text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_a_crash_is_logged_and_tells_the_caller_nothing(era: Era, caplog: pytest.LogCaptureFixture) -> None:
     """What nobody foresaw leaves a traceback for who runs the server, and none of its words for the model."""
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 from mcp_types import TextContent
-from support.clients import Era, Person, both_eras, complete, connected, data, read, text, yes
+from support.clients import Era, Person, complete, connected, data, newer_era_first, read, text, yes
 from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
@@ -24,7 +24,7 @@ def _called(name: str) -> Sandbox:
     return sandbox
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_name_with_a_comma_means_what_has_it(era: Era, name: str) -> None:
     """As environment, flow and package, in the overview, its resource and a switch: as much as by the id."""
@@ -90,7 +90,7 @@ async def test_ids_without_brackets_after_a_name_are_refused() -> None:
             await client.read_resource(f"patchworks://deployments?virtual_environment_id={quote('10 UK Live,11 DE')}")
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("written", ["10, 12", " 10 ,12", ["10", 12], [10, "12"]])
 async def test_ids_are_ids_however_they_are_separated(era: Era, written: Any) -> None:
     """With blanks, or as a list."""
@@ -100,7 +100,7 @@ async def test_ids_are_ids_however_they_are_separated(era: Era, written: Any) ->
     assert overview["deployments"] > 0
 
 
-@both_eras
+@newer_era_first
 async def test_several_names_at_once_are_not_taken_for_nothing(era: Era) -> None:
     """A list of names is refused; a text that no name holds says what a comma means."""
     sandbox = Sandbox()
@@ -113,7 +113,7 @@ async def test_several_names_at_once_are_not_taken_for_nothing(era: Era) -> None
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_a_protected_environment_with_a_comma_in_its_name_is_protected(era: Era) -> None:
     """In double quotes, as the setting says; its parts protect nothing else."""
     sandbox, person = _called("UK, Live"), Person(yes)
@@ -128,7 +128,7 @@ async def test_a_protected_environment_with_a_comma_in_its_name_is_protected(era
 # What does not tell whether it is meant ------------------------------------------------------------
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("meant", "hidden"),
     [

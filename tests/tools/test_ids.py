@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import MCPError
-from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.clients import IDS, Era, Person, connected, data, newer_era_first, text, yes
 from support.examples import examples
 from support.faults import Upstream
 
@@ -36,7 +36,7 @@ PLACES: list[tuple[str, dict[str, Any], str]] = [
 """Each tool that takes an id, with one place for it."""
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("disguise", [*DISGUISES, 1.0, 1.5, True, -1, 0, 10**30])
 async def test_an_id_that_is_not_written_as_patchworks_writes_it_is_refused(era: Era, disguise: object) -> None:
     """In every place of every tool: nothing is sent, nobody is asked, and the words say that nothing was changed."""
@@ -67,7 +67,7 @@ async def test_whatever_is_sent_as_an_environment_s_id_is_what_was_compared(writ
     assert not sent or (written.isascii() and written.isdigit() and written[0] != "0")
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("disguise", ["01", "1abc", "%2B1", "1e0"])
 async def test_a_resource_of_no_id_is_refused_unread(era: Era, disguise: str) -> None:
     """In the path and in the query of a URI."""
@@ -84,7 +84,7 @@ async def test_a_resource_of_no_id_is_refused_unread(era: Era, disguise: str) ->
     assert transport.requests == []
 
 
-@both_eras
+@newer_era_first
 async def test_a_record_with_an_id_that_is_none_is_left_out_and_counted(era: Era) -> None:
     """Nobody can address it, so nobody is shown it as if it could be switched."""
 
@@ -100,7 +100,7 @@ async def test_a_record_with_an_id_that_is_none_is_left_out_and_counted(era: Era
     assert "virtual_environment_id" in page["deployments"][0]["unreadable"]
 
 
-@both_eras
+@newer_era_first
 async def test_whole_numbers_are_taken_as_ids_as_models_write_them(era: Era) -> None:
     """As a number or as text."""
     async with connected(era=era) as client:

@@ -5,14 +5,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.clients import Era, both_eras, connected, data, text
+from support.clients import Era, connected, data, newer_era_first, text
 from support.examples import examples
 from support.faults import reply, scripted
 
 from patchworks_deployments.sandbox import Sandbox
 
 
-@both_eras
+@newer_era_first
 async def test_a_listing_shows_names_and_state_without_being_asked(era: Era) -> None:
     """Flow, iteration, environment and state stand in the text and in the structured content."""
     sandbox = Sandbox()
@@ -28,7 +28,7 @@ async def test_a_listing_shows_names_and_state_without_being_asked(era: Era) -> 
     assert [(request.method, request.status) for request in sandbox.requests] == [("GET", 200)]
 
 
-@both_eras
+@newer_era_first
 async def test_the_next_page_is_named_as_an_exact_call_until_there_is_none(era: Era) -> None:
     """Following the named calls yields every deployment once."""
     sandbox = Sandbox(23)
@@ -108,7 +108,7 @@ async def test_one_name_for_several_flows_is_said() -> None:
     assert '"Shopify orders to NetSuite" is the name of 2 different flows: 100, 103' in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_full_detail_shows_further_fields_but_never_a_secret(era: Era) -> None:
     """What the API sent beyond the model is shown with secrets masked."""
     sandbox = Sandbox()

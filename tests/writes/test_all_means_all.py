@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from support.clients import Era, Person, both_eras, connected, data, text, yes
+from support.clients import Era, Person, connected, data, newer_era_first, text, yes
 from support.examples import examples
 from support.faults import Upstream, listing
 from support.listings import FIRST, Order, alike, as_it_is, back_and_forth, but, ordered, turned
@@ -24,7 +24,7 @@ def _running(sandbox: Sandbox) -> set[int]:
 
 
 @pytest.mark.slow
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("flows", [1_000, 1], ids=["many flows", "one flow"])
 async def test_what_sorts_alike_is_stopped_to_the_last(era: Era, flows: int) -> None:
     """150 deployments of one moment, in another order for each page: all are counted, and all are stopped."""
@@ -48,7 +48,7 @@ async def test_an_order_that_is_wrong_in_the_same_way_each_time_is_no_obstacle(o
     assert _running(sandbox) == set()
 
 
-@both_eras
+@newer_era_first
 async def test_what_never_shows_is_said_to_be_missing_and_nothing_is_switched(era: Era) -> None:
     """The overview counts it in text and data; many at once is refused, with what to do."""
     sandbox, person = alike(15), Person(yes)
@@ -113,7 +113,7 @@ def _changing(sandbox: Sandbox, *changes: tuple[int, int], order: Order = as_it_
     return Upstream(ordered(sandbox, order, pages_cut_by=10)).after(listing, change)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("number", [-3, 3], ids=["deleted", "created"])
 async def test_pages_that_change_while_they_are_read_are_read_again(era: Era, number: int) -> None:
     """What slides from one page to the one before is found; what is gone is neither missing nor shown."""
@@ -125,7 +125,7 @@ async def test_pages_that_change_while_they_are_read_are_read_again(era: Era, nu
     assert "remarks" not in overview
 
 
-@both_eras
+@newer_era_first
 async def test_a_list_that_does_not_come_to_rest_is_said_to_be_changing_and_nothing_is_switched(era: Era) -> None:
     """There is no number that would be true."""
     sandbox, person = alike(15), Person(yes)
@@ -141,7 +141,7 @@ async def test_a_list_that_does_not_come_to_rest_is_said_to_be_changing_and_noth
 
 
 @pytest.mark.slow
-@both_eras
+@newer_era_first
 @examples(25)
 @given(
     account=st.builds(

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp_types import CallToolResult
 from support.cases import FLOW, without
-from support.clients import IDS, Era, Person, both_eras, connected, data, in_turn, no, text, yes
+from support.clients import IDS, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Step, Upstream, delay, listing, reply
 
 from patchworks_deployments.sandbox import Sandbox
@@ -46,7 +46,7 @@ async def _call(
 # One that starts to run ---------------------------------------------------------------------------
 
 
-@both_eras
+@newer_era_first
 async def test_enabling_beside_a_running_version_asks_and_says_so(era: Era) -> None:
     """The question names the other one with its state, and so does the result."""
     person = Person(yes)
@@ -58,7 +58,7 @@ async def test_enabling_beside_a_running_version_asks_and_says_so(era: Era) -> N
     assert data(result)["message"].endswith("(as read before).")
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("beside", "said"),
     [({"enabled_at": None}, "Beside it, disabled: deployment 777"), ({"virtual_environment_id": 12}, None)],
@@ -72,7 +72,7 @@ async def test_beside_what_does_not_run_nobody_is_asked(beside: dict[str, Any], 
     assert said in text(result) if said else "777" not in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_what_does_not_tell_whether_it_runs_counts_as_running(era: Era) -> None:
     """Nor does what does not tell its environment count as elsewhere."""
 
@@ -87,7 +87,7 @@ async def test_what_does_not_tell_whether_it_runs_counts_as_running(era: Era) ->
     assert "enabled or not: unknown" in person.asked[0]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     "step",
     [
@@ -108,7 +108,7 @@ async def test_what_cannot_be_read_is_asked_about_and_stops_nothing(step: Step, 
     assert UNKNOWN in data(result)["message"]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("untold", [FLOW, ("virtual_environment_id", "virtual_environment")], ids=["flow", "place"])
 async def test_a_deployment_that_does_not_tell_where_it_is_is_asked_about(untold: tuple[str, ...], era: Era) -> None:
     """Without its flow or its environment nobody can look what is beside it."""
@@ -118,7 +118,7 @@ async def test_a_deployment_that_does_not_tell_where_it_is_is_asked_about(untold
     assert "what else of th" in person.asked[0].partition("Not known: ")[2]
 
 
-@both_eras
+@newer_era_first
 async def test_who_cannot_be_asked_is_told_what_runs_beside_it(era: Era) -> None:
     """A code comes with a preview that says it; where no code will do, the refusal does."""
     preview = await _call(_stopped(), None, era, ENABLE, IDS)
@@ -128,7 +128,7 @@ async def test_who_cannot_be_asked_is_told_what_runs_beside_it(era: Era) -> None
     assert RUNS in text(refused)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("was_there", [True, False])
 async def test_what_changes_beside_it_while_a_person_is_asked_is_noticed(was_there: bool, era: Era) -> None:  # noqa: FBT001
     """In the older era nothing is changed, in the newer one the question is another, and is asked."""
@@ -149,7 +149,7 @@ async def test_what_changes_beside_it_while_a_person_is_asked_is_noticed(was_the
     assert len(person.asked) == (1 if era == "legacy" else 2)
 
 
-@both_eras
+@newer_era_first
 async def test_a_code_is_bound_to_what_runs_beside_it(era: Era) -> None:
     """Once something else runs there, another code is needed."""
     sandbox = _stopped()
@@ -162,7 +162,7 @@ async def test_a_code_is_bound_to_what_runs_beside_it(era: Era) -> None:
     assert data(done)["status"] == "done"
 
 
-@both_eras
+@newer_era_first
 async def test_an_undo_that_enables_asks_where_something_has_come_to_run_there(era: Era) -> None:
     """The deployment is still in the state that the undo names, so it is not refused."""
     sandbox, person = Sandbox(), Person(yes)
@@ -188,7 +188,7 @@ def _runs_there(sandbox: Sandbox) -> Deployment:
     return account.deployments[777]
 
 
-@both_eras
+@newer_era_first
 async def test_creating_beside_a_running_version_asks(era: Era) -> None:
     """Unless the new one is deployed disabled; either way it is said, and the environment has its name."""
     person, sandbox = Person(no), Sandbox()
@@ -205,7 +205,7 @@ async def test_creating_beside_a_running_version_asks(era: Era) -> None:
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_a_new_version_may_come_unasked_although_its_flow_is_not_known(era: Era) -> None:
     """It is the everyday case, and Patchworks refuses a second version in an environment; the result says it."""
     person, sandbox = Person(yes), Sandbox()
@@ -216,7 +216,7 @@ async def test_a_new_version_may_come_unasked_although_its_flow_is_not_known(era
     assert "Not known: of which flow it is, and so what else of that is deployed there" in data(result)["message"]
 
 
-@both_eras
+@newer_era_first
 async def test_a_move_says_what_runs_where_it_leads(era: Era) -> None:
     """Another version of the flow is named with its state, and the environment with its name."""
     person, sandbox = Person(no), Sandbox()
@@ -226,7 +226,7 @@ async def test_a_move_says_what_runs_where_it_leads(era: Era) -> None:
     assert 'environment "UK Live" (10) → environment "DE Sandbox" (12)' in person.asked[0]
 
 
-@both_eras
+@newer_era_first
 async def test_an_update_that_enables_says_what_runs_there(era: Era) -> None:
     """So does not one that changes something else."""
     person = Person(no)
@@ -235,7 +235,7 @@ async def test_an_update_that_enables_says_what_runs_there(era: Era) -> None:
     assert [RUNS in question for question in person.asked] == [True, False]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
@@ -256,7 +256,7 @@ async def test_where_it_leads_is_protected_by_name(tool: str, arguments: dict[st
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_an_environment_that_holds_more_than_a_page_is_asked_for_the_flow(era: Era) -> None:
     """What runs there is seen wherever it stands in the listing, for one request more."""
     sandbox = Sandbox()
@@ -273,7 +273,7 @@ async def test_an_environment_that_holds_more_than_a_page_is_asked_for_the_flow(
     assert len(sandbox.requests) == 3
 
 
-@both_eras
+@newer_era_first
 async def test_an_environment_that_is_renamed_while_a_person_is_asked_is_noticed(era: Era) -> None:
     """What was agreed to was a move into what was called DE Sandbox then."""
     sandbox = Sandbox()
@@ -299,7 +299,7 @@ async def test_what_no_question_can_hold_is_refused() -> None:
 # One without environment --------------------------------------------------------------------------
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("more", [{}, {"deploy_disabled": True}])
 async def test_a_create_without_environment_asks_and_names_what_it_may_switch_off(
     more: dict[str, Any], era: Era
@@ -314,7 +314,7 @@ async def test_a_create_without_environment_asks_and_names_what_it_may_switch_of
     assert "Undo cannot bring back: deployment 777" in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_in_an_account_without_environments_no_version_is_replaced_unasked(era: Era) -> None:
     """Nothing tells the new version's flow, so it is not known what it switches off, and that is said."""
     sandbox = Sandbox(virtual_environments=False)
@@ -328,7 +328,7 @@ async def test_in_an_account_without_environments_no_version_is_replaced_unasked
     assert set(sandbox.account.deployments) == before
 
 
-@both_eras
+@newer_era_first
 async def test_an_undo_that_creates_without_environment_asks(era: Era) -> None:
     """It is refused where something has come there, so it says that it switches off nothing of that flow."""
     sandbox, person = Sandbox(), Person(yes)
@@ -368,7 +368,7 @@ def _many(count: int) -> tuple[Sandbox, dict[str, Any]]:
     return sandbox, {"enabled": True, "deployments": named}
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("count", "questions"), [(5, 0), (6, 1)])
 async def test_enabling_more_than_a_handful_asks(count: int, questions: int, era: Era) -> None:
     """Five at once do not."""
@@ -379,7 +379,7 @@ async def test_enabling_more_than_a_handful_asks(count: int, questions: int, era
     assert "beside" not in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_enabling_some_beside_running_versions_asks_and_says_so(era: Era) -> None:
     """All that run beside any of them are named, in the question and in the result."""
     sandbox, person = _stopped(), Person(yes)
@@ -397,7 +397,7 @@ def _stop(sandbox: Sandbox, *ids: int) -> list[Deployment]:
     return rows
 
 
-@both_eras
+@newer_era_first
 async def test_two_versions_that_one_call_enables_side_by_side_are_asked_about(era: Era) -> None:
     """Nothing runs there now, and both would."""
     person = Person(yes)
@@ -406,7 +406,7 @@ async def test_two_versions_that_one_call_enables_side_by_side_are_asked_about(e
     assert data(result)["status"] == "done"
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("change", ["fails", "hides"])
 async def test_what_runs_beside_many_and_cannot_be_read_is_asked_about(change: str, era: Era) -> None:
     """They are named, and after a yes they are enabled."""
@@ -421,7 +421,7 @@ async def test_what_runs_beside_many_and_cannot_be_read_is_asked_about(change: s
     assert data(result)["status"] == "done"
 
 
-@both_eras
+@newer_era_first
 async def test_what_comes_to_run_beside_many_while_a_person_is_asked_is_noticed(era: Era) -> None:
     """In the older era too, where the deployments themselves are compared at their turns."""
     sandbox = _stopped()
@@ -431,7 +431,7 @@ async def test_what_comes_to_run_beside_many_while_a_person_is_asked_is_noticed(
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_replacing_what_does_not_run_by_what_runs_says_what_runs_beside_it(era: Era) -> None:
     """It would do the work twice, and the preview, the question and the result say so."""
     sandbox, person = _stopped(virtual_environment_id=None), Person(yes)
@@ -446,7 +446,7 @@ async def test_replacing_what_does_not_run_by_what_runs_says_what_runs_beside_it
     assert f". {RUNS}no environment, enabled since" in data(result)["message"]
 
 
-@both_eras
+@newer_era_first
 async def test_what_comes_to_run_beside_a_replacement_while_a_person_is_asked_is_noticed(era: Era) -> None:
     """What was agreed to was a replacement beside something else."""
     sandbox = _stopped()
@@ -478,7 +478,7 @@ async def test_what_is_deployed_nowhere_yet_has_an_environment_without_a_name() 
     assert data(done)["after"]["virtual_environment_name"] == "Empty"
 
 
-@both_eras
+@newer_era_first
 async def test_a_list_of_another_version_tells_nothing_of_this_one(era: Era) -> None:
     """A create that Patchworks answers for another flow version is not planned on that one's flow."""
     sandbox = Sandbox()
@@ -494,7 +494,7 @@ async def test_a_list_of_another_version_tells_nothing_of_this_one(era: Era) -> 
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_what_may_be_switched_off_is_said_also_where_nothing_can_be_read_back(era: Era) -> None:
     """The undo of a create that was accepted brings nothing back."""
     sandbox = Sandbox(virtual_environments=False)

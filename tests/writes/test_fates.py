@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.cases import ids_of, replaceable, stranger, target, versions_at
-from support.clients import IDS, LISTENS, Era, Person, Progress, both_eras, connected, data, text, yes
+from support.clients import IDS, LISTENS, Era, Person, Progress, connected, data, newer_era_first, text, yes
 from support.faults import Acted, Upstream, delay, listing, lost, reply, write
 from support.virtual_time import in_virtual_time
 
@@ -25,7 +25,7 @@ def _unseen(sandbox: Sandbox, *, flow: int | None = None, not_flow: int | None =
     return str(next(v.id for v in versions if (v.flow_id == flow if flow else v.flow_id != not_flow)))
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("environments", [True, False])
 async def test_without_environment_the_old_one_stays_when_the_new_one_is_of_another_flow(
     era: Era,
@@ -84,7 +84,7 @@ async def test_a_call_waits_for_throttling_six_minutes_in_all() -> None:
     assert times[-1] - times[0] < 400
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("lagging", ["list of the version", "list of all"])
 async def test_a_list_that_lags_does_not_bring_the_old_one_back(era: Era, lagging: str) -> None:
     """After a delete that was seen, an old list is no sign of the old one: it is restored by a create of its own."""
@@ -121,7 +121,7 @@ async def test_a_slow_server_leaves_no_place_empty() -> None:
     assert len(versions_at(sandbox, old)) == 1
 
 
-@both_eras
+@newer_era_first
 async def test_where_the_answer_names_the_deployment_only_that_one_counts(era: Era) -> None:
     """Somebody else's that came at the same moment is not taken for it while reads lag."""
     sandbox = Sandbox()
@@ -143,7 +143,7 @@ async def test_where_the_answer_names_the_deployment_only_that_one_counts(era: E
     assert result["after"]["id"] == result["undo"]["arguments"]["deployment_id"] == "701"
 
 
-@both_eras
+@newer_era_first
 async def test_where_it_does_not_the_message_says_whose_it_may_be(era: Era) -> None:
     """A create whose answer was lost is found by its being new, and that proves no author."""
     sandbox = Sandbox()
@@ -153,7 +153,7 @@ async def test_where_it_does_not_the_message_says_whose_it_may_be(era: Era) -> N
     assert "so it may be somebody else's" in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_answered_with_its_flow_version_is_looked_for(era: Era) -> None:
     """The contract lets nested requests answer with the version: its id is not taken for the deployment's."""
     sandbox = Sandbox()
@@ -165,7 +165,7 @@ async def test_a_create_answered_with_its_flow_version_is_looked_for(era: Era) -
     assert int(result["after"]["id"]) in sandbox.account.deployments
 
 
-@both_eras
+@newer_era_first
 async def test_a_second_copy_that_somebody_else_deployed_is_not_passed_over(era: Era) -> None:
     """Where several versions can be side by side, a stranger's copy of the new one is named."""
     sandbox = Sandbox()
@@ -184,7 +184,7 @@ async def test_a_second_copy_that_somebody_else_deployed_is_not_passed_over(era:
     assert "does not hold it alone" in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_what_holds_now_verifies_what_could_not_be_read_by_itself(era: Era) -> None:
     """The new deployment is seen in the place at the end, though the single one could not be read."""
     sandbox = Sandbox()
@@ -196,7 +196,7 @@ async def test_what_holds_now_verifies_what_could_not_be_read_by_itself(era: Era
     assert (result["status"], result["verified"]) == ("done", True)
 
 
-@both_eras
+@newer_era_first
 async def test_nothing_is_called_lost_that_is_still_there(era: Era) -> None:
     """Where the delete was refused the old deployment stands among those that are there now."""
     sandbox = Sandbox()
@@ -211,7 +211,7 @@ async def test_nothing_is_called_lost_that_is_still_there(era: Era) -> None:
     assert (repair["tool"], "if_state" in repair["arguments"]) == ("delete_deployment", True)
 
 
-@both_eras
+@newer_era_first
 async def test_an_undo_of_what_was_found_in_a_list_is_not_refused(era: Era) -> None:
     """A list tells less than a single deployment, but not less of its state."""
     sandbox = Sandbox()
@@ -222,7 +222,7 @@ async def test_an_undo_of_what_was_found_in_a_list_is_not_refused(era: Era) -> N
     assert data(undone)["status"] == "done", text(undone)
 
 
-@both_eras
+@newer_era_first
 async def test_what_is_not_told_is_no_change(era: Era) -> None:
     """A record that leaves out fields after the write has not changed them."""
     sandbox = Sandbox()
@@ -253,7 +253,7 @@ async def test_a_list_without_times_of_change_stops_no_switch() -> None:
     assert result["status"] == "done"
 
 
-@both_eras
+@newer_era_first
 async def test_the_text_of_a_write_that_failed_does_not_show_the_past_as_the_present(era: Era) -> None:
     """What was read before is called so, and of what never was there is no state."""
     gone = Upstream().before("POST", lambda _: None).always("POST", reply(403, {"message": "No."}))
@@ -277,7 +277,7 @@ async def test_a_switch_that_is_throttled_gives_signs_of_life_between_its_steps(
     assert all(sooner < later for sooner, later in itertools.pairwise(numbers))
 
 
-@both_eras
+@newer_era_first
 async def test_an_undo_without_environment_knows_its_neighbours(era: Era) -> None:
     """What was beside the deleted deployment does not keep it from coming back; what has come since does."""
     sandbox = Sandbox()
@@ -312,7 +312,7 @@ async def test_what_does_not_tell_its_state_is_not_said_to_have_changed() -> Non
     assert "It changed since" not in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_a_replacement_by_what_may_be_somebody_else_s_says_so(era: Era) -> None:
     """The new one was found by its being new, since the answer was lost."""
     sandbox = Sandbox()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.cases import CASES, FLOW, Case, ids_of, replaceable, target, versions_at, without
-from support.clients import IDS, LISTENS, Era, Person, Progress, both_eras, connected, data, text, yes
+from support.clients import IDS, LISTENS, Era, Person, Progress, connected, data, newer_era_first, text, yes
 from support.faults import Acted, Upstream, delay, listing, lost, reply, write
 from support.replacing import EMPTY
 from support.virtual_time import in_virtual_time
@@ -27,7 +27,7 @@ def _add(sandbox: Sandbox, row: Deployment, id_: int, **changed: Any) -> None:
     sandbox.account.deployments[id_] = dataclasses.replace(row, id=id_, **changed)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("step", [None, lost], ids=["answered", "answer lost"])
 async def test_a_write_that_shows_late_is_waited_for(case: Case, step: Acted | None, era: Era) -> None:
@@ -40,7 +40,7 @@ async def test_a_write_that_shows_late_is_waited_for(case: Case, step: Acted | N
     assert (data(result)["status"], data(result)["verified"]) == ("done", True), text(result)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_write_that_was_accepted_and_never_shows_is_unknown(case: Case, era: Era) -> None:
     """It may be a replica that is far behind: nothing is said to have failed, and nothing to be done."""
@@ -55,7 +55,7 @@ async def test_a_write_that_was_accepted_and_never_shows_is_unknown(case: Case, 
     assert not {"undo", "lost"} & data(result).keys()
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("shown", ["gateway", "Patchworks"])
 async def test_that_a_deployment_is_gone_takes_two_witnesses(shown: str, era: Era) -> None:
     """After a lost answer a 404 alone proves nothing, whoever says it; the version's list has to lack it as well."""
@@ -71,7 +71,7 @@ async def test_that_a_deployment_is_gone_takes_two_witnesses(shown: str, era: Er
     assert shown == "gateway" or reads == [arguments["deployment_id"], "deployments"]
 
 
-@both_eras
+@newer_era_first
 async def test_a_404_for_a_deployment_that_is_listed_does_not_hide_it(era: Era) -> None:
     """A change that was accepted is verified by the list where the deployment itself is said to be missing."""
     sandbox = Sandbox()
@@ -82,7 +82,7 @@ async def test_a_404_for_a_deployment_that_is_listed_does_not_hide_it(era: Era) 
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
 
 
-@both_eras
+@newer_era_first
 async def test_an_old_deployment_is_not_taken_for_the_new_one(era: Era) -> None:
     """A create without answer is not called done because of a deployment that was there before it."""
     sandbox = Sandbox()
@@ -95,7 +95,7 @@ async def test_an_old_deployment_is_not_taken_for_the_new_one(era: Era) -> None:
     assert "after" not in data(result)
 
 
-@both_eras
+@newer_era_first
 async def test_a_new_deployment_elsewhere_is_not_taken_for_the_one_wanted(era: Era) -> None:
     """Somebody else deploys the version in another environment while the answer to a create is lost."""
     sandbox = Sandbox()
@@ -109,7 +109,7 @@ async def test_a_new_deployment_elsewhere_is_not_taken_for_the_one_wanted(era: E
     assert "after" not in data(result)
 
 
-@both_eras
+@newer_era_first
 async def test_of_two_new_deployments_neither_is_taken_for_one_s_own(era: Era) -> None:
     """Where somebody else creates at the same time and the answer is lost, nobody can know whose is whose."""
     sandbox = Sandbox()
@@ -126,7 +126,7 @@ async def test_of_two_new_deployments_neither_is_taken_for_one_s_own(era: Era) -
     assert "undo" not in data(result)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("other", [{"flow_version_id": 1002}, {"virtual_environment_id": 11}])
 async def test_an_answer_about_another_place_is_no_answer_to_a_create(other: dict[str, int], era: Era) -> None:
     """Version and environment are checked in the create's own answer; what was made is found by itself."""
@@ -143,7 +143,7 @@ async def test_an_answer_about_another_place_is_no_answer_to_a_create(other: dic
     assert int(data(result)["after"]["id"]) in sandbox.account.deployments
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("tool", ["enable_deployment", "disable_deployment", "update_deployment", "delete_deployment"])
 async def test_an_answer_about_another_deployment_accepts_nothing(tool: str, era: Era) -> None:
     """Such an answer counts as none: without reading back the result is unknown."""
@@ -158,7 +158,7 @@ async def test_an_answer_about_another_deployment_accepts_nothing(tool: str, era
     assert "9999" in text(result)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("answer", [b"null", b"[]", b'"ok"', b""])
 async def test_what_is_no_object_accepts_nothing(answer: bytes, era: Era) -> None:
     """The contract promises an object: anything else may come from anybody."""
@@ -167,7 +167,7 @@ async def test_what_is_no_object_accepts_nothing(answer: bytes, era: Era) -> Non
         assert data(await client.call_tool("disable_deployment", IDS))["status"] == "unknown"
 
 
-@both_eras
+@newer_era_first
 async def test_of_an_update_that_took_in_part_the_part_is_told_and_undone(era: Era) -> None:
     """The result shows what took and what did not, and its undo takes back just that."""
     sandbox = Sandbox()
@@ -193,7 +193,7 @@ async def test_of_an_update_that_took_in_part_the_part_is_told_and_undone(era: E
     assert (row.priority, row.virtual_environment_id) == was
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("version", ["another", "the same"])
 async def test_bringing_back_what_was_deleted_gives_way_to_what_is_there(era: Era, version: str) -> None:
     """The undo of a delete rests on an empty place: the flow's listing and that of the version have to lack it."""
@@ -213,7 +213,7 @@ async def test_bringing_back_what_was_deleted_gives_way_to_what_is_there(era: Er
     assert [row.id for row in versions_at(sandbox, old)] == [800]
 
 
-@both_eras
+@newer_era_first
 async def test_bringing_back_what_tells_no_flow_rests_on_its_version_alone(era: Era) -> None:
     """The undo of a delete is good once: where the version is back, it is refused."""
     sandbox = Sandbox()
@@ -239,7 +239,7 @@ async def test_a_state_that_no_place_has_is_refused(state: str) -> None:
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_an_ordinary_write_takes_four_requests_at_most(case: Case, era: Era) -> None:
     """Read, write, read back; and read again after a question, or else look what is beside it."""

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from mcp_types import CallToolRequest
-from support.clients import IDS, Era, Person, both_eras, connected, data, in_turn, no, text, yes
+from support.clients import IDS, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Upstream, reply, scripted
 
 from patchworks_deployments.sandbox import Sandbox
@@ -30,7 +30,7 @@ def _without(*fields: str) -> Callable[[httpx2.Request, Any], Any]:
     return _records(lambda record: [record.pop(field, None) for field in fields])
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("other", [{"id": 501}, {"flow_version_id": 1002}])
 async def test_an_answer_about_another_deployment_stops_a_delete(era: Era, other: dict[str, int]) -> None:
     """Nobody is asked about one deployment while another would be deleted."""
@@ -43,7 +43,7 @@ async def test_an_answer_about_another_deployment_stops_a_delete(era: Era, other
     assert (person.asked, sandbox.writes) == ([], [])
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("tool", ["disable_deployment", "enable_deployment"])
 @pytest.mark.parametrize("protected", ["UK Live", "10"])
 async def test_an_environment_that_is_not_told_counts_as_protected(era: Era, tool: str, protected: str) -> None:
@@ -83,7 +83,7 @@ async def test_the_question_names_what_is_not_known() -> None:
     assert "Last changed" not in question
 
 
-@both_eras
+@newer_era_first
 async def test_a_change_within_the_same_minute_is_noticed(era: Era) -> None:
     """What changed between question and answer is asked about again, or refused, however little it was."""
     sandbox = Sandbox()
@@ -127,7 +127,7 @@ async def test_deploy_disabled_false_is_not_sent() -> None:
     assert sandbox.writes[-1].body == {"priority": 5}
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_answered_with_an_old_deployment_is_no_success(era: Era) -> None:
     """An id that was there before is not reported as created, and no undo would delete it."""
     sandbox = Sandbox()
@@ -152,7 +152,7 @@ async def test_a_state_that_is_not_told_is_neither_success_nor_failure() -> None
         assert data(await client.call_tool("disable_deployment", IDS))["status"] == "unknown"
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("place", "status"), [("11", "done"), ("10", "unknown")])
 async def test_what_is_not_told_excuses_nothing_that_is_told(era: Era, place: str, status: str) -> None:
     """Of an update of two fields one is never told: the other decides whether it may have taken."""
@@ -172,7 +172,7 @@ async def test_what_is_not_told_excuses_nothing_that_is_told(era: Era, place: st
     assert ("It does not tell priority." in text(result)) is (status == "done")
 
 
-@both_eras
+@newer_era_first
 async def test_a_field_that_is_not_told_is_not_taken_for_reset(era: Era) -> None:
     """Resetting a queue priority that the record does not show is neither needless nor verified."""
     sandbox = Sandbox()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import ElicitResult
 from support.cases import CASES, HOSTILE, Case
-from support.clients import Clock, Era, Person, both_eras, connected, data, no, text, yes
+from support.clients import Clock, Era, Person, connected, data, newer_era_first, no, text, yes
 from support.examples import examples
 
 from patchworks_deployments.sandbox import Sandbox
@@ -33,7 +33,7 @@ async def _question(sandbox: Sandbox, row: Deployment, era: Era = "auto") -> str
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-@both_eras
+@newer_era_first
 async def test_a_hostile_name_cannot_forge_a_line_of_the_question(name: str, era: Era) -> None:
     """The question has the same lines with the same beginnings whatever things are called."""
     plain, hostile = [await _question(*_renamed(n), era) for n in ("Orders", name)]
@@ -44,6 +44,7 @@ async def test_a_hostile_name_cannot_forge_a_line_of_the_question(name: str, era
     assert hostile.endswith(f"type its id: {_renamed(name)[1].id}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("tool", ["set_deployments_enabled", "replace_deployment", "deployment_overview"])
 async def test_a_hostile_name_cannot_forge_a_line_about_many(name: str, tool: str) -> None:
@@ -86,6 +87,7 @@ async def test_a_hostile_name_cannot_forge_a_row_or_a_cell_of_a_table(name: str)
     assert all(n.isprintable() and len(n) <= 120 for n in names)
 
 
+@pytest.mark.slow
 @examples(80)
 @given(st.text(max_size=300))
 async def test_no_name_at_all_can_forge_a_line(name: str) -> None:
@@ -127,7 +129,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("content", [{"agree": "maybe"}, None])
 async def test_a_form_that_does_not_fit_the_question_changes_nothing(era: Era, content: dict[str, Any] | None) -> None:
     """The error speaks of the form, and not of the server's inner names."""
@@ -202,7 +204,8 @@ async def test_an_undo_reverses_the_change_and_dies_when_things_moved_on() -> No
     assert row.priority == 66
 
 
-@both_eras
+@pytest.mark.slow
+@newer_era_first
 async def test_every_write_can_be_undone_by_the_call_it_names(era: Era) -> None:
     """Following `undo` brings the facts back for each of the five writes; a delete names what is lost."""
     for case in CASES:

@@ -4,7 +4,7 @@ import httpx2
 import pytest
 from mcp_types import ElicitResult
 from support.cases import ids_of, replaceable, versions_at
-from support.clients import Era, Person, both_eras, connected, data, in_turn, no, text, yes
+from support.clients import Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
@@ -15,7 +15,7 @@ READS: dict[Era, int] = {"legacy": 4, "auto": 6}
 """Requests before the first step: both versions, for each round of a call and once more after the question."""
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("seen_elsewhere", [True, False])
 async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_elsewhere: bool) -> None:  # noqa: FBT001
     """The new version takes the old one's place, queue priority and state; the gap is reported; undo puts it back."""
@@ -44,7 +44,7 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
     assert len(sandbox.account.deployments) == before
 
 
-@both_eras
+@newer_era_first
 async def test_a_version_of_which_nobody_knows_the_flow_has_to_be_typed(era: Era) -> None:
     """Patchworks tells a flow only where the version is deployed: the question says so, and a tick is not enough."""
     sandbox = Sandbox()
@@ -58,7 +58,7 @@ async def test_a_version_of_which_nobody_knows_the_flow_has_to_be_typed(era: Era
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_the_ways_back(era: Era) -> None:
     """`repair` brings the old version back, `undo` removes the other one; both work."""
     sandbox = Sandbox()
@@ -82,7 +82,7 @@ async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_t
     assert len(versions_at(sandbox, old)) == 1
 
 
-@both_eras
+@newer_era_first
 async def test_without_environment_the_new_one_comes_before_the_old_one_goes(era: Era) -> None:
     """Deploying may itself replace there, so nothing is deleted first; what is left of the old one is deleted after."""
     sandbox = Sandbox()
@@ -102,7 +102,7 @@ async def test_without_environment_the_new_one_comes_before_the_old_one_goes(era
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("left", [5, 6])
 async def test_nothing_is_deleted_while_too_few_requests_are_left_for_the_rest(era: Era, left: int) -> None:
     """What Patchworks says about its limit is heeded before the delete: a throttle after it would leave a gap."""
@@ -119,7 +119,7 @@ async def test_nothing_is_deleted_while_too_few_requests_are_left_for_the_rest(e
     assert (versions_at(sandbox, old), sandbox.writes) == ([old], [])
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("meddled", [True, False])
 async def test_throttling_before_the_delete_is_waited_out_and_then_looked_at_again(era: Era, meddled: bool) -> None:  # noqa: FBT001
     """A delete that was throttled is sent later, if all is still as it was agreed to."""
@@ -141,7 +141,7 @@ async def test_throttling_before_the_delete_is_waited_out_and_then_looked_at_aga
         assert data(result)["status"] == "done"
 
 
-@both_eras
+@newer_era_first
 async def test_in_an_account_without_environments_deploying_is_all_it_takes(era: Era) -> None:
     """There the create replaces, so nothing is deleted; undo puts the old version back in the same way."""
     sandbox = Sandbox(virtual_environments=False)
@@ -187,7 +187,7 @@ async def test_a_dry_run_and_a_code_work_as_for_single_writes() -> None:
     assert str(versions_at(sandbox, old)[0].flow_version_id) == arguments["new_flow_version_id"]
 
 
-@both_eras
+@newer_era_first
 async def test_what_changed_meanwhile_is_not_replaced(era: Era) -> None:
     """If the old deployment changes while the person thinks, nothing is deleted."""
     sandbox = Sandbox()
@@ -229,7 +229,7 @@ async def test_nothing_is_deleted_when_the_new_version_does_not_fit(wrong: str) 
     assert all(request.method != "DELETE" or str(old.id) not in request.path for request in sandbox.writes)
 
 
-@both_eras
+@newer_era_first
 async def test_a_new_version_that_vanished_meanwhile_costs_nothing(era: Era) -> None:
     """What was checked before the question is checked again after it."""
     sandbox = Sandbox()

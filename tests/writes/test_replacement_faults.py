@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from support.cases import FLOW, replaceable, stranger, versions_at, without
-from support.clients import Era, Person, audit_lines, both_eras, connected, data, text, yes
+from support.clients import Era, Person, audit_lines, connected, data, newer_era_first, text, yes
 from support.faults import Step, Upstream, lost, reply, write
 
 from patchworks_deployments.sandbox import Sandbox
@@ -14,7 +14,7 @@ TOOL = "replace_deployment"
 NOT_DEPLOYABLE = {"message": "No.", "errors": {"flow_version_id": ["is not deployable"]}}
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("fault", "status"), [(reply(403, {"message": "No."}), "failed"), (reply(500), "unknown")])
 async def test_nothing_is_created_unless_the_old_one_is_certainly_gone(era: Era, fault: Step, status: str) -> None:
     """A delete that was refused changed nothing; one that may still come about leaves the new version undeployed."""
@@ -34,7 +34,7 @@ async def test_nothing_is_created_unless_the_old_one_is_certainly_gone(era: Era,
     assert versions_at(sandbox, old) == [old]
 
 
-@both_eras
+@newer_era_first
 async def test_a_delete_that_was_accepted_and_cannot_be_read_back_stops_it(era: Era) -> None:
     """Nothing is built on a delete that nobody has seen; `repair` fills the place if it is empty, and only then."""
     sandbox = Sandbox()
@@ -54,7 +54,7 @@ async def test_a_delete_that_was_accepted_and_cannot_be_read_back_stops_it(era: 
     assert "By now deployment" in text(again)
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_that_may_still_come_is_not_forestalled(era: Era) -> None:
     """While a create without answer may still arrive nothing is restored, and the repair gives way to it."""
     sandbox = Sandbox()
@@ -78,7 +78,7 @@ async def test_a_create_that_may_still_come_is_not_forestalled(era: Era) -> None
     assert [str(d.flow_version_id) for d in versions_at(sandbox, old)] == [arguments["new_flow_version_id"]]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("fault", [reply(500), reply(422, NOT_DEPLOYABLE)], ids=["500", "422"])
 async def test_a_create_that_fails_brings_the_old_version_back(era: Era, fault: Step) -> None:
     """The old version is restored with its priority and state, and the result says so."""
@@ -98,7 +98,7 @@ async def test_a_create_that_fails_brings_the_old_version_back(era: Era, fault: 
     assert f"The old version was restored, as deployment {back.id}" in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_when_restoring_fails_too_the_result_gives_the_call_that_repairs_it(era: Era) -> None:
     """What is missing is said exactly, and the one call in `repair` brings it back."""
     sandbox = Sandbox()
@@ -120,7 +120,7 @@ async def test_when_restoring_fails_too_the_result_gives_the_call_that_repairs_i
     )
 
 
-@both_eras
+@newer_era_first
 async def test_lost_answers_are_looked_up_at_every_step(era: Era) -> None:
     """A delete and a create whose answers are lost are found to have happened."""
     sandbox = Sandbox()
@@ -132,7 +132,7 @@ async def test_lost_answers_are_looked_up_at_every_step(era: Era) -> None:
     assert len(versions_at(sandbox, old)) == 1
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_whose_fate_is_unknown_is_not_papered_over(era: Era) -> None:
     """When it cannot be learned whether the new one is there, nothing more is tried, and the repair is named."""
     sandbox = Sandbox()
@@ -146,7 +146,7 @@ async def test_a_create_whose_fate_is_unknown_is_not_papered_over(era: Era) -> N
     assert len(sandbox.writes) == 2
 
 
-@both_eras
+@newer_era_first
 async def test_a_delete_whose_fate_is_unknown_leaves_the_repair(era: Era) -> None:
     """Nothing is created, and the result says how to find out and what to call if the old one is gone."""
     sandbox = Sandbox()
@@ -164,7 +164,7 @@ async def test_a_delete_whose_fate_is_unknown_leaves_the_repair(era: Era) -> Non
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
-@both_eras
+@newer_era_first
 async def test_throttling_after_the_delete_is_waited_out(era: Era) -> None:
     """A 429 for the create, even one that outlasts the client's own tries, does not leave the environment empty."""
     sandbox = Sandbox()
@@ -176,7 +176,7 @@ async def test_throttling_after_the_delete_is_waited_out(era: Era) -> None:
     assert [str(d.flow_version_id) for d in versions_at(sandbox, old)] == [arguments["new_flow_version_id"]]
 
 
-@both_eras
+@newer_era_first
 async def test_flows_that_the_api_does_not_tell_are_not_taken_for_the_same(era: Era) -> None:
     """Where neither side's flow is known, nothing is deleted."""
     sandbox = Sandbox()
@@ -188,7 +188,7 @@ async def test_flows_that_the_api_does_not_tell_are_not_taken_for_the_same(era: 
     assert old.id in sandbox.account.deployments
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("how", ["created otherwise", "somebody else's"])
 async def test_what_is_there_already_is_not_doubled_by_restoring(era: Era, how: str) -> None:
     """If the new version is there, but not as wanted or not from this call, that is said and nothing is restored."""

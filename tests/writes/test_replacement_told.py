@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.cases import FLOW, replaceable, without
-from support.clients import Era, Person, both_eras, connected, data, no, text, yes
+from support.clients import Era, Person, connected, data, newer_era_first, no, text, yes
 from support.faults import Upstream
 from support.replacing import NO, TOOL, replace
 
@@ -16,7 +16,7 @@ from patchworks_deployments.sandbox import Sandbox
 OLD = 'deployment 500, flow "Shopify orders to NetSuite" (100) iteration 2 (version 1001), enabled since '
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("given", "comes"),
     [
@@ -70,7 +70,7 @@ async def test_a_queue_priority_that_is_inherited_and_a_state_that_is_given_are_
     assert (undo["new_flow_version_id"], undo["enabled"], "priority" in undo) == ("1001", False, False)
 
 
-@both_eras
+@newer_era_first
 async def test_the_words_of_a_result_hold_what_its_data_holds(era: Era) -> None:
     """The new deployment with place and state, the way back as a call, and what is lost."""
     sandbox = Sandbox()
@@ -98,7 +98,7 @@ async def test_the_words_of_a_result_hold_what_its_data_holds(era: Era) -> None:
     )
 
 
-@both_eras
+@newer_era_first
 async def test_a_repair_stands_in_the_words_too(era: Era) -> None:
     """A host that hands on nothing but words hands on the call."""
     sandbox = Sandbox()
@@ -162,7 +162,7 @@ async def test_what_does_not_fit_is_said_with_what_to_do(wrong: str, said: str) 
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_a_version_that_is_elsewhere_may_come(era: Era) -> None:
     """Only its being in the same place stands against it, and where its flow is told nothing has to be typed."""
     sandbox, person = Sandbox(), Person(yes)
@@ -177,7 +177,7 @@ async def test_a_version_that_is_elsewhere_may_come(era: Era) -> None:
     assert other.id in sandbox.account.deployments
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("flow", [100, 101])
 async def test_one_deployment_that_tells_its_flow_is_enough(era: Era, flow: int) -> None:
     """The new version's first deployment does not tell it, the second does, and that decides."""

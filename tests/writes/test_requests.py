@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.cases import target, without
-from support.clients import IDS, Era, Person, both_eras, connected, data, text, yes
+from support.clients import IDS, Era, Person, connected, data, newer_era_first, text, yes
 from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
@@ -50,7 +50,7 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, An
 """Arguments, the body that is sent, what is so afterwards, and what the undo gives back; True where it is a time."""
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("arguments", "body", "wanted", "undone"), UPDATES, ids=range(len(UPDATES)))
 async def test_an_update_sends_shows_and_undoes_what_was_given(
     arguments: dict[str, Any], body: dict[str, Any], wanted: dict[str, Any], undone: dict[str, Any], era: Era
@@ -107,7 +107,7 @@ async def test_a_new_environment_is_shown_with_its_name() -> None:
     assert data(stayed)["after"]["virtual_environment_name"] == "UK Live"
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("asked", [{}, {"priority": 9}], ids=["nobody asked", "asked for"])
 async def test_an_undo_leaves_alone_what_the_deployment_does_not_tell(asked: dict[str, Any], era: Era) -> None:
     """A record read back without queue priority is no change of it, unless the update has asked for one."""
@@ -123,7 +123,7 @@ async def test_an_undo_leaves_alone_what_the_deployment_does_not_tell(asked: dic
     assert undone == {"virtual_environment_id": "10", **({"priority": 1} if asked else {})}
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_tells_its_place_and_its_effect(era: Era) -> None:
     """What the version's other deployments tell of flow and environment stands in the question, and its state."""
     sandbox, person = Sandbox(), Person(yes)

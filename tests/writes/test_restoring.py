@@ -3,14 +3,14 @@
 import httpx2
 import pytest
 from support.cases import replaceable, stranger, versions_at
-from support.clients import Era, Person, both_eras, connected, data, text, yes
+from support.clients import Era, Person, connected, data, newer_era_first, text, yes
 from support.faults import Step, Upstream, listing, lost, reply
 from support.replacing import EMPTY, NO, TOOL, methods, read_after, replace
 
 from patchworks_deployments.sandbox import Sandbox
 
 
-@both_eras
+@newer_era_first
 async def test_what_was_restored_is_looked_for_in_its_place(era: Era) -> None:
     """The result names it, what is there, and how long nothing was."""
     sandbox = Sandbox()
@@ -25,7 +25,7 @@ async def test_what_was_restored_is_looked_for_in_its_place(era: Era) -> None:
     assert {"after", "now", "undo", "repair"}.isdisjoint(outcome)
 
 
-@both_eras
+@newer_era_first
 async def test_what_was_restored_and_is_not_in_its_place_is_not_verified(era: Era) -> None:
     """Its own record was read, but the listing of the flow does not hold it."""
     sandbox = Sandbox()
@@ -35,7 +35,7 @@ async def test_what_was_restored_and_is_not_in_its_place_is_not_verified(era: Er
     assert "There now: nothing of the flow." in text(result)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("step", "verified"), [(EMPTY, True), (reply(500), False)], ids=["late", "unreadable"])
 async def test_what_was_restored_is_looked_for_more_than_once(era: Era, step: Step, verified: bool) -> None:  # noqa: FBT001
     """A listing that shows it late is waited for; one that cannot be read is not called verified."""
@@ -49,7 +49,7 @@ async def test_what_was_restored_is_looked_for_more_than_once(era: Era, step: St
     assert ("What is there now is not known:" in text(result)) is not verified
 
 
-@both_eras
+@newer_era_first
 async def test_what_was_restored_otherwise_is_not_said_to_be_restored(era: Era) -> None:
     """Its queue priority is another: the result shows it, and does not call the old version back."""
     sandbox = Sandbox()
@@ -66,7 +66,7 @@ async def test_what_was_restored_otherwise_is_not_said_to_be_restored(era: Era) 
     assert "may or may not be restored" in text(result)
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("step", [lost, httpx2.ReadTimeout], ids=["acted", "not acted"])
 async def test_a_restoring_whose_fate_is_unknown_is_said_to_be(era: Era, step: Step) -> None:
     """The old one may or may not be back: nothing else is tried, and `repair` gives way to it."""
@@ -85,7 +85,7 @@ async def test_a_restoring_whose_fate_is_unknown_is_said_to_be(era: Era, step: S
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
-@both_eras
+@newer_era_first
 async def test_who_has_restored_it_meanwhile_is_not_forestalled(era: Era) -> None:
     """Somebody else's deployment of the old version counts as restored."""
     sandbox = Sandbox()

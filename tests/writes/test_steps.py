@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.cases import replaceable, versions_at
-from support.clients import Era, Person, both_eras, connected, data, text, yes
+from support.clients import Era, Person, connected, data, newer_era_first, text, yes
 from support.faults import Step, Upstream, delay, listing, reply
 from support.replacing import EMPTY, NO, TOOL, methods, read_after, replace
 
@@ -23,7 +23,7 @@ def _without_environment(sandbox: Sandbox) -> tuple[Deployment, dict[str, Any]]:
 # Where there is no environment, the new one comes first -------------------------------------------
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_that_is_refused_leaves_the_old_one_alone(era: Era) -> None:
     """Without environment the create comes first, so nothing was changed."""
     sandbox = Sandbox()
@@ -37,7 +37,7 @@ async def test_a_create_that_is_refused_leaves_the_old_one_alone(era: Era) -> No
     assert versions_at(sandbox, old) == [old]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("step", "reading"), [(httpx2.ReadTimeout, None), (None, reply(500))])
 async def test_nothing_is_deleted_for_a_create_that_was_not_seen(era: Era, step: Step, reading: Step) -> None:
     """It may have replaced the old deployment, or may still do so: the result says that, and what repairs it."""
@@ -59,7 +59,7 @@ async def test_nothing_is_deleted_for_a_create_that_was_not_seen(era: Era, step:
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("step", [NO, reply(500)], ids=["refused", "no answer"])
 async def test_an_old_one_that_does_not_go_is_named_with_the_call_that_deletes_it(era: Era, step: Step) -> None:
     """Both are there then: the result holds the new one, all that is there, and the delete; nothing is lost yet."""
@@ -81,7 +81,7 @@ async def test_an_old_one_that_does_not_go_is_named_with_the_call_that_deletes_i
     assert old.id not in sandbox.account.deployments
 
 
-@both_eras
+@newer_era_first
 async def test_an_old_one_that_cannot_be_read_is_not_deleted(era: Era) -> None:
     """It may have gone as the new one came: without knowing, nothing more is done."""
     sandbox = Sandbox()
@@ -95,7 +95,7 @@ async def test_an_old_one_that_cannot_be_read_is_not_deleted(era: Era) -> None:
     assert str(old.id) in {held["id"] for held in data(result)["now"]}
 
 
-@both_eras
+@newer_era_first
 async def test_what_is_there_beside_an_old_one_that_does_not_go_may_be_unknown(era: Era) -> None:
     """Where the flow's listing cannot be read either, the result says so."""
     sandbox = Sandbox()
@@ -106,7 +106,7 @@ async def test_what_is_there_beside_an_old_one_that_does_not_go_may_be_unknown(e
     assert "now" not in data(result)
 
 
-@both_eras
+@newer_era_first
 async def test_throttling_after_the_create_delays_the_delete_and_no_more(era: Era) -> None:
     """That the new one is there by now is what was agreed to, and no reason to leave the old one."""
     sandbox = Sandbox()
@@ -117,7 +117,7 @@ async def test_throttling_after_the_create_delays_the_delete_and_no_more(era: Er
     assert old.id not in sandbox.account.deployments
 
 
-@both_eras
+@newer_era_first
 async def test_few_requests_that_are_left_after_the_create_do_not_keep_the_old_one(era: Era) -> None:
     """Only what would leave a place empty waits for enough of them."""
     sandbox = Sandbox(requests_per_minute=10 if era == "legacy" else 12)
@@ -130,7 +130,7 @@ async def test_few_requests_that_are_left_after_the_create_do_not_keep_the_old_o
 # In an environment --------------------------------------------------------------------------------
 
 
-@both_eras
+@newer_era_first
 async def test_reading_back_waits_where_patchworks_throttles(era: Era) -> None:
     """What comes next rests on it, so more refusals than a single write would bear do not make a delete unknown."""
     sandbox = Sandbox()
@@ -143,7 +143,7 @@ async def test_reading_back_waits_where_patchworks_throttles(era: Era) -> None:
     assert len(versions_at(sandbox, old)) == 1
 
 
-@both_eras
+@newer_era_first
 async def test_a_way_to_patchworks_that_is_cut_after_the_delete_is_tried_again(era: Era) -> None:
     """The environment is empty then, so a create that never left is tried for longer than any other write."""
     sandbox = Sandbox()
@@ -154,7 +154,7 @@ async def test_a_way_to_patchworks_that_is_cut_after_the_delete_is_tried_again(e
     assert len(versions_at(sandbox, old)) == 1
 
 
-@both_eras
+@newer_era_first
 async def test_nothing_is_restored_in_a_place_that_cannot_be_read(era: Era) -> None:
     """The new one was refused, and somebody else's may be there: `repair` restores the old one if nothing is."""
     sandbox = Sandbox()
@@ -175,7 +175,7 @@ async def test_nothing_is_restored_in_a_place_that_cannot_be_read(era: Era) -> N
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
-@both_eras
+@newer_era_first
 async def test_a_new_one_that_is_not_alone_is_no_success(era: Era) -> None:
     """Each step was seen by itself, but somebody else's is there as well: the result says what is there."""
     sandbox = Sandbox()
@@ -192,7 +192,7 @@ async def test_a_new_one_that_is_not_alone_is_no_success(era: Era) -> None:
     assert "777" in {held["id"] for held in data(result)["now"]}
 
 
-@both_eras
+@newer_era_first
 async def test_an_exchange_that_the_listing_shows_late_is_waited_for(era: Era) -> None:
     """The first look at the place finds nothing, the second one what is there."""
     sandbox = Sandbox()
@@ -203,7 +203,7 @@ async def test_an_exchange_that_the_listing_shows_late_is_waited_for(era: Era) -
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
 
 
-@both_eras
+@newer_era_first
 async def test_a_place_that_cannot_be_read_at_the_end_is_said_to_be_unknown(era: Era) -> None:
     """Both steps were seen; what is there by now is not."""
     sandbox = Sandbox()
@@ -214,7 +214,7 @@ async def test_a_place_that_cannot_be_read_at_the_end_is_said_to_be_unknown(era:
     assert "now" not in data(result)
 
 
-@both_eras
+@newer_era_first
 async def test_another_flow_s_version_in_a_place_that_cannot_be_read(era: Era) -> None:
     """The new one was seen to be of another flow; what is there of the old one's is not known."""
     sandbox = Sandbox()
@@ -228,7 +228,7 @@ async def test_another_flow_s_version_in_a_place_that_cannot_be_read(era: Era) -
     assert "now" not in data(result)
 
 
-@both_eras
+@newer_era_first
 async def test_a_new_one_that_cannot_be_read_back_is_not_verified(era: Era) -> None:
     """Patchworks accepted it, no list shows it: it is done, unverified, and its undo rests on no state."""
     sandbox = Sandbox()
@@ -247,7 +247,7 @@ async def test_a_new_one_that_cannot_be_read_back_is_not_verified(era: Era) -> N
     assert [d.flow_version_id for d in versions_at(sandbox, old)] == [old.flow_version_id]
 
 
-@both_eras
+@newer_era_first
 async def test_a_create_that_was_accepted_and_does_not_show_may_still_come(era: Era) -> None:
     """Nothing is restored beside it."""
     sandbox = Sandbox()
@@ -261,7 +261,7 @@ async def test_a_create_that_was_accepted_and_does_not_show_may_still_come(era: 
     assert len(versions_at(sandbox, old)) == 1
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(("priority", "given"), [(None, {}), (4, {"priority": 5}), (4, {})])
 async def test_only_an_inherited_queue_priority_that_is_replaced_is_lost(
     priority: int | None, given: dict[str, int], era: Era
@@ -275,7 +275,7 @@ async def test_only_an_inherited_queue_priority_that_is_replaced_is_lost(
     assert f"id {old.id}" in data(result)["lost"]
 
 
-@both_eras
+@newer_era_first
 async def test_the_gap_is_told_in_milliseconds(era: Era) -> None:
     """It lasts from the delete's leaving to the new deployment's being seen."""
     sandbox = Sandbox()

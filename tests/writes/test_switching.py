@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.clients import LISTENS, Era, Person, Progress, audit_lines, both_eras, connected, data, no, text, yes
+from support.clients import LISTENS, Era, Person, Progress, audit_lines, connected, data, newer_era_first, no, text, yes
 from support.faults import Upstream, reading, reply, write
 
 from patchworks_deployments.sandbox import Sandbox
@@ -24,7 +24,7 @@ def _name(row: Deployment) -> str:
     return f"{row.flow_version_id}/{row.id}"
 
 
-@both_eras
+@newer_era_first
 async def test_one_consent_stops_everything_in_an_environment_and_its_undo_restores_exactly_that(era: Era) -> None:
     """The question shows the blast radius; the report and the undo name exactly those that changed."""
     sandbox = Sandbox(300)
@@ -47,7 +47,7 @@ async def test_one_consent_stops_everything_in_an_environment_and_its_undo_resto
     assert f"Already disabled: {len(stopped)} more" in asked
 
 
-@both_eras
+@newer_era_first
 async def test_declined_nothing_is_sent(era: Era) -> None:
     """A no stops all of them."""
     sandbox = Sandbox()
@@ -57,7 +57,7 @@ async def test_declined_nothing_is_sent(era: Era) -> None:
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_a_client_that_cannot_ask_gets_a_preview_and_a_code(era: Era) -> None:
     """The code carries out the same switch, and not after one of its deployments changed."""
     sandbox = Sandbox()
@@ -121,7 +121,7 @@ async def test_what_means_nothing_or_too_much_is_refused(arguments: dict[str, An
     assert sandbox.writes == []
 
 
-@both_eras
+@newer_era_first
 async def test_what_changes_between_consent_and_its_turn_is_skipped_and_reported(era: Era) -> None:
     """A deployment somebody else touched after the question is left alone, the others are switched."""
     sandbox = Sandbox()
@@ -142,7 +142,7 @@ async def test_what_changes_between_consent_and_its_turn_is_skipped_and_reported
     assert data(result)["done"] == sorted(_name(d) for d in rows[1:])
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("k", [1, 4, 7])
 async def test_a_failure_at_the_k_th_is_reported_and_the_same_call_finishes_the_rest(era: Era, k: int) -> None:
     """One failure costs one deployment; calling again with the same arguments switches just that one."""
@@ -163,7 +163,7 @@ async def test_a_failure_at_the_k_th_is_reported_and_the_same_call_finishes_the_
     assert len(sandbox.writes) == len(rows)
 
 
-@both_eras
+@newer_era_first
 async def test_every_fate_has_its_place(era: Era) -> None:
     """Done, accepted but not read back, refused, unknown and not tried: each deployment stands in the right one."""
     sandbox = Sandbox()

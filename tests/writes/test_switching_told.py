@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.clients import Era, Person, both_eras, connected, data, no, text, yes
+from support.clients import Era, Person, connected, data, newer_era_first, no, text, yes
 from support.examples import examples
 from support.faults import Upstream, reading, reply, write
 
@@ -42,7 +42,7 @@ def _many(count: int, *, enabled: bool) -> Sandbox:
     return sandbox
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("count", [1, 13, 60])
 async def test_a_question_about_many_names_every_environment_and_deployment(count: int, era: Era) -> None:
     """Each environment has a line with its count and its ids, and each flow its count, however many there are."""
@@ -56,7 +56,7 @@ async def test_a_question_about_many_names_every_environment_and_deployment(coun
     assert state.startswith("As read: state ")
 
 
-@both_eras
+@newer_era_first
 async def test_one_live_environment_is_not_hidden_by_many_sandboxes(era: Era) -> None:
     """Where the fewest deployments are comes first, and what does not tell its environment comes before that."""
     sandbox, person = _many(26, enabled=True), Person(no)
@@ -103,7 +103,7 @@ async def test_flows_that_a_question_cannot_hold_are_counted() -> None:
     assert 3_800 < len(question) <= 4_000
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize("arguments", [{}, {"dry_run": True}])
 async def test_what_a_question_cannot_show_whole_is_not_asked(arguments: dict[str, Any], era: Era) -> None:
     """A yes covers what was seen: it is refused with how to split it, also where it would only be previewed."""
@@ -186,7 +186,7 @@ async def test_who_cannot_be_asked_reads_the_question_in_the_refusal() -> None:
     assert "not tried" not in text(result)
 
 
-@both_eras
+@newer_era_first
 async def test_what_is_so_already_is_said_without_asking(era: Era) -> None:
     """Nobody is asked, and nothing is sent."""
     sandbox, person = _many(2, enabled=False), Person(yes)
@@ -196,7 +196,7 @@ async def test_what_is_so_already_is_said_without_asking(era: Era) -> None:
     assert (person.asked, sandbox.writes) == ([], [])
 
 
-@both_eras
+@newer_era_first
 async def test_each_fate_has_its_line(era: Era) -> None:
     """A model that reads the words alone learns of each deployment that is not simply done, and why."""
     sandbox = _many(6, enabled=True)
@@ -233,7 +233,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     assert data(result)["confirmed_by"] == "human"
 
 
-@both_eras
+@newer_era_first
 @pytest.mark.parametrize(
     ("step", "status", "said"),
     [
@@ -260,7 +260,7 @@ async def test_one_fate_of_all_is_the_fate_of_the_call(step: Any, status: str, s
     assert result.is_error is (status != "done")
 
 
-@both_eras
+@newer_era_first
 async def test_what_somebody_else_has_switched_meanwhile_is_so_already(era: Era) -> None:
     """It is neither sent again nor taken back by the undo."""
     sandbox = _many(2, enabled=True)
@@ -303,6 +303,7 @@ async def test_a_refusal_says_what_to_do_instead(arguments: dict[str, Any], said
     assert said in text(result)
 
 
+@pytest.mark.slow
 async def test_two_hundred_are_not_too_many() -> None:
     """The largest call that is allowed switches each of them."""
     sandbox = _many(200, enabled=True)

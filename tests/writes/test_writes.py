@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult
 from support.cases import CASES, Arguments, Case, disturb, ids_of, row_of, target
-from support.clients import ERAS, Clock, Era, Person, both_eras, connected, data, in_turn, no, text, yes
+from support.clients import ERAS, Clock, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -286,7 +286,7 @@ async def test_a_write_in_every_situation(scenario: Scenario, case: Case, era: E
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.tool)
-@both_eras
+@newer_era_first
 async def test_by_default_exactly_the_destructive_writes_ask(case: Case, era: Era) -> None:
     """Update, delete and disable need consent; create and enable go through with two reads, the write and a read."""
     sandbox = Sandbox()

@@ -16,7 +16,7 @@ from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import NOT_STARTED, Settings
 
 DIRECT: Mapping[str, None] = dict.fromkeys(
-    ("all://*localhost", "all://127.0.0.0/8", "all://[::1]", "all://[::ffff:127.0.0.0]/104")
+    ("all://*localhost", "all://127.0.0.0/8", "all://[::1]/128", "all://[::ffff:127.0.0.0]/104")
 )
 """The client's `mounts` for loopback, which is never reached through a proxy, whatever the environment says.
 

@@ -185,8 +185,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     from patchworks_deployments.network.routes import ensure_usable  # noqa: PLC0415 - slow: after the settings
 
     settings = load_settings(None, **options)
-    if not settings.sandbox or settings.oauth_jwks_url:
-        ensure_usable()
+    ensure_usable(settings)
     return settings
 
 

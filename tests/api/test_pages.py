@@ -94,6 +94,18 @@ async def test_a_write_that_a_stranger_answered_may_still_arrive(status: int) ->
     assert caught.value.may_still_arrive
 
 
+@pytest.mark.parametrize("status", [408, 499])
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"message": "upstream request timeout"}'])
+async def test_a_write_that_a_gateway_gave_up_may_have_arrived(status: int, body: bytes) -> None:
+    """It says so after it has passed the request on, too; a read is asked again."""
+    upstream = scripted(reply(status, body))
+    with pytest.raises(errors.NoAnswer, match=rf"\({status}\).*Whether anything was changed is not known"):
+        await operate(upstream, WRITES["delete"])
+    assert len(upstream.requests) == 1
+    with pytest.raises(errors.NoAnswer, match=r"Nothing was changed"):
+        await operate(scripted(reply(status, body)), READS["list"])
+
+
 async def test_what_a_proxy_holds_up_for_a_password_has_not_arrived() -> None:
     """A 407 comes from a proxy alone, and says that it passes nothing on; trying again could lock the account."""
     upstream = scripted(reply(407, page("Proxy Authentication Required"), content_type=HTML))

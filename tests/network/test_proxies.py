@@ -277,7 +277,7 @@ async def test_loopback_is_never_reached_through_a_proxy(monkeypatch: pytest.Mon
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "example.com")
     async with on_loopback(Sandbox().app) as url:
-        for host in ("127.0.0.1", "localhost", "127.8.8.8", "[::1]"):
+        for host in ("127.0.0.1", "localhost", "127.8.8.8", "[::1]", "[0:0:0:0:0:0:0:1]"):
             assert await proxy_to(url.replace("127.0.0.1", host)) == ""
         async with open_client(load_settings({}, base_url=url, **KEY)) as client:
             await _read(client)

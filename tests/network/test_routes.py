@@ -11,10 +11,12 @@ import httpx2
 import pytest
 from support.operations import KEY, READS, WRITES
 from support.processes import run, run_here
+from support.team import tokens_file
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
-from patchworks_deployments.errors import NoAnswer, UnexpectedResponse, Unreachable, UpstreamError
+from patchworks_deployments.errors import NoAnswer, SettingsError, UnexpectedResponse, Unreachable, UpstreamError
 from patchworks_deployments.network.routes import Passage, proxy_to
+from patchworks_deployments.serving.asgi import create_app
 from patchworks_deployments.settings import load_settings
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -231,6 +233,16 @@ def test_an_environment_that_makes_no_sense_stops_the_start(
     assert len(ended.stderr.splitlines()) == 2
     assert "hush" not in ended.stderr.replace(f"{tmp_path}/hush", "")
     assert ended.stdout == ""
+
+
+def test_an_asgi_server_of_somebody_s_own_is_told_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP client's own error would show what it takes for a port: a piece of the password."""
+    monkeypatch.setenv("PATCHWORKS_TOKENS_FILE", tokens_file(tmp_path))
+    monkeypatch.setenv("PATCHWORKS_API_KEY", KEY)
+    monkeypatch.setenv("HTTPS_PROXY", "http://clerk:hush/1@proxy.test:3128")
+    with pytest.raises(SettingsError, match="HTTPS_PROXY: must be the address of a proxy") as refused:
+        create_app()
+    assert "hush" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -273,14 +273,19 @@ def test_one_list_decides_who_is_served_and_who_may_read(scheme: str, name: str,
     assert told.headers.get("Access-Control-Allow-Origin") == (origin if is_allowed else None)
 
 
-async def test_a_page_of_this_machine_may_use_a_server_on_this_machine() -> None:
-    """As long as no setting says otherwise."""
+async def test_a_page_of_this_machine_may_use_a_server_only_where_its_origin_is_named() -> None:
+    """A server without tokens would else belong to whatever is shown on some port of localhost."""
+    page = "http://localhost:6274"
     for origin, settings, status in (
-        ("http://localhost:6274", {}, 200),
-        ("http://localhost:6274", {"allowed_origins": PAGE}, 403),
-        ("http://localhost:6274", {"allowed_hosts": "mcp.example"}, 403),
+        (page, {}, 400),
+        (page, {"allowed_origins": "http://localhost:*"}, 200),
+        (page, {"allowed_origins": PAGE}, 403),
+        (page, {"allowed_hosts": "mcp.example"}, 403),
         ("https://evil.example", {}, 403),
     ):
         async with client_of(**settings) as http:
             answer = await http.options("/mcp", headers=preflight(origin))
-        assert (answer.status_code, "Access-Control-Allow-Origin" in answer.headers) == (status, status == 200), origin
+            called = await http.post("/mcp", json=INITIALIZE, headers={"Origin": origin})
+        assert answer.status_code == status, (origin, settings)
+        for told in (answer, called):
+            assert ("Access-Control-Allow-Origin" in told.headers) == (status == 200), (origin, settings)

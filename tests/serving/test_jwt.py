@@ -28,6 +28,8 @@ from patchworks_deployments.serving.jwt import (
     JwtVerifier,
     usable_keys,
 )
+from patchworks_deployments.serving.tokens import authorization
+from patchworks_deployments.settings import load_settings
 
 
 def _verifier(issuer: Issuer, clock: Clock | None = None) -> JwtVerifier:
@@ -48,6 +50,21 @@ async def test_every_bad_token_is_refused(issuer: Issuer) -> None:
     """Wrong in any one way is wrong."""
     for what, token in bad_tokens(issuer).items():
         assert await _verifier(issuer).verify_token(token) is None, what
+
+
+@pytest.mark.parametrize(
+    ("public", "audiences"),
+    [
+        ("https://mcp.example", {"https://mcp.example", "https://mcp.example/"}),
+        ("https://mcp.example/mcp", {"https://mcp.example/mcp"}),
+    ],
+)
+def test_a_slash_makes_another_audience_of_an_address_with_a_path(public: str, audiences: set[str]) -> None:
+    """Something else may be served there; an address without a path is the same with it."""
+    oauth = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{ISSUER}/jwks", "public_url": public}
+    _, verifier = authorization(load_settings({}, sandbox=True, **oauth))
+    assert isinstance(verifier, JwtVerifier)
+    assert {*verifier.audiences} == audiences
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,11 @@ _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
     401: (Unauthenticated, "Patchworks does not accept the credentials (401)."),
     403: (Forbidden, "Patchworks does not allow this with these credentials (403)."),
     404: (NotFound, "Patchworks knows no such flow version or deployment (404)."),
+    408: (NoAnswer, "A gateway in front of Patchworks waited in vain (408)."),
     409: (Conflict, "Patchworks says that this conflicts with the present state (409)."),
     413: (TooLarge, "The request is too large for Patchworks (413)."),
     419: (UnexpectedResponse, "Something answered 419 (page expired), as web pages do and the API does not."),
+    499: (NoAnswer, "A gateway in front of Patchworks gave the request up (499)."),
 }
 
 _NEVER_SILENT = {403, 404}

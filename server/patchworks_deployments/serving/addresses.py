@@ -35,14 +35,16 @@ EXPOSED = ["Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-
 def door(app: ASGIApp, settings: Settings) -> ASGIApp:
     """The application behind a door that only requests to allowed hosts and from allowed pages pass.
 
-    One list of origins decides who may call and what a browser shows its page, refusals and failures too. Raises
-    `SettingsError` for an entry that could never match.
+    Where the settings name origins, they decide who may call and what a browser shows its page, refusals and failures
+    too. Without any, programs of this machine may say that they are a page of it, but no browser lets a page call:
+    whatever else is shown on some port of localhost could use a server that asks for no token. Raises `SettingsError`
+    for an entry that could never match.
     """
     hosts = settings.allowed_hosts or _LOOPBACK
     origins = settings.allowed_origins or (() if settings.allowed_hosts else _LOOPBACK_ORIGINS)
     pages = CORSMiddleware(
         Allowed(app, "Host", hosts),
-        allow_origin_regex=_pattern("Origin", origins),
+        allow_origin_regex=_pattern("Origin", settings.allowed_origins),
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],  # whichever the page asks for: an allowed page may send what any other program sends
         allow_private_network=True,

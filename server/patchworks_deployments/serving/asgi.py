@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.errors import DeploymentsError, SettingsError
+from patchworks_deployments.network.routes import ensure_usable
 from patchworks_deployments.serving.addresses import door
 from patchworks_deployments.serving.challenges import Challenges, discovery
 from patchworks_deployments.serving.connections import WholeStreams, connection, draining
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None, *, owns_process: bool = False) 
 
 def _settings_for_anywhere() -> Settings:
     settings = load_settings()
+    ensure_usable(settings)  # else the HTTP client's error would show part of a proxy's password
     if not settings.is_authorized:
         raise SettingsError(
             "The ASGI application needs authorization: set PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER. "

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 from mcp.server.auth.provider import AccessToken, TokenVerifier
@@ -47,8 +48,9 @@ def authorization(settings: Settings) -> tuple[AuthSettings, TokenVerifier] | tu
         from patchworks_deployments.serving.jwt import JwksKeys, JwtVerifier  # noqa: PLC0415 - not for who takes no JWTs
 
         # An address without a path is the same with a slash at its end, and many clients write it so.
-        own = (settings.public_url, f"{settings.public_url}/")
-        audiences = (settings.oauth_audience,) if settings.oauth_audience else own
+        own = settings.public_url
+        same = (own,) if urlsplit(own).path else (own, f"{own}/")
+        audiences = (settings.oauth_audience,) if settings.oauth_audience else same
         verifier = JwtVerifier(settings.oauth_issuer, audiences, JwksKeys(settings.oauth_jwks_url))
     elif settings.tokens_file:
         verifier = StaticTokens(settings.tokens_file)

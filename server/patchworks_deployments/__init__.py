@@ -2,7 +2,8 @@
 
 The rooms of the package. Each imports only what stands above it in this list:
 
-    errors, settings, startup, caller, sdk   what every room may use
+    errors, settings, startup, caller, sdk   what every room may use: the errors and their words, the settings, what a
+                start needs, who calls and what their client can, the SDK's private names
     model       what a deployment is: reading odd answers, comparing, rendering, masking; no requests, no MCP
     network     the way out of this machine: proxies, certificates, the bound on an answer, and why a connection could
                 not be made

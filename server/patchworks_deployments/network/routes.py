@@ -170,8 +170,8 @@ def _fault_of_proxy(address: str) -> str:
         return "must be the proxy itself, http://HOST:PORT, and not the script that names it"
     if url.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         return (
-            "a SOCKS proxy needs the package socksio beside this server: install it with `uv tool install --with socksio .`, "
-            "or name an http one"
+            "a SOCKS proxy needs the package socksio beside this server: install both with "
+            "`uv tool install --with socksio .`, or name an http proxy"
         )
     return ""
 

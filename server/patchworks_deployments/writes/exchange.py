@@ -252,8 +252,7 @@ class Exchange:
         return [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
 
     def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:
-        ids = {deployment.id for deployment in held}
-        return new.id in ids and self.old.id not in ids
+        return any(d.id == new.id for d in held) and all(d.id != self.old.id for d in held)
 
     def _is_alone(self, held: Sequence[Deployment], new: Deployment) -> bool:
         """Whether an environment holds nothing else, and no other place a copy that somebody else has made."""

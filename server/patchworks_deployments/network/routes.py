@@ -109,7 +109,7 @@ def _named(place: Mapping[str, Any]) -> str:
 
 
 def _proxies() -> Iterator[tuple[str, httpx2.Proxy]]:
-    """Those that the environment names and that make sense, each with its variable."""
+    """The proxies that the environment names and that make sense, each with its variable."""
     for variable, address in _addresses():
         with suppress(ValueError, httpx2.InvalidURL):
             yield variable, httpx2.Proxy(address)

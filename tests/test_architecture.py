@@ -87,3 +87,12 @@ def test_no_test_rests_on_another_test() -> None:
     """What several need is in `support`."""
     for path in TESTS.rglob("*.py"):
         assert not [name for name in _imports(path) if any(part.startswith("test_") for part in name.split("."))], path
+
+
+def test_the_two_maps_of_the_rooms_say_the_same() -> None:
+    """The package's own docstring has each row of the table in the documentation."""
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("| room | what is in it |")[1]
+    rows = table.split("\n\n")[0].replace("`", "").splitlines()[2:]
+    own = " ".join((ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))) or "").split())
+    assert rows
+    assert not [row for row in rows if " ".join(row.strip("| ").split(" | ")) not in own]

@@ -2,10 +2,13 @@
 
 The rooms of the package. Each imports only what stands above it in this list:
 
-    errors, settings, startup, caller, sdk   what every room may use
+    errors, settings, startup, caller, sdk   what every room may use: the errors and their words, the settings, what a
+                start needs, who calls and what their client can, the SDK's private names
     model       what a deployment is: reading odd answers, comparing, rendering, masking; no requests, no MCP
-    api         the Patchworks Core API over one HTTP client: requests, failures, credentials and their scrubbing,
-                pacing, selections
+    network     the way out of this machine: proxies, certificates, the bound on an answer, and why a connection could
+                not be made
+    api         the Patchworks Core API over one HTTP client: requests, failures, what answers in its place,
+                credentials and their scrubbing, pacing, selections
     audit       what is recorded of each attempt to change something, and how no line of it is lost
     writes      a write from plan to result: plan, send, read back, judge
     consent     who must agree to a write, how a person is asked, codes, and that one agreement lets one write

@@ -64,7 +64,7 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 
 class Unwritten(Exception):
-    """stdout takes nothing any more; a reader that has seen enough, such as `head`, is told of by no line."""
+    """stdout takes nothing any more. No line says so where a reader, such as `head`, has only seen enough."""
 
     def __init__(self, error: OSError) -> None:
         self.is_broken_pipe = isinstance(error, BrokenPipeError)

@@ -70,7 +70,7 @@ async def converse(say: Callable[[str], None]) -> None:
 
 async def _converse_by_code(say: Callable[[str], None], ids: dict[str, Any], environment_id: str) -> None:
     async with Client(SERVER) as client:
-        say("# a client that cannot ask a human: the server gives a preview and a code")
+        say("# a host that cannot ask a person: the server gives a preview and a code")
         preview = await _call(client, "disable_deployment", ids)
         say(preview.shown)
         agreed = {**ids, "confirmation_code": preview.data["confirmation_code"]}

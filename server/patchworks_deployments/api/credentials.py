@@ -13,8 +13,8 @@ import httpx2
 from pydantic import SecretStr
 
 from patchworks_deployments.api.failures import IS_SENT
-from patchworks_deployments.api.pages import is_no_json, leads_elsewhere, stranger
 from patchworks_deployments.api.scrubbing import scrubber
+from patchworks_deployments.api.strangers import is_no_json, leads_elsewhere, stranger
 from patchworks_deployments.errors import Unauthenticated, Unreachable
 from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.settings import Settings

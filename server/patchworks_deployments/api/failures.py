@@ -13,8 +13,8 @@ from typing import Any, TypeGuard
 import httpx2
 from pydantic_core import from_json
 
-from patchworks_deployments.api.pages import leads_elsewhere, quoted, stranger
 from patchworks_deployments.api.scrubbing import Scrubber, scrubber
+from patchworks_deployments.api.strangers import leads_elsewhere, quoted, stranger
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,

@@ -13,6 +13,7 @@ import stamina
 
 from patchworks_deployments.api.failures import asks_to_wait, retry_wait, throttle_wait
 from patchworks_deployments.errors import NoAnswer, OutOfTime, Throttled, Unavailable, Unreachable
+from patchworks_deployments.startup import alone
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -124,13 +125,13 @@ _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def deadline() -> Deadline:
-    """That of the call that is served; one of its own for who asks outside of a call."""
+    """The deadline of the call that is served, or a new one outside of a call."""
     return _deadline.get() or Deadline(READ_SECONDS)
 
 
 @contextlib.contextmanager
 def ending(at: Deadline) -> Iterator[Deadline]:
-    """What is asked inside ends then."""
+    """Have what is asked in the body end with this deadline."""
     token = _deadline.set(at)
     try:
         yield at
@@ -221,15 +222,10 @@ async def each(function: Callable[[Argument], Awaitable[Outcome]], arguments: It
             await anyio.lowlevel.checkpoint_if_cancelled()
             outcomes[index] = await function(argument)
 
-    try:
+    with alone():
         async with anyio.create_task_group() as group:
             for _ in range(MAX_CONCURRENT_REQUESTS):
                 group.start_soon(work)
-    except ExceptionGroup as failed:
-        first: BaseException = failed
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from failed
     return [outcomes[index] for index in sorted(outcomes)]
 
 

@@ -1,1 +1,1 @@
-"""The way out of this machine: proxies, certificates, and the bound on what an answer may hold."""
+"""The way out of this machine: proxies, certificates, the bound on an answer, and why no connection was made."""

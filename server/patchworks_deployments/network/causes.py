@@ -9,11 +9,11 @@ import httpx2
 
 from patchworks_deployments.network.routes import TRACE, Passage, trusted_cas
 
-CHECK_PROXY = "Check the proxy in HTTPS_PROXY, or name the host in NO_PROXY if it is reached without one."
+CHECK_PROXY = "Check the proxy in HTTPS_PROXY, or name the host in NO_PROXY if it is reached without a proxy."
 CHECK_NETWORK = "Check the address and the network, then try again; where only a proxy leads out, set HTTPS_PROXY."
 CHECK_PASSWORD = "A person must check user name and password in HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT."  # noqa: S105 - tells where a password stands
 ALLOW_HOST = (
-    "Whoever keeps the proxy must let this server pass, or NO_PROXY name the host if it is reached without one."
+    "Whoever keeps the proxy must let this server pass; if the host is reached without a proxy, name it in NO_PROXY."
 )
 
 _EXPIRED, _NOT_YET_VALID, _OTHER_NAME = 10, 9, 62

@@ -109,7 +109,7 @@ def _named(place: Mapping[str, Any]) -> str:
 
 
 def _proxies() -> Iterator[tuple[str, httpx2.Proxy]]:
-    """Those that the environment names and that make sense, each with its variable."""
+    """The proxies that the environment names and that make sense, each with its variable."""
     for variable, address in _addresses():
         with suppress(ValueError, httpx2.InvalidURL):
             yield variable, httpx2.Proxy(address)
@@ -175,7 +175,8 @@ def _fault_of_proxy(address: str) -> str:
         return "must be the proxy itself, http://HOST:PORT, and not the script that names it"
     if url.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         return (
-            "a SOCKS proxy needs the package socksio: install it with `pip install httpx2[socks]`, or name an http one"
+            "a SOCKS proxy needs the package socksio beside this server: install both with "
+            "`uv tool install --with socksio .`, or name an http proxy"
         )
     return ""
 

@@ -94,7 +94,7 @@ class Allowed:
             logger.warning("requests with the %s %s are refused: %s does not name it", self._header, shown, setting)
         message = (
             f"This server takes no requests with the {self._header} {shown}. Nothing was changed. "
-            f"Where it should, whoever runs the server adds that to {setting}."
+            f"If it should take them, whoever runs it must name that {self._header} in {setting}."
         )
         refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": message}}
         await JSONResponse(refusal, status_code=status)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What over HTTP they are told who lack a token or a scope, and where tokens come from."""
+"""What callers over HTTP are told that lack a token or a scope, and where tokens come from."""
 
 import json
 import re

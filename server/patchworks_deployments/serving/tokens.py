@@ -166,7 +166,7 @@ def _content_of(path: Path) -> bytes | str:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        return f"cannot be read: {type(error).__name__}"
+        return f"cannot be read: {error.strerror}"
     return content if len(content) <= MAX_FILE_BYTES else f"cannot be read: it has more than {MAX_FILE_BYTES} bytes"
 
 

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     protected_environments: Annotated[
         Names,
         Field(
-            description='environments, best by id, where every write asks a human; comma-separated, "a, b" in quotes'
+            description='environments, best by id, where every write asks a person; comma-separated, "a, b" in quotes'
         ),
     ] = ()
     state_keys: StateKeys = ()

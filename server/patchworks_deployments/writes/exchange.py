@@ -252,7 +252,7 @@ class Exchange:
         return [d for d in held if not (self.is_old_gone and d.id == self.old.id)]
 
     def _is_exchanged(self, held: Sequence[Deployment], new: Deployment) -> bool:
-        return new.id in (ids := {deployment.id for deployment in held}) and self.old.id not in ids
+        return any(d.id == new.id for d in held) and all(d.id != self.old.id for d in held)
 
     def _is_alone(self, held: Sequence[Deployment], new: Deployment) -> bool:
         """Whether an environment holds nothing else, and no other place a copy that somebody else has made."""
@@ -286,8 +286,8 @@ class Exchange:
 
     def _gap(self) -> int | None:
         """Milliseconds since the old deployment began to go; None where it went last."""
-        is_gapless = self.old.virtual_environment_id is None
-        return None if is_gapless else round((time.monotonic() - self.deleting_since) * 1000)
+        went_last = self.old.virtual_environment_id is None
+        return None if went_last else round((time.monotonic() - self.deleting_since) * 1000)
 
 
 def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:

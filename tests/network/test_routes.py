@@ -11,11 +11,13 @@ import httpx2
 import pytest
 from support.operations import KEY, READS, WRITES
 from support.processes import run, run_here
-from support.team import tokens_file
+from support.team import on_loopback, tokens_file
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.errors import NoAnswer, SettingsError, UnexpectedResponse, Unreachable, UpstreamError
 from patchworks_deployments.network.routes import Passage, proxy_to
+from patchworks_deployments.sandbox import Sandbox
+from patchworks_deployments.sandbox.access import API_KEY
 from patchworks_deployments.serving.asgi import create_app
 from patchworks_deployments.settings import load_settings
 
@@ -47,6 +49,35 @@ async def a_proxy(behaves: Behaviour, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setenv("ALL_PROXY", url)
     async with server:
         yield
+
+
+@asynccontextmanager
+async def a_socks_proxy(api: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """One that leads to the API whatever it is asked for: its address, and the hosts that it was asked for."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")  # nobody has to say who they are
+        *_, length = await reader.readexactly(5)
+        asked.append((await reader.readexactly(length + 2))[:length].decode())
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        there, back = await asyncio.open_connection("127.0.0.1", httpx2.URL(api).port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pass_on(reader, back))
+            both.create_task(pass_on(there, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(2**16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -206,10 +237,6 @@ BAD_VALUES = {
         "http://USER:PASSWORD@HOST:PORT, with %23 for #",
     ),
     "a script": ({"HTTPS_PROXY": "http://wpad.test/hush/proxy.pac"}, "HTTPS_PROXY: must be the proxy itself"),
-    "SOCKS": (
-        {"ALL_PROXY": "socks5://clerk:hush@proxy.test:1080"},
-        "ALL_PROXY: a SOCKS proxy needs the package",
-    ),
     "a file that is not there": ({"SSL_CERT_FILE": "/no/such/file"}, "SSL_CERT_FILE: /no/such/file cannot be read (No"),
     "a folder for a file": ({"SSL_CERT_FILE": "{folder}"}, "SSL_CERT_FILE: {folder} "),
     "a file that is no PEM": ({"SSL_CERT_FILE": "{folder}/hush"}, "SSL_CERT_FILE: {folder}/hush holds no certificate"),
@@ -263,3 +290,13 @@ async def test_what_the_http_client_does_beyond_what_is_known_counts_as_sending(
     assert not passage.is_connected
     await passage("http3.open_stream.started", {})
     assert passage.is_connected
+
+
+async def test_a_socks_proxy_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds the host by its name, which nothing else here knows."""
+    async with on_loopback(Sandbox().app) as api, a_socks_proxy(api) as (proxy, asked):
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        async with client_of("http://core.patchworks.test", api_key=API_KEY, timeout=5) as client:
+            assert (await client.get("1001", "500")).id == "500"
+        assert await proxy_to("http://core.patchworks.test") == proxy
+    assert asked == ["core.patchworks.test"]

@@ -1,6 +1,5 @@
 """How requests leave this machine: through the proxy, and with the CAs, that the environment names."""
 
-import importlib.util
 import os
 import re
 import ssl
@@ -173,11 +172,6 @@ def _fault_of_proxy(address: str) -> str:
         )
     if url.path.endswith(".pac"):
         return "must be the proxy itself, http://HOST:PORT, and not the script that names it"
-    if url.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
-        return (
-            "a SOCKS proxy needs the package socksio beside this server: install both with "
-            "`uv tool install --with socksio .`, or name an http proxy"
-        )
     return ""
 
 

@@ -93,6 +93,15 @@ def test_lines_may_end_and_arrive_as_they_like() -> None:
         assert sorted(server.answer()["id"] for _ in range(3)) == [1, 2, 3]
 
 
+def test_a_notification_is_never_answered() -> None:
+    """Whatever its method is called: it has no id, and expects nothing."""
+    with _piped() as server:
+        server.ask(INITIALIZE)
+        for params in (b'{"id":7.0}', b"{}"):
+            server.send(b'{"jsonrpc":"2.0","method":"$/progress","params":%s}' % params)
+        assert server.ask({"id": 8, "method": "ping"}) == {"jsonrpc": "2.0", "id": 8, "result": {}}
+
+
 def test_a_mebibyte_is_read() -> None:
     """The longest line is served as any other."""
     line = b'{"jsonrpc":"2.0","id":7,"method":"ping","params":{"_meta":{"x":"%s"}}}'

@@ -29,6 +29,7 @@ from mcp_types import (
     RequestId,
 )
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.sdk import lowlevel_server
@@ -116,7 +117,7 @@ async def _serve_host(
             connection = begin()
             async for item in incoming:
                 line = stdin.given.popleft()
-                if isinstance(item, Exception) or _is_request_without_id(item):
+                if isinstance(item, Exception) or _is_odd_request(item, line):
                     await outgoing.send(SessionMessage(_refusal(item, line)))
                     continue
                 if isinstance(item.message, JSONRPCRequest):
@@ -189,9 +190,10 @@ class _Stdin:
             self._arrive.send_nowait(chunk)
 
 
-def _is_request_without_id(item: SessionMessage) -> bool:
+def _is_odd_request(item: SessionMessage, line: bytes | None) -> bool:
     """Whether the SDK took a request for a notification, because its id is neither a text nor a whole number."""
-    return isinstance(item.message, JSONRPCNotification) and not item.message.method.startswith("notifications/")
+    is_like_one = isinstance(item.message, JSONRPCNotification) and not item.message.method.startswith("notifications/")
+    return is_like_one and "id" in from_json(line or b"{}")
 
 
 def _refusal(item: SessionMessage | Exception, line: bytes | None) -> JSONRPCError:

@@ -86,6 +86,25 @@ async def test_what_fits_on_one_page_can_be_switched_where_all_cannot() -> None:
     assert len(_running(sandbox)) == 5
 
 
+@both_eras
+async def test_a_full_page_of_an_api_that_makes_smaller_pages_and_counts_nothing_is_not_taken_for_all(era: Era) -> None:
+    """A page that holds as many as it says to hold may have another one after it, however many were asked for."""
+    sandbox = alike(40)
+
+    def plain(request: httpx2.Request, answer: Any) -> Any:
+        if not listing(request):
+            return answer
+        return {"data": answer["data"], "meta": {"per_page": answer["meta"]["per_page"]}}
+
+    upstream = Upstream(ordered(sandbox, pages_cut_by=5)).alter(plain)
+    async with connected(transport=upstream, person=Person(yes), era=era) as client:
+        overview = await client.call_tool("deployment_overview", {"environment": "10"})
+        result = await client.call_tool(TOOL, STOP_ALL)
+    assert overview.is_error
+    assert "did not say how many pages there are, so not all can be read. Nothing was changed." in text(result)
+    assert upstream.writes == []
+
+
 async def test_when_all_show_nothing_is_asked_twice() -> None:
     """Counting costs no request: each page is read once for the overview, and once for a switch."""
     sandbox = alike(150)

@@ -123,7 +123,7 @@ async def every(read: Callable[[int, Cut], Awaitable[DeploymentPage]]) -> list[D
             page = await read(len(pages) + 1, cut)
             if page.unreadable:
                 raise Incomplete(f"{page.unreadable} of these deployments cannot be read.")
-            if page.pages is None and len(page.deployments) >= cut.per_page:
+            if page.pages is None and page.is_full(cut.per_page):
                 raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
             pages.append(page)
         return pages

@@ -161,7 +161,7 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
 
 def _extent(page: DeploymentPage, cut: Cut) -> int:
     """Tell how many pages there are, as far as this one says."""
-    if page.pages is None and len(page.deployments) + (page.unreadable or 0) >= cut.per_page:
+    if page.pages is None and page.is_full(cut.per_page):
         raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
     if page.pages and page.pages > MAX_LIST_PAGES:
         raise InvalidArgument(

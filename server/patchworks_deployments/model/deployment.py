@@ -97,6 +97,10 @@ class DeploymentPage(Output):
     total: Maybe[int] = None
     unreadable: Annotated[Maybe[int], Field(description="Records that could not be read.")] = None
 
+    def is_full(self, asked: int) -> bool:
+        """Whether there may be another page: it holds as many as were `asked` for, or as many as it says to hold."""
+        return len(self.deployments) + (self.unreadable or 0) >= min(asked, self.per_page or asked)
+
     def to_summary(self, extra: Sequence[str] = ()) -> dict[str, Any]:
         """The JSON object with just the fields that a listing shows, and `extra` ones."""
         hidden = UNLISTED - set(extra)

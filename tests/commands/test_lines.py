@@ -55,6 +55,7 @@ BAD_LINES = {
     "an id with a fraction": (b'{"jsonrpc":"2.0","id":7.5,"method":"tools/list"}', INVALID_REQUEST, None),
     "an id that is null": (b'{"jsonrpc":"2.0","id":null,"method":"tools/list"}', INVALID_REQUEST, None),
     "an id that is a truth value": (b'{"jsonrpc":"2.0","id":true,"method":"tools/list"}', INVALID_REQUEST, None),
+    "an id that is false": (b'{"jsonrpc":"2.0","id":false,"method":"tools/list"}', INVALID_REQUEST, None),
     "500 levels": (REQUEST % (b"[" * 500 + b"]" * 500), PARSE_ERROR, 7),
     "50,000 levels": (REQUEST % (b"[" * 50_000 + b"]" * 50_000), PARSE_ERROR, None),
     "what is no UTF-8": (REQUEST % b'"\xff"', PARSE_ERROR, 7),

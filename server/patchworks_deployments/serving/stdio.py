@@ -216,7 +216,9 @@ def _id_in(line: bytes | None) -> RequestId | None:
         match told:
             case {"method": str(), "id": str(text)} if text.encode():
                 return text
-            case {"method": str(), "id": int() | float() as number} if number == int(number) and number is not True:
+            case {"method": str(), "id": bool()}:
+                return None  # which Python takes for 0 or 1
+            case {"method": str(), "id": int() | float() as number} if number == int(number):
                 return int(number)
     except (ValueError, RecursionError, OverflowError):  # no JSON, a lone surrogate, or too deep
         pass

@@ -86,7 +86,7 @@ async def test_what_fits_on_one_page_can_be_switched_where_all_cannot() -> None:
     assert len(_running(sandbox)) == 5
 
 
-@both_eras
+@newer_era_first
 async def test_a_full_page_of_an_api_that_makes_smaller_pages_and_counts_nothing_is_not_taken_for_all(era: Era) -> None:
     """A page that holds as many as it says to hold may have another one after it, however many were asked for."""
     sandbox = alike(40)

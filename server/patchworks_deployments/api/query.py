@@ -105,6 +105,13 @@ async def gather(read: Callable[[Cut], Awaitable[Sequence[DeploymentPage]]], sec
     return gathered
 
 
+def number_of_pages(page: DeploymentPage, cut: Cut) -> int:
+    """How many pages there are, as far as this one says. Raises `Incomplete` where there may be more than it says."""
+    if page.pages is None and page.is_full(cut.per_page):
+        raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
+    return page.pages or 1
+
+
 MAX_PAGES = 50
 """Pages of one flow version's deployments: it has one per environment, and accounts have dozens of those."""
 
@@ -117,14 +124,14 @@ async def every(read: Callable[[int, Cut], Awaitable[DeploymentPage]]) -> list[D
 
     async def read_pages(cut: Cut) -> list[DeploymentPage]:
         pages: list[DeploymentPage] = []
-        while not pages or len(pages) < (pages[-1].pages or 1):
+        number = 1
+        while len(pages) < number:
             if len(pages) == MAX_PAGES:
                 raise Incomplete(f"These are more than {MAX_PAGES} pages of deployments.")
             page = await read(len(pages) + 1, cut)
             if page.unreadable:
                 raise Incomplete(f"{page.unreadable} of these deployments cannot be read.")
-            if page.pages is None and page.is_full(cut.per_page):
-                raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
+            number = number_of_pages(page, cut)
             pages.append(page)
         return pages
 

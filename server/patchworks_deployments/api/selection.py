@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import Progress, each, patiently
-from patchworks_deployments.api.query import CUTS, Cut, DeploymentQuery, gather
+from patchworks_deployments.api.query import CUTS, Cut, DeploymentQuery, gather, number_of_pages
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
@@ -160,12 +160,11 @@ async def read_selected(client: DeploymentsClient, selection: Selection, progres
 
 
 def _extent(page: DeploymentPage, cut: Cut) -> int:
-    """Tell how many pages there are, as far as this one says."""
-    if page.pages is None and page.is_full(cut.per_page):
-        raise Incomplete("Patchworks did not say how many pages there are, so not all can be read.")
-    if page.pages and page.pages > MAX_LIST_PAGES:
+    """`number_of_pages`, where these can be read. Raises `InvalidArgument` otherwise."""
+    number = number_of_pages(page, cut)
+    if number > MAX_LIST_PAGES:
         raise InvalidArgument(
             f"That is {page.total or 'more than 50,000'} deployments, more than can be read at once.",
             next_step="Narrow it with flow, environment or package.",
         )
-    return page.pages or 1
+    return number

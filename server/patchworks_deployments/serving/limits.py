@@ -22,9 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from patchworks_deployments.caller import TOO_MUCH, Shares, caller
 from patchworks_deployments.sdk import connection_of
 from patchworks_deployments.startup import Stop
-
-COSTLY_METHODS = {"tools/call", "resources/read", "completion/complete"}
-"""What makes a request to Patchworks."""
+from patchworks_deployments.tools.timing import REACHING
 
 MAX_CALLERS = 10_000
 """Callers whose requests are counted; beyond, who was silent for longest is forgotten."""
@@ -59,7 +57,7 @@ BURST_COSTLY = 10
 class RateLimit:
     """At most `per_minute` costly requests for each caller: one runaway agent uses up nobody else's.
 
-    A caller who sends them all at once has them begun at twice that pace.
+    Costly is what reaches Patchworks. A caller who sends them all at once has them begun at twice that pace.
     """
 
     per_minute: int
@@ -71,7 +69,7 @@ class RateLimit:
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Middleware: refuse what is too much, in words that reach the model where it called a tool."""
-        if ctx.method not in COSTLY_METHODS:
+        if ctx.method not in REACHING:
             return await call_next(ctx)
         wait = self.take(caller())
         if not wait:

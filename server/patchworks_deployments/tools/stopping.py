@@ -8,9 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, CallToolResult, TextContent
 
 from patchworks_deployments.startup import STOPPING, Stop
-
-_REACHING = {"tools/call", "resources/read", "completion/complete"}
-"""What reaches Patchworks, or waits for a person."""
+from patchworks_deployments.tools.timing import REACHING
 
 _ENDLESS = "subscriptions/listen"
 
@@ -25,7 +23,7 @@ class UntilStopped:
         """Pass the request on, and answer it where the server stops before it has sent a write."""
         if ctx.method == _ENDLESS:
             return await call_next(ctx)
-        if ctx.method not in _REACHING:
+        if ctx.method not in REACHING:
             with self.stop.running_one():
                 return await call_next(ctx)
         if not self.stop.has_begun.is_set():

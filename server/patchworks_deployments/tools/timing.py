@@ -14,6 +14,9 @@ SECONDS: Mapping[str, float] = {
 }
 """Seconds for which these requests read and wait; whoever types waits for no completion. Others ask nobody."""
 
+REACHING = SECONDS.keys()
+"""The requests that reach Patchworks, or wait for a person."""
+
 
 async def in_time(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Middleware around all others, because what they wait for counts."""

@@ -11,7 +11,7 @@ from patchworks_deployments.errors import Unavailable, UnexpectedResponse, Unrea
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.model.tokens import without_tokens
 from patchworks_deployments.network.causes import CHECK_PASSWORD
-from patchworks_deployments.network.routes import TRACE, Passage
+from patchworks_deployments.network.routes import passage_of
 
 MAX_TITLE_CHARACTERS = 100
 MAX_KIND_CHARACTERS = 40
@@ -106,8 +106,8 @@ def _target(response: httpx2.Response, own: Scrubber) -> str:
 
 def _way(response: httpx2.Response) -> str:
     """The proxy in between, in words; nothing where there is none."""
-    passage = response.request.extensions.get(TRACE)
-    return f", through the proxy {passage.proxy}" if isinstance(passage, Passage) and passage.proxy else ""
+    passage = passage_of(response.request)
+    return f", through the proxy {passage.proxy}" if passage and passage.proxy else ""
 
 
 def _shown(text: str, limit: int, own: Scrubber) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from patchworks_deployments.network.routes import TRACE, Passage, trusted_cas
+from patchworks_deployments.network.routes import Passage, passage_of, trusted_cas
 
 CHECK_PROXY = "Check the proxy in HTTPS_PROXY, or name the host in NO_PROXY if it is reached without a proxy."
 CHECK_NETWORK = "Check the address and the network, then try again; where only a proxy leads out, set HTTPS_PROXY."
@@ -31,8 +31,8 @@ class Cause:
 
 def cause_of(error: Exception, request: httpx2.Request) -> Cause | None:
     """Why there was no connection for the request; None where that is not known, or there was one."""
-    passage = request.extensions.get(TRACE)
-    if not isinstance(passage, Passage):
+    passage = passage_of(request)
+    if passage is None:
         return None
     if isinstance(error, httpx2.ProxyError):
         return _refusal(str(error)[:3], passage)

@@ -120,10 +120,16 @@ def _addresses() -> Iterator[tuple[str, str]]:
             yield f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}"
 
 
+def passage_of(request: httpx2.Request) -> Passage | None:
+    """What is known of the way of a request; None where no network was asked."""
+    passage = request.extensions.get(TRACE)
+    return passage if isinstance(passage, Passage) else None
+
+
 def proxy_passwords(request: httpx2.Request) -> tuple[str, ...]:
     """The passwords of the proxies through which it may have gone, which must never be shown."""
-    passage = request.extensions.get(TRACE)
-    return passage.passwords if isinstance(passage, Passage) else ()
+    passage = passage_of(request)
+    return passage.passwords if passage else ()
 
 
 def trusted_cas() -> str:

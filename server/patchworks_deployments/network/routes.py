@@ -11,8 +11,7 @@ from urllib.request import getproxies
 
 import httpx2
 
-from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.settings import NOT_STARTED, Settings
+from patchworks_deployments.settings import Settings, not_started
 
 DIRECT: Mapping[str, None] = dict.fromkeys(
     ("all://*localhost", "all://127.0.0.0/8", "all://[::1]/128", "all://[::ffff:127.0.0.0]/104")
@@ -147,8 +146,8 @@ def ensure_usable(settings: Settings) -> None:
     """
     if settings.sandbox and not settings.oauth_jwks_url:
         return
-    if found := [f"- {fault}" for fault in _faults()]:
-        raise SettingsError("\n".join((NOT_STARTED, *found)))
+    if found := list(_faults()):
+        raise not_started(found)
 
 
 def _faults() -> Iterator[str]:

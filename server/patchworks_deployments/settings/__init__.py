@@ -19,9 +19,6 @@ PREFIX = "PATCHWORKS_"
 BASE_URL = pasted.API_ADDRESS
 LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
 
-NOT_STARTED = "The server was not started, because its settings are not right:"
-"""What stands above the faults, a line for each."""
-
 MIN_STATE_KEY_BYTES = 32
 """Bytes; the SDK asks the same of the keys that seal its request state."""
 
@@ -257,8 +254,14 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
     except ValidationError as error:
         faults.extend(_fault(details["loc"], details["msg"]) for details in error.errors(include_input=False))
     if faults:
-        raise SettingsError("\n".join((NOT_STARTED, *(f"- {fault}" for fault in faults))))
+        raise not_started(faults)
     return settings
+
+
+def not_started(faults: Iterable[str]) -> SettingsError:
+    """The error that tells all the faults, a line for each."""
+    lines = ["The server was not started, because its settings are not right:", *(f"- {fault}" for fault in faults)]
+    return SettingsError("\n".join(lines))
 
 
 def _misspelt(names: Iterable[str]) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """What every test stands on: asyncio, no waiting between retries, and a server on a sandbox of its own."""
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +8,7 @@ import pytest
 import stamina
 from hypothesis import settings
 from support import examples
+from support.programs import program
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,13 +31,9 @@ def _no_waiting() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A real redis-server on a free port; where CI is set it has to be there."""
-    program = shutil.which("redis-server")
-    if program is None and not os.environ.get("CI"):
-        pytest.skip("redis-server is not installed")
-    assert program, "redis-server is not installed: .ci/run installs it"
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - found above
     assert process.stdout
     try:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import httpx2
 import pytest
 from docs.pages import ROOT, blocks
 from support.clients import ERAS, Era, Person, data
+from support.programs import program
 from support.team import calling
 
 PAGE = ROOT / "docs" / "team.md"
@@ -28,14 +28,6 @@ HEAD_SECONDS = 2
 
 SLOW_TO_START = 40
 """Seconds in which a busy machine has started everything."""
-
-
-def _program(name: str) -> str:
-    program = shutil.which(name)
-    if program is None and not os.environ.get("CI"):
-        pytest.skip(f"{name} is not installed")
-    assert program, f"{name} is not installed: .ci/run installs it"
-    return program
 
 
 def _block(language: str, words: str) -> str:
@@ -56,7 +48,7 @@ def _with_free_ports(texts: list[str]) -> list[str]:
 def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     """As it stands on the page."""
     (tmp_path / "nginx.conf").write_text(_block("nginx", "server"), encoding="utf-8")
-    command = [_program("nginx"), "-t", "-p", str(tmp_path), "-c", "nginx.conf"]
+    command = [program("nginx"), "-t", "-p", str(tmp_path), "-c", "nginx.conf"]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - found above
     assert outcome.returncode == 0, outcome.stderr
 
@@ -66,7 +58,7 @@ def _started(line: str, folder: Path) -> Iterator[None]:
     """A line of the page in a shell of its own; it is stopped with everything that it has started."""
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - from our own page
-            [_program("bash"), "-c", line],
+            [program("bash"), "-c", line],
             cwd=folder,
             env=_environment(),
             stdout=log,
@@ -103,7 +95,7 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """Everything that the page says, in its order."""
     for name in ("nginx", "redis-server"):
-        _program(name)
+        program(name)
     folder = tmp_path_factory.mktemp("team")
     prepare, settings, nginx, start = _with_free_ports(
         [
@@ -120,7 +112,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     shown = ""
     for line in prepare.splitlines():
         if not line.startswith(("uv ", "mkdir ")):
-            command = [_program("bash"), "-c", line]
+            command = [program("bash"), "-c", line]
             outcome = subprocess.run(  # noqa: S603 - from our own page
                 command, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=30, check=True
             )

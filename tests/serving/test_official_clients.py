@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from support import node
+from support.programs import program
 from support.team import ALICE, READ, WRITE, Served, on_loopback, serving, tokens_file
 
 pytestmark = pytest.mark.slow
@@ -92,7 +93,7 @@ class Site:
         quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
         quiet += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}"]
         address = f"{self.origin}/#{quote(json.dumps({'url': served.url, 'token': ALICE}))}"
-        command = [node.program("chromium", "chromium-browser"), *quiet, address]
+        command = [program("chromium", "chromium-browser"), *quiet, address]
         browser = await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             with anyio.fail_after(30):

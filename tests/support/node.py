@@ -2,8 +2,6 @@
 
 import fcntl
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,20 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 
 from support.processes import ROOT
+from support.programs import program
 
 FOLDER = ROOT / "tests" / "node"
-
-
-def program(*names: str) -> str:
-    """The first of these programs that is installed; without any the test is skipped, or fails where CI is set."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and not os.environ.get("CI"):
-        pytest.skip(f"{names[0]} is not installed")
-    assert found, f"{names[0]} is not installed: .ci/run installs it"
-    return found
 
 
 def install() -> None:

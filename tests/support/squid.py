@@ -11,9 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from support.certificates import Authority
+from support.programs import program
 
 CORE, LOGIN, KEYS, FORBIDDEN = (f"{name}.patchworks.test" for name in ("core", "app", "keys", "forbidden"))
 """Names that only squid knows: of Patchworks, its login, a key server, and one that squid refuses."""
@@ -84,14 +83,11 @@ class Squid:
 @contextmanager
 def running_squid() -> Iterator[Squid]:
     """A squid on free ports; where CI is set it has to be there."""
-    program = shutil.which("squid", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None and not os.environ.get("CI"):
-        pytest.skip("squid-openssl is not installed")
-    assert program, "squid-openssl is not installed: .ci/run installs it"
+    found = program("squid", package="squid-openssl", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     # Not pytest's folder: where root starts it, squid becomes a user who may not enter there.
     with tempfile.TemporaryDirectory() as name, _ports(3) as ports:
         squid = _prepared(Path(name), ports)
-        process = subprocess.Popen([program, "-N", "-f", f"{name}/squid.conf"], stderr=subprocess.DEVNULL)  # noqa: S603 - found above
+        process = subprocess.Popen([found, "-N", "-f", f"{name}/squid.conf"], stderr=subprocess.DEVNULL)  # noqa: S603 - found above
         try:
             _wait_for(ports, process)
             yield squid

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import random
 import stat
 import tempfile
 import time
@@ -17,7 +18,7 @@ with contextlib.suppress(ImportError):  # not on Windows, where no file has a la
     import resource
 
 LOOKS, LOOK_SECONDS = 3, 0.01
-"""How often, and after how many seconds, the end of the file is looked at again: somebody may be writing just now."""
+"""How often, and after how many seconds at least, the end of the file is looked at: somebody may be writing."""
 
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 """A pipe that nobody reads is an error at once, and not waited for."""
@@ -98,7 +99,8 @@ def _is_cut_short(file: FileIO) -> bool:
         if file.read(1) in {b"\n", b"\t"}:
             return False
         seen = end
-        time.sleep(LOOK_SECONDS)
+        # Not all for as long: of two who look at once, one must see what the other begins.
+        time.sleep(LOOK_SECONDS * random.uniform(1, 4))  # noqa: S311 - a pause, no secret
     return False
 
 

@@ -69,7 +69,8 @@ def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision 
         return Decision(outcome="not_required")
     protected = policy.protected_among(plan)
     if call.can_ask and (protected or policy.confirm_by != "code"):
-        return ask(plan, protected, call.account.name)
+        question = ask(plan, protected, call.account.name)
+        return Elicit(question.text, question.form)
     if protected or policy.confirm_by == "human":
         return Decision(outcome=NotDone("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
     return Decision(outcome=_by_code(plan, call, codes))

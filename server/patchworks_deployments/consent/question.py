@@ -2,8 +2,8 @@
 
 import abc
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mcp.server.mcpserver import Elicit
 from pydantic import BaseModel, Field
 
 from patchworks_deployments.writes.plan import AnyPlan
@@ -38,7 +38,15 @@ class TypedId(Form):
         return self.typed_id.strip() == plan.must_be_typed
 
 
-def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked, and the form for the answer."""
+
+    text: str
+    form: type[Form]
+
+
+def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Question:
     """The question for a person: `protected` environments at its top, the account and all that was read at its end.
 
     In the newer era an answer counts only while the question stays the same, so it has to change with any of that.
@@ -52,4 +60,4 @@ def ask(plan: AnyPlan, protected: Sequence[str], account: str) -> Elicit[Form]:
     lines = [*top, plan.question(), f"Account: {account}", f"As read: state {plan.fingerprint}{again}"]
     if plan.must_be_typed:
         lines.append(f"{plan.typed_to}, type its id: {plan.must_be_typed}")
-    return Elicit("\n".join(lines), TypedId if plan.must_be_typed else Agreement)
+    return Question("\n".join(lines), TypedId if plan.must_be_typed else Agreement)

@@ -24,11 +24,12 @@ FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknow
 
 @dataclass(frozen=True)
 class NotDone:
-    """Why a write was not done; `code` is the one with which it would be."""
+    """Why a write was not done; `code` is the one with which it would be, `question` what a person has to agree to."""
 
     status: Status
     message: str
     code: str | None = None
+    question: str | None = None
 
 
 class WriteResult(Output):

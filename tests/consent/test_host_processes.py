@@ -1,0 +1,154 @@
+"""The same hosts with real processes: one for each call, one that is killed, and a server over HTTP, in real time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.clients import IDS, Clock, audit_lines
+from support.hosts import HOSTS, Host, Told, Visit, agree
+from support.processes import COMMAND, clean_environment
+from support.stage import in_both_eras
+from support.team import ALICE, on_loopback, serving, tokens_file
+from support.wire import NEWER, Json, Piped, Version, over_http, over_pipes
+
+from patchworks_deployments.sandbox import API_KEY, Sandbox
+
+pytestmark = pytest.mark.slow
+
+BY_NAME = {host.name: host for host in HOSTS}
+AGREES = BY_NAME["shows all, and the person agrees"]
+CANCELS = BY_NAME["cancels unseen"]
+
+
+@dataclass
+class Account:
+    """A sandbox at an address, and servers of it, each in a process of its own."""
+
+    url: str
+    log: Path
+    sandbox: Sandbox
+
+    @asynccontextmanager
+    async def started(self, visit: Visit, **environment: str) -> AsyncIterator[Piped]:
+        told = {"PATCHWORKS_BASE_URL": self.url, "PATCHWORKS_API_KEY": API_KEY, "PATCHWORKS_AUDIT_LOG": str(self.log)}
+        async with over_pipes(COMMAND, clean_environment(**told, **environment)) as wire:
+            await visit.open(wire)
+            yield wire
+
+    async def call(self, visit: Visit, arguments: Json) -> Told:
+        """What comes of a call in a process of its own."""
+        async with self.started(visit) as wire:
+            return await visit.call(wire, "disable_deployment", arguments)
+
+
+@asynccontextmanager
+async def _account(folder: Path) -> AsyncIterator[Account]:
+    sandbox = Sandbox()
+    async with on_loopback(sandbox.app) as url:
+        yield Account(url, folder / "log", sandbox)
+
+
+@in_both_eras
+async def test_a_code_is_good_in_the_next_process(version: Version, tmp_path: Path) -> None:
+    """A host that starts a process for each call, and shows no questions, gets through without any state key."""
+    async with _account(tmp_path) as account:
+        visit = Visit(CANCELS, version, Clock())
+        first = await account.call(visit, IDS)
+        assert first.status == "confirmation_required", first
+        assert not account.sandbox.writes
+        done = await account.call(visit, IDS | {"confirmation_code": first.data["confirmation_code"]})
+        assert (done.status, done.data["confirmed_by"]) == ("done", "code"), done
+        assert len(account.sandbox.writes) == 1
+    assert [line["outcome"] for line in audit_lines(tmp_path / "log")] == ["confirmation_required", "done"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [(AGREES, "done"), (CANCELS, "declined")], ids=["agrees", "says no at once"]
+)
+async def test_an_answer_is_good_in_the_next_process(host: Host, status: str, tmp_path: Path) -> None:
+    """In the newer era a question of one process is answered to another; of a no it is not known who said it."""
+    async with _account(tmp_path) as account:
+        visit = Visit(host, NEWER, Clock())
+        async with account.started(visit) as asking, account.started(visit) as answered:
+            told = await visit.call(asking, "disable_deployment", IDS, answered)
+        assert told.status == status, told
+        assert len(account.sandbox.writes) == (status == "done")
+    if status == "declined":
+        assert "whether a person saw it" in told.text
+
+
+@in_both_eras
+async def test_a_server_killed_while_its_question_is_open_has_changed_nothing(version: Version, tmp_path: Path) -> None:
+    """A yes finds nobody any more in the older era; in the newer one the next process takes it, once."""
+    async with _account(tmp_path) as account:
+        visit = Visit(AGREES, version, Clock())
+        async with account.started(visit) as wire:
+            question = await visit.ask(wire, "disable_deployment", IDS)
+            wire.process.kill()
+            await wire.process.wait()
+        assert not account.sandbox.writes
+        assert not (tmp_path / "log").exists()
+        async with account.started(visit) as anew:
+            if version == NEWER:
+                told = await visit.go_on(anew, question)
+                assert told.status == "done", told
+            else:
+                await anew.answer(question, agree(visit.asked[0]))
+                told = await visit.call(anew, "get_deployment", IDS)
+                assert told.data["enabled"]
+        assert len(account.sandbox.writes) == (version == NEWER)
+
+
+@in_both_eras
+async def test_the_time_of_an_answer_is_measured_in_real_time(version: Version, tmp_path: Path) -> None:
+    """A no at once is nobody's, and the same no after most of a second a person's."""
+    async with _account(tmp_path) as account:
+        visit = Visit(CANCELS, version, Clock())
+        async with account.started(visit) as wire:
+            at_once = await visit.call(wire, "disable_deployment", IDS)
+            visit.pause = 0.8
+            later = await visit.call(wire, "disable_deployment", IDS)
+        assert (at_once.status, later.status) == ("confirmation_required", "declined")
+        assert "without showing the question" in at_once.text
+        assert "closed the question" in later.text
+        assert not account.sandbox.writes
+    first, second = (line["answer_milliseconds"] for line in audit_lines(tmp_path / "log"))
+    assert first < 500
+    assert 800 <= second < 5_000
+
+
+async def test_an_answer_that_is_no_message_leaves_the_question_open(tmp_path: Path) -> None:
+    """A text where the protocol has an object answers nothing: the call can still be answered, and then is."""
+    async with _account(tmp_path) as account:
+        visit = Visit(AGREES, "2025-06-18", Clock())
+        async with account.started(visit) as wire:
+            question = await visit.ask(wire, "disable_deployment", IDS)
+            for odd in ("cancel", ["accept"], None, 7):
+                await wire.answer(question, {"result": odd})
+                assert "error" in await wire.receive()
+            assert not account.sandbox.writes
+            await wire.answer(question, {"result": {"action": "decline"}})
+            async for message in wire.until_answered(question["call"]):
+                told = message
+        assert not account.sandbox.writes
+    assert told["result"]["structuredContent"]["status"] in {"declined", "confirmation_required"}
+
+
+@pytest.mark.parametrize("host", [AGREES, CANCELS, BY_NAME["has no handler"], BY_NAME["answers with nothing"]], ids=str)
+@in_both_eras
+async def test_hosts_over_http_get_the_same(host: Host, version: Version, tmp_path: Path) -> None:
+    """Over a real connection, with a token: a yes is done, and a no unseen is told with a code that works."""
+    log = tmp_path / "log"
+    visit = Visit(host, version, Clock())
+    with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), "--audit-log", str(log)) as served:
+        async with over_http(served.url, ALICE) as wire:
+            await visit.open(wire)
+            told = await visit.call(wire, "disable_deployment", IDS)
+            if host is not AGREES:
+                assert told.status == "confirmation_required", told
+                code = {"confirmation_code": told.data["confirmation_code"]}
+                told = await visit.call(wire, "disable_deployment", IDS | code)
+    assert told.status == "done", told
+    assert [line["caller"] for line in audit_lines(log)] == ["alice"] * (1 if host is AGREES else 2)

@@ -52,7 +52,7 @@ class Stage:
     async def wire(self) -> AsyncIterator[Wire]:
         """A wire to a server that has just been started."""
         settings = load_settings({}, **{"sandbox": True, **self.settings})
-        server = create_server(settings, httpx2.ASGITransport(app=self.sandbox.app), self.clock)
+        server = create_server(settings, httpx2.ASGITransport(app=self.sandbox.app), self.clock, self.clock)
         async with in_process(server) as wire:
             await self.visit.open(wire)
             yield wire

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from support import node
+from support.processes import COMMAND
 from support.programs import program
 from support.team import ALICE, READ, WRITE, Served, on_loopback, serving, tokens_file
 
@@ -76,6 +77,18 @@ async def test_an_official_client_shows_that_a_server_with_a_tokens_file_issues_
     outcome = await node.run("oauth_client.mjs", version, closed.url, "2")
     assert outcome.returncode
     assert "This server issues no tokens and has no OAuth sign-in: ask whoever runs it" in outcome.stderr.decode()
+
+
+@pytest.mark.parametrize("version", ["1", "2", "2-new"])
+async def test_an_official_client_answers_questions_in_every_way(version: str) -> None:
+    """It ticks and types what the form asks for; a no in no time and a handler that fails are told as nobody's no."""
+    saw = await node.printed("person.mjs", version, *COMMAND, "--sandbox")
+    assert "answered 'decline' after" in saw["declines"]["message"]
+    assert saw["declines"]["status"] == "confirmation_required"
+    # In the newer era the client ends the call by itself, with the words of its own handler.
+    failed = saw["fails"] if version == "2-new" else saw["fails"]["message"]
+    assert "no window is open" in failed
+    assert [(saw[how]["status"], saw[how]["confirmed_by"]) for how in ("ticks", "types")] == [("done", "human")] * 2
 
 
 # In a browser -------------------------------------------------------------------------------------

@@ -67,12 +67,27 @@ def in_turn(*answers: Answer) -> Answer:
 
 
 @dataclass
+class Clock:
+    """Seconds, moved by hand: since the epoch where codes expire, since anything where keys and limits do."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
 class Person:
-    """Answers with `answer`; what `meanwhile` does happens while the first question is on the screen."""
+    """Answers with `answer`, after `takes` seconds of the `clock`, which is the server's where that has one.
+
+    What `meanwhile` does happens while the first question is on the screen.
+    """
 
     answer: Answer = yes
     meanwhile: Callable[[], object] | None = None
     asked: list[str] = field(default_factory=list)
+    takes: float = 3.0
+    clock: Clock = field(default_factory=Clock)
 
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         del context
@@ -81,6 +96,7 @@ class Person:
         if self.meanwhile:
             self.meanwhile()
             self.meanwhile = None
+        self.clock.now += self.takes
         return self.answer(params)
 
 
@@ -102,16 +118,6 @@ LISTENS: RequestParamsMeta = {"progress_token": "mine"}
 """Says that progress is wanted where a client in the same process, in the newer era, does not say it by itself."""
 
 
-@dataclass
-class Clock:
-    """Seconds, moved by hand: since the epoch where codes expire, since anything where keys and limits do."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @asynccontextmanager
 async def connected(
     sandbox: Sandbox | None = None,
@@ -124,8 +130,11 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A client of a server on the sandbox; without a person it cannot ask anybody."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
+    clock = clock or Clock()
+    if person:
+        person.clock = clock
     server = create_server(
-        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock or Clock()
+        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock, clock
     )
     async with Client(server, elicitation_callback=person, mode=era) as client:
         yield client

@@ -51,6 +51,7 @@ from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
+from patchworks_deployments.tools.base import DeploymentTool
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.stopping import UntilStopped
@@ -143,12 +144,10 @@ def create_server(
     (in seconds) which an answer takes.
     """
     keys = [key.get_secret_value().encode() for key in settings.state_keys]
-    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
-    beside = (audit, older, shared) if shared else (audit, older)
     held = partial(Services, codes=Codes(keys, SERVER_NAME, clock), stop=stop, watch=watch)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
@@ -156,8 +155,8 @@ def create_server(
         title="Patchworks deployments",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[*read_tools(), overview_tool(), *writing],
-        lifespan=_lifespan(settings, transport, held, beside),
+        tools=[*read_tools(), overview_tool(), *([] if settings.read_only else _writing_tools())],
+        lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=_sealing(keys),
         cache_hints=_cache_hints(settings),
@@ -171,6 +170,10 @@ def create_server(
     server.middleware[:0] = in_time, server.attempts, UntilStopped(stop), Answering(watch)  # around the SDK's own
     _register(server, older, clock)
     return server
+
+
+def _writing_tools() -> list[DeploymentTool]:
+    return [*write_tools(), *many_write_tools()]
 
 
 def _sealing(keys: Sequence[bytes]) -> RequestStateSecurity:

@@ -17,6 +17,7 @@ from mcp_types import (
     ElicitRequestFormParams,
     ElicitRequestParams,
     ElicitResult,
+    ErrorData,
     InputRequiredResult,
     RequestParamsMeta,
     ResourceTemplateReference,
@@ -44,7 +45,7 @@ older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 """The sandbox's first deployment: enabled, in UK Live."""
 
-Answer = Callable[[ElicitRequestFormParams], ElicitResult]
+Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]
 
 
 def yes(question: ElicitRequestFormParams) -> ElicitResult:
@@ -89,7 +90,7 @@ class Person:
     takes: float = 3.0
     clock: Clock = field(default_factory=Clock)
 
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         del context
         assert isinstance(params, ElicitRequestFormParams)
         self.asked.append(params.message)
@@ -147,18 +148,24 @@ async def asked(client: Client, tool: str, arguments: dict[str, Any]) -> InputRe
     return question
 
 
+async def answered(
+    client: Client, tool: str, arguments: dict[str, Any], question: InputRequiredResult, answer: ElicitResult
+) -> CallToolResult | InputRequiredResult:
+    """What becomes of that answer to the question, whoever asked it."""
+    return await client.session.call_tool(
+        tool,
+        arguments,
+        input_responses=dict.fromkeys(question.input_requests or {}, answer),
+        request_state=question.request_state,
+        allow_input_required=True,
+    )
+
+
 async def agreed(
     client: Client, tool: str, arguments: dict[str, Any], question: InputRequiredResult
 ) -> CallToolResult | InputRequiredResult:
     """What becomes of a yes to the question, whoever asked it."""
-    agree = ElicitResult(action="accept", content={"agree": True})
-    return await client.session.call_tool(
-        tool,
-        arguments,
-        input_responses=dict.fromkeys(question.input_requests or {}, agree),
-        request_state=question.request_state,
-        allow_input_required=True,
-    )
+    return await answered(client, tool, arguments, question, ElicitResult(action="accept", content={"agree": True}))
 
 
 def text(result: CallToolResult) -> str:

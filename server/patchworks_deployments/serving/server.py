@@ -51,7 +51,6 @@ from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
-from patchworks_deployments.tools.base import DeploymentTool
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.stopping import UntilStopped
@@ -155,7 +154,7 @@ def create_server(
         title="Patchworks deployments",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[*read_tools(), overview_tool(), *([] if settings.read_only else _writing_tools())],
+        tools=[*read_tools(), overview_tool(), *([] if settings.read_only else (*write_tools(), *many_write_tools()))],
         lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=_sealing(keys),
@@ -170,10 +169,6 @@ def create_server(
     server.middleware[:0] = in_time, server.attempts, UntilStopped(stop), Answering(watch)  # around the SDK's own
     _register(server, older, clock)
     return server
-
-
-def _writing_tools() -> list[DeploymentTool]:
-    return [*write_tools(), *many_write_tools()]
 
 
 def _sealing(keys: Sequence[bytes]) -> RequestStateSecurity:

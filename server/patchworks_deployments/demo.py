@@ -6,12 +6,16 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client import ClientRequestContext
 from mcp.server.subscriptions import ResourceUpdated
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
 SERVER = StdioServerParameters(command=sys.executable, args=["-m", "patchworks_deployments", "--sandbox"])
+
+READING_SECONDS = 1.0
+"""Seconds that a person takes to read a question: a no that comes at once counts as a host's."""
 
 
 class Call(NamedTuple):
@@ -31,6 +35,8 @@ class Person:
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         """Give the scripted answer."""
         del context
+        if self.answer.action == "decline":
+            await anyio.sleep(READING_SECONDS)
         self._asked = params.message
         return self.answer
 

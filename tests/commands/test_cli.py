@@ -27,7 +27,7 @@ def test_demo_plays_the_main_job() -> None:
         "? the server asks the person",
         "Disabled, and verified by reading back.",
         "> enable_deployment",
-        "The person did not agree. Nothing was changed.",
+        "The person declined. Nothing was changed.",
         "confirmation_code:",
         "! live update arrived: patchworks://deployments?virtual_environment_id=10 has changed",
     ]

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import MCPError
-from support.clients import IDS, Era, Person, agreed, asked, both_eras, connected, data, no, yes
+from mcp_types import CallToolResult
+from support.clients import IDS, Era, Person, agreed, asked, both_eras, connected, data, no, text, yes
 from support.team import ALICE, accounts, calling, on_loopback, serving, tokens_file
 
 from patchworks_deployments.sandbox import Sandbox
@@ -23,8 +23,9 @@ async def test_a_yes_for_one_account_is_none_for_another(other: dict[str, str]) 
     async with connected(transport=httpx2.ASGITransport(app=accounts(alices=one)), **mine) as client:
         question = await asked(client, "disable_deployment", IDS)
     async with connected(transport=transport, **{**mine, **other}) as client:
-        with pytest.raises(MCPError, match="Invalid or expired requestState"):
-            await agreed(client, "disable_deployment", IDS, question)
+        refused = await agreed(client, "disable_deployment", IDS, question)
+    assert isinstance(refused, CallToolResult)
+    assert text(refused).startswith("The answer cannot be taken")
     assert one.writes == two.writes == []
 
 
@@ -55,10 +56,11 @@ async def test_where_callers_bring_their_keys_a_yes_belongs_to_one_key(tmp_path:
             async with calling(served.url, ALICE, key="mine", person=Person(yes)) as client:
                 question = await asked(client, "disable_deployment", IDS)
             async with calling(served.url, ALICE, key="other", person=Person(yes)) as client:
-                with pytest.raises(MCPError, match="Invalid or expired requestState"):
-                    await agreed(client, "disable_deployment", IDS, question)
+                refused = await agreed(client, "disable_deployment", IDS, question)
             async with calling(served.url, ALICE, key="mine", person=Person(yes)) as client:
                 await agreed(client, "disable_deployment", IDS, question)
+    assert isinstance(refused, CallToolResult)
+    assert refused.is_error
     assert (len(mine.writes), len(other.writes)) == (1, 0)
 
 

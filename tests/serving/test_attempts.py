@@ -61,7 +61,8 @@ async def test_a_request_state_that_is_not_good_for_a_call_leaves_a_line_and_is_
             (ALICE, "delete_deployment", IDS, state),
         ):
             refused = await _post(served, token, tool, arguments=arguments, inputResponses=answers, requestState=sent)
-            assert refused["message"] == "Invalid or expired requestState"
+            assert refused["isError"]
+            assert "Call again, so that the person is asked anew." in refused["content"][0]["text"]
         done = await _post(
             served, ALICE, "disable_deployment", arguments=IDS, inputResponses=answers, requestState=state
         )
@@ -75,7 +76,7 @@ async def test_a_request_state_that_is_not_good_for_a_call_leaves_a_line_and_is_
         ("alice", "delete_deployment", "500"),
     ]
     assert {line["outcome"] for line in refusals} == {"refused"}
-    assert all("request state that is not good for this call" in line["message"] for line in refusals)
+    assert all(line["message"].startswith("The answer cannot be taken") for line in refusals)
     assert state[:40] not in log.read_text(encoding="utf-8")
 
 

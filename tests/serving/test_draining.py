@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client import ClientRequestContext
-from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
+from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorData
 from support.clients import IDS, Era, Person, audit_lines, both_eras, data, text, yes
 from support.faults import Gate
 from support.processes import COMMAND, clean_environment
@@ -93,7 +93,7 @@ class Silent(Person):
         super().__init__()
         self.is_asked = anyio.Event()
 
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         self.is_asked.set()
         await anyio.sleep_forever()
         return await super().__call__(context, params)

@@ -17,6 +17,7 @@ from mcp_types import (
     ElicitRequestFormParams,
     ElicitRequestParams,
     ElicitResult,
+    ErrorData,
     InputRequiredResult,
     RequestParamsMeta,
     ResourceTemplateReference,
@@ -44,7 +45,7 @@ older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 """The sandbox's first deployment: enabled, in UK Live."""
 
-Answer = Callable[[ElicitRequestFormParams], ElicitResult]
+Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]
 
 
 def yes(question: ElicitRequestFormParams) -> ElicitResult:
@@ -67,20 +68,36 @@ def in_turn(*answers: Answer) -> Answer:
 
 
 @dataclass
+class Clock:
+    """Seconds, moved by hand: since the epoch where codes expire, since anything where keys and limits do."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
 class Person:
-    """Answers with `answer`; what `meanwhile` does happens while the first question is on the screen."""
+    """Answers with `answer`, after `takes` seconds of the `clock`, which is the server's where that has one.
+
+    What `meanwhile` does happens while the first question is on the screen.
+    """
 
     answer: Answer = yes
     meanwhile: Callable[[], object] | None = None
     asked: list[str] = field(default_factory=list)
+    takes: float = 3.0
+    clock: Clock = field(default_factory=Clock)
 
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         del context
         assert isinstance(params, ElicitRequestFormParams)
         self.asked.append(params.message)
         if self.meanwhile:
             self.meanwhile()
             self.meanwhile = None
+        self.clock.now += self.takes
         return self.answer(params)
 
 
@@ -102,16 +119,6 @@ LISTENS: RequestParamsMeta = {"progress_token": "mine"}
 """Says that progress is wanted where a client in the same process, in the newer era, does not say it by itself."""
 
 
-@dataclass
-class Clock:
-    """Seconds, moved by hand: since the epoch where codes expire, since anything where keys and limits do."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @asynccontextmanager
 async def connected(
     sandbox: Sandbox | None = None,
@@ -124,8 +131,11 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A client of a server on the sandbox; without a person it cannot ask anybody."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
+    clock = clock or Clock()
+    if person:
+        person.clock = clock
     server = create_server(
-        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock or Clock()
+        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock, clock
     )
     async with Client(server, elicitation_callback=person, mode=era) as client:
         yield client
@@ -138,18 +148,24 @@ async def asked(client: Client, tool: str, arguments: dict[str, Any]) -> InputRe
     return question
 
 
+async def answered(
+    client: Client, tool: str, arguments: dict[str, Any], question: InputRequiredResult, answer: ElicitResult
+) -> CallToolResult | InputRequiredResult:
+    """What becomes of that answer to the question, whoever asked it."""
+    return await client.session.call_tool(
+        tool,
+        arguments,
+        input_responses=dict.fromkeys(question.input_requests or {}, answer),
+        request_state=question.request_state,
+        allow_input_required=True,
+    )
+
+
 async def agreed(
     client: Client, tool: str, arguments: dict[str, Any], question: InputRequiredResult
 ) -> CallToolResult | InputRequiredResult:
     """What becomes of a yes to the question, whoever asked it."""
-    agree = ElicitResult(action="accept", content={"agree": True})
-    return await client.session.call_tool(
-        tool,
-        arguments,
-        input_responses=dict.fromkeys(question.input_requests or {}, agree),
-        request_state=question.request_state,
-        allow_input_required=True,
-    )
+    return await answered(client, tool, arguments, question, ElicitResult(action="accept", content={"agree": True}))
 
 
 def text(result: CallToolResult) -> str:

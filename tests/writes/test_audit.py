@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
-from mcp.shared.exceptions import MCPError
-from mcp_types import ElicitRequestFormParams, ElicitResult, ResourceUpdatedNotification
+from mcp_types import ResourceUpdatedNotification
 from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, data, no, older_way, text, yes
 from support.ears import watching
 from support.examples import examples
@@ -155,21 +154,6 @@ async def test_codes_never_stand_in_the_log(tmp_path: Path) -> None:
         await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
     assert [line["confirmed_by"] for line in audit_lines(log)] == [None, "code"]
     assert code not in log.read_text(encoding="utf-8")
-
-
-async def test_a_question_that_the_client_fails_to_ask_leaves_a_line(tmp_path: Path) -> None:
-    """A client whose dialog answers with an error has made an attempt, and it stands in the log."""
-
-    def crash(_: ElicitRequestFormParams) -> ElicitResult:
-        raise MCPError(code=-1, message="the dialog\ncrashed")
-
-    sandbox = Sandbox()
-    async with connected(sandbox, person=Person(crash), era="legacy", audit_log=tmp_path / "log") as client:
-        with pytest.raises(MCPError):
-            await client.call_tool("disable_deployment", IDS)
-    (line,) = audit_lines(tmp_path / "log")
-    assert (line["outcome"], line["message"]) == ("failed", "Ended by MCPError: the dialog crashed")
-    assert sandbox.writes == []
 
 
 async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_asked_for(tmp_path: Path) -> None:

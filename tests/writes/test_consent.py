@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mcp_types import ElicitRequestFormParams, ElicitResult
 from support.cases import without
-from support.clients import IDS, Clock, Era, Person, both_eras, connected, data, no, text, yes
+from support.clients import IDS, Answer, Clock, Era, Person, both_eras, connected, data, no, text, yes
 from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
@@ -34,23 +34,34 @@ async def test_a_dry_run_of_what_is_so_already_says_that_it_is() -> None:
     assert "It already is as wanted; nothing was sent and nobody was asked." in text(result)
 
 
-@both_eras
-async def test_each_no_says_what_it_was(era: Era) -> None:
-    """Declining, and sending the form without agreeing, are told apart; neither is an error."""
+def unticked(_: ElicitRequestFormParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"agree": False})
 
-    def unticked(_: ElicitRequestFormParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"agree": False})
 
-    for answer, said in ((no, "The person did not agree."), (unticked, "The person sent the form without agreeing")):
-        async with connected(person=Person(answer), era=era) as client:
-            result = await client.call_tool("disable_deployment", IDS)
-        assert (data(result)["status"], result.is_error) == ("declined", False)
-        assert text(result).startswith(said)
-        assert "Nothing was changed." in text(result)
+def closes(_: ElicitRequestFormParams) -> ElicitResult:
+    return ElicitResult(action="cancel")
 
 
 @both_eras
-@pytest.mark.parametrize(("typed", "status"), [(" 500 ", "done"), ("5000", "declined"), ("", "declined")])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (no, "The person declined. Nothing was changed."),
+        (closes, "The person closed the question without answering. Nothing was changed."),
+        (unticked, "The person sent the form without agreeing"),
+    ],
+)
+async def test_each_no_says_what_it_was(answer: Answer, said: str, era: Era) -> None:
+    """Declining, closing the question and sending the form without agreeing are told apart; none is an error."""
+    async with connected(person=Person(answer), era=era) as client:
+        result = await client.call_tool("disable_deployment", IDS)
+    assert (data(result)["status"], result.is_error) == ("declined", False)
+    assert text(result).startswith(said)
+    assert "Nothing was changed." in text(result)
+
+
+@both_eras
+@pytest.mark.parametrize(("typed", "status"), [(" 500 ", "done"), ("5000", "declined"), ("50", "declined")])
 async def test_the_id_that_is_typed_is_compared_whole(typed: str, status: str, era: Era) -> None:
     """Spaces around it make no difference, and nothing else is close enough."""
     person = Person(lambda _: ElicitResult(action="accept", content={"typed_id": typed}))
@@ -165,5 +176,7 @@ async def test_who_cannot_ask_is_told_why_no_code_will_do(era: Era) -> None:
         protected = text(await client.call_tool("disable_deployment", IDS))
     async with connected(era=era, confirm_by="human") as client:
         other = text(await client.call_tool("disable_deployment", IDS))
-    assert protected.startswith("This touches a protected environment")
-    assert other.startswith("A human must agree to this")
+    assert protected.startswith("This client cannot show questions. This touches a protected environment")
+    assert other.startswith("This client cannot show questions. Only a human may agree to this.")
+    assert "PATCHWORKS_CONFIRM_BY=code (then a preview and a code" in protected
+    assert "let a person set PATCHWORKS_CONFIRM_BY=code" in other

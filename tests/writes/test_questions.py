@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_types import ElicitResult
 from support.cases import CASES, HOSTILE, Case
 from support.clients import Clock, Era, Person, connected, data, newer_era_first, no, text, yes
 from support.examples import examples
@@ -127,21 +126,6 @@ async def test_the_question_shows_flow_iteration_environment_state_and_effect() 
 FIELDS = st.fixed_dictionaries(
     {"priority": st.none() | st.integers(1, 9), "environment": st.sampled_from([None, 10, 11, 12]), "on": st.booleans()}
 )
-
-
-@newer_era_first
-@pytest.mark.parametrize("content", [{"agree": "maybe"}, None])
-async def test_a_form_that_does_not_fit_the_question_changes_nothing(era: Era, content: dict[str, Any] | None) -> None:
-    """The error speaks of the form, and not of the server's inner names."""
-    sandbox = Sandbox()
-    person = Person(lambda _: ElicitResult(action="accept", content=content))
-    async with connected(sandbox, person=person, era=era) as client:
-        result = await client.call_tool("disable_deployment", {"flow_version_id": "1001", "deployment_id": "500"})
-    assert text(result) == (
-        "The client answered the question with a form that does not fit it. Nothing was changed. "
-        "Call again, so that the person can answer anew."
-    )
-    assert sandbox.writes == []
 
 
 def _put(row: Deployment, state: dict[str, Any]) -> None:

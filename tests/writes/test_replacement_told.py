@@ -50,7 +50,7 @@ async def test_the_question_is_the_whole_deed(given: dict[str, Any], comes: str,
     assert (asked[7] == unknown) is not known
     assert asked[-1].startswith("To deploy it there all the same, type its id: ") is not known
     assert data(result)["before"]["id"] == "500"
-    assert text(result) == "The person did not agree. Nothing was changed."
+    assert text(result) == "The person declined. Nothing was changed."
 
 
 async def test_a_queue_priority_that_is_inherited_and_a_state_that_is_given_are_said_and_sent() -> None:

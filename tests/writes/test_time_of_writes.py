@@ -6,7 +6,7 @@ import math
 import httpx2
 import pytest
 from mcp.client import ClientRequestContext
-from mcp_types import ElicitRequestParams, ElicitResult
+from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
 from support.cases import CASES, Case, ids_of, replaceable, target, versions_at
 from support.clients import IDS, LISTENS, Era, Person, Progress, both_eras, connected, data, text, yes
 from support.faults import Upstream, delay, later, reply, write
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 class _Thoughtful(Person):
     """Thinks for five minutes before each answer."""
 
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         await asyncio.sleep(300)
         return await super().__call__(context, params)
 

@@ -173,6 +173,8 @@ class _Signs:
         self._of: float | None = None
         self.waits_until = 0.0
         """When, in the event loop's time, the call asks Patchworks again, which throttles."""
+        self.waits_for: str | None = None
+        """What else it waits for, in words."""
 
     async def tell(self, done: float, of: float | None, words: str | None = None) -> None:
         if done <= self._done:
@@ -186,7 +188,7 @@ class _Signs:
         while True:
             await anyio.sleep(BEAT_SECONDS)
             pause = math.ceil(self.waits_until - anyio.current_time())
-            words = f"Patchworks throttles: waiting {pause} s more" if pause > 0 else None
+            words = f"Patchworks throttles: waiting {pause} s more" if pause > 0 else self.waits_for
             await self.tell(self._done + 0.001, self._of, words)
 
 
@@ -204,6 +206,12 @@ def told_to_wait(seconds: float) -> None:
     """Have the host, if it listens, hear why nothing happens for so many seconds."""
     if signs := _signs.get():
         signs.waits_until = max(signs.waits_until, anyio.current_time() + seconds)
+
+
+def told_what_for(words: str | None) -> None:
+    """Have the host, if it listens, hear for what the call waits; None where that is over."""
+    if signs := _signs.get():
+        signs.waits_for = words
 
 
 # Many, and again ----------------------------------------------------------------------------------

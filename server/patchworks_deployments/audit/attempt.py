@@ -31,6 +31,8 @@ class Attempt:
     who: Who
     is_step: bool = False
     has_ended: bool = False
+    answered: Mapping[str, Any] = field(default_factory=dict)
+    """What was answered to its question, and after how long, as the line tells it."""
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -62,7 +64,7 @@ class Attempt:
         if result.get("status") == "refused" and self._room is None and self.log.counts(self.who.caller):
             return None
         seconds = time.monotonic() - self._started
-        line = (self.tool, self.arguments, result, self.who, seconds)
+        line = (self.tool, self.arguments, {**result, **self.answered}, self.who, seconds)
         return await self.log.record(*line, self._room, is_last=not self.is_step)
 
     @contextlib.contextmanager

@@ -25,7 +25,7 @@ _NOT_ARGUMENTS = {"reason", "confirmation_code"}
 def line_of(
     tool: str | None, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
 ) -> bytes:
-    """The line; `result` is a result of a write as JSON, or its status and message alone.
+    """The line; `result` is a result of a write as JSON, or its status and message alone; and the answer, if it asked.
 
     Where it would be longer than `MAX_LINE_BYTES`, all texts and lists are cut, visibly and alike, until it fits; an id
     is never so long that it would be. What is no JSON is recorded as the name of its type.
@@ -40,6 +40,8 @@ def line_of(
         "after": result.get("after"),
         "verified": result.get("verified"),
         "confirmed_by": result.get("confirmed_by"),
+        "answer": result.get("answer"),
+        "answer_milliseconds": result.get("answer_milliseconds"),
         "reason": arguments.get("reason"),
         "caller": who.caller,
         "client": who.client,

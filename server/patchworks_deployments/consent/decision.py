@@ -3,26 +3,30 @@
 No setting and no argument lets a destructive write go unconfirmed: see `Policy.must_ask`.
 """
 
-from dataclasses import dataclass
-
-from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult
-from pydantic import BaseModel
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from patchworks_deployments.api.credentials import Account
+from patchworks_deployments.consent.answers import Answer
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.policy import Policy
-from patchworks_deployments.consent.question import Form, ask
+from patchworks_deployments.consent.question import Question, ask
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone
 from patchworks_deployments.writes.plan import AnyPlan
 
+Decision: TypeAlias = ConfirmedBy | NotDone
+"""That a write may go ahead, and by whose agreement, or why it does not."""
+
 _UNCHANGED = "It already is as wanted; nothing was sent and nobody was asked."
-_NO_HUMAN = (
-    "A human must agree to this, and this client cannot ask one (it does not support elicitation). Nothing was "
-    "changed. Use a client that can ask, or let a person set PATCHWORKS_CONFIRM_BY=auto to allow codes."
+_CANNOT_ASK = "This client cannot show questions."
+_INSTEAD = "then a preview and a code take the place of the question"
+_HUMAN = (
+    "Only a human may agree to this. Nothing was changed. Use a client that shows questions, or let a person set "
+    f"PATCHWORKS_CONFIRM_BY=code: {_INSTEAD}."
 )
-_NO_HUMAN_PROTECTED = (
-    "This touches a protected environment, where only a human may agree, and this client cannot ask one (it does "
-    "not support elicitation). Nothing was changed. A person can do it from a client that can ask."
+_PROTECTED = (
+    "This touches a protected environment, where only a human may agree. Nothing was changed. A person can do it from "
+    f"a client that shows questions; PATCHWORKS_CONFIRM_BY=code ({_INSTEAD}) does not count there."
 )
 _SHOW_PREVIEW = (
     "Nothing was changed yet. Show this preview to the person. Only if they agree, call again with the same "
@@ -33,19 +37,18 @@ _STALE_CODE = (
     "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the new "
     "confirmation_code within 10 minutes."
 )
-_FORM_NOT_FILLED_IN = (
-    "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed."
+_IF_IT_NEVER_SHOWS = f"If this client never shows a question, a person can set PATCHWORKS_CONFIRM_BY=code: {_INSTEAD}."
+_NOT_THERE = f"PATCHWORKS_CONFIRM_BY=code ({_INSTEAD}) does not count in a protected environment."
+_SILENCE = (
+    "Nobody answered the question within ten minutes, so it was withdrawn. Nothing was changed. "
+    "Call again when a person is there to answer."
 )
-
-
-class Decision(BaseModel):
-    """What stands between a call and its write where no person is asked: that it may go ahead, or why it does not."""
-
-    outcome: ConfirmedBy | NotDone
-
-
-Consent = Form | Decision
-"""What lets a write happen or not: the form that a person sent, or the decision for which nobody was asked."""
+_NO = {
+    "accept": "The person sent the form without agreeing (box not ticked, or another id typed). Nothing was changed.",
+    "decline": "The person declined. Nothing was changed.",
+    "cancel": "The person closed the question without answering. Nothing was changed.",
+}
+"""What a person has done who refused, by the client's word for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,34 +62,56 @@ class Call:
     code: str | None
 
 
-def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision | Elicit[Form]:
+def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision | Question:
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
     if not plan.is_needed:
-        return Decision(outcome=NotDone("unchanged", _UNCHANGED))
-    if call.dry_run:
-        return Decision(outcome=NotDone("preview", "Dry run: nothing was changed."))
-    if not policy.must_ask(plan):
-        return Decision(outcome="not_required")
+        return NotDone("unchanged", _UNCHANGED)
     protected = policy.protected_among(plan)
-    if call.can_ask and (protected or policy.confirm_by != "code"):
+    if call.dry_run:
         question = ask(plan, protected, call.account.name)
-        return Elicit(question.text, question.form)
-    if protected or policy.confirm_by == "human":
-        return Decision(outcome=NotDone("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
-    return Decision(outcome=_by_code(plan, call, codes))
+        return NotDone("preview", "Dry run: nothing was changed.", question=question.text)
+    if not policy.must_ask(plan):
+        return "not_required"
+    # Who can ask has a good code only where a client answered a question unseen, as it would again.
+    if call.code and not policy.wants_person(plan) and _by_code(plan, call, codes) == "code":
+        return "code"
+    if call.can_ask and (protected or policy.confirm_by != "code"):
+        return ask(plan, protected, call.account.name)
+    return _by_nobody(None, plan, call, policy, codes)
+
+
+def settle(answer: Answer, plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision:
+    """What an answer to the question comes to: a person's yes or no, or, where nobody has seen it, the next way."""
+    if answer.form and answer.form.agrees_to(plan):
+        return "human"
+    hint = _NOT_THERE if policy.protected_among(plan) else _IF_IT_NEVER_SHOWS
+    if answer.word == "silence":
+        return NotDone("refused", f"{_SILENCE} {hint}")
+    if not (answer.is_no and answer.is_seen):
+        return _by_nobody(answer, plan, call, policy, codes)
+    if answer.seconds is None:
+        return NotDone(
+            "declined",
+            f"The client answered '{answer.word}'. Nothing was changed. Another process had asked the question, so it "
+            f"cannot be told how long the answer took, and whether a person saw it. {hint}",
+        )
+    return NotDone("declined", _NO[answer.word])
+
+
+def _by_nobody(answer: Answer | None, plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision:
+    """The next way where a client shows nobody the question: a code, if it may take the place of an answer."""
+    if policy.wants_person(plan):
+        why = _PROTECTED if policy.protected_among(plan) else _HUMAN
+        return NotDone("refused", f"{answer.told if answer else _CANNOT_ASK} {why}")
+    found = _by_code(plan, call, codes)
+    if answer is None or not isinstance(found, NotDone):
+        return found
+    return replace(found, message=f"{answer.told} {found.message} {_IF_IT_NEVER_SHOWS}")
 
 
 def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotDone:
     if call.code and codes.is_good(call.code, plan, call.account.digest, call.caller):
         return "code"
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return NotDone("confirmation_required", message, codes.issue(plan, call.account.digest, call.caller))
-
-
-def agreement(plan: AnyPlan, consent: ElicitationResult[Consent]) -> ConfirmedBy | NotDone:
-    """Who agreed to the plan, or why it does not go ahead."""
-    if not isinstance(consent, AcceptedElicitation):
-        return NotDone("declined", "The person did not agree. Nothing was changed.")
-    if isinstance(consent.data, Decision):
-        return consent.data.outcome
-    return "human" if consent.data.agrees_to(plan) else NotDone("declined", _FORM_NOT_FILLED_IN)
+    code, question = codes.issue(plan, call.account.digest, call.caller), ask(plan, (), call.account.name)
+    return NotDone("confirmation_required", message, code, question.text)

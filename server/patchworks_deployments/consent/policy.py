@@ -28,6 +28,10 @@ class Policy:
         """Whether somebody has to agree."""
         return plan.risk is Risk.DESTRUCTIVE or self.confirm == "all" or bool(self.protected_among(plan))
 
+    def wants_person(self, plan: AnyPlan) -> bool:
+        """Whether only a person's answer counts, and no code."""
+        return self.confirm_by == "human" or bool(self.protected_among(plan))
+
     def protected_among(self, plan: AnyPlan) -> list[str]:
         """The protected environments that the plan touches, named for people.
 

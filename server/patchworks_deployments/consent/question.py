@@ -4,13 +4,18 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from patchworks_deployments.writes.plan import AnyPlan
 
 
 class Form(BaseModel, abc.ABC):
     """What a person fills in. Sending it is not agreeing: `agrees_to` looks at what was filled in."""
+
+    @property
+    @abc.abstractmethod
+    def is_filled_in(self) -> bool:
+        """Whether the field was there, in the right type."""
 
     @abc.abstractmethod
     def agrees_to(self, plan: AnyPlan) -> bool:
@@ -22,16 +27,36 @@ class Agreement(Form):
 
     agree: bool = Field(default=False, title="Yes, do this", description="Tick to let it happen.")
 
+    @field_validator("agree", mode="wrap")
+    @classmethod
+    def _is_bool(cls, sent: object, _: object) -> object:
+        return sent if isinstance(sent, bool) else None
+
+    @property
+    def is_filled_in(self) -> bool:
+        """Whether the box was sent, ticked or not."""
+        return "agree" in self.model_fields_set and isinstance(self.agree, bool)
+
     def agrees_to(self, plan: AnyPlan) -> bool:
         """Whether the box is ticked."""
         del plan
-        return self.agree
+        return self.agree is True
 
 
 class TypedId(Form):
     """The form for what a tick is too little for: the id that the question names, typed."""
 
-    typed_id: str = Field(title="Id", description="Type the id that the question names.", max_length=64)
+    typed_id: str = Field(default="", title="Id", description="Type the id that the question names.", max_length=64)
+
+    @field_validator("typed_id", mode="wrap")
+    @classmethod
+    def _is_text(cls, sent: object, _: object) -> object:
+        return sent if isinstance(sent, str) else ""
+
+    @property
+    def is_filled_in(self) -> bool:
+        """Whether anything was typed."""
+        return bool(self.typed_id.strip())
 
     def agrees_to(self, plan: AnyPlan) -> bool:
         """Whether the id is that of the deployment or the version in question."""

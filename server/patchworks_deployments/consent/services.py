@@ -1,5 +1,6 @@
 """What is opened once for the process and used by every call."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ class Services:
     codes: Codes
     once: Once
     stop: Stop
+    watch: Callable[[], float]
+    """Seconds since anything: how long an answer took."""
 
 
 def services(ctx: Context[Services, Any]) -> Services:

@@ -5,8 +5,10 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
+import anyio
 import httpx2
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -47,6 +49,7 @@ from patchworks_deployments.serving.limits import RateLimit, Sessions
 from patchworks_deployments.serving.tokens import authorization, caller_key_of, take_caller_key
 from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
 from patchworks_deployments.startup import Stop, collect_rarely
+from patchworks_deployments.tools.asking import Answering
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
@@ -132,26 +135,27 @@ def create_server(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
+    watch: Callable[[], float] = anyio.current_time,
 ) -> DeploymentsServer:
     """The server for these settings.
 
-    `transport` replaces the network and `clock` (seconds since the epoch) the time in confirmation codes.
+    `transport` replaces the network, `clock` (seconds since the epoch) the time in confirmation codes, and `watch` that
+    (in seconds) which an answer takes.
     """
     keys = [key.get_secret_value().encode() for key in settings.state_keys]
-    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
-    beside = (audit, older, shared) if shared else (audit, older)
+    held = partial(Services, codes=Codes(keys, SERVER_NAME, clock), stop=stop, watch=watch)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
         title="Patchworks deployments",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[*read_tools(), overview_tool(), *writing],
-        lifespan=_lifespan(settings, transport, Codes(keys, SERVER_NAME, clock), stop, beside),
+        tools=[*read_tools(), overview_tool(), *([] if settings.read_only else (*write_tools(), *many_write_tools()))],
+        lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=_sealing(keys),
         cache_hints=_cache_hints(settings),
@@ -162,7 +166,7 @@ def create_server(
     )
     server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
     server.tokens, server.sessions, server.stop = token_verifier, sessions, stop
-    server.middleware[:0] = in_time, server.attempts, UntilStopped(stop)  # around what the SDK refuses, too
+    server.middleware[:0] = in_time, server.attempts, UntilStopped(stop), Answering(watch)  # around the SDK's own
     _register(server, older, clock)
     return server
 
@@ -192,8 +196,7 @@ def _register(server: DeploymentsServer, older: OlderSubscribers, clock: Callabl
 def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
-    codes: Codes,
-    stop: Stop,
+    held: Callable[..., Services],
     beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
@@ -207,7 +210,7 @@ def _lifespan(
                 await served.enter_async_context(each.served())
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
-            server.services = Services(client, Policy.from_settings(settings), codes, once, stop)
+            server.services = held(client=client, once=once, policy=Policy.from_settings(settings))
             yield server.services
 
     return lifespan

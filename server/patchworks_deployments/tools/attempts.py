@@ -31,9 +31,12 @@ READ_ONLY = (
 )
 
 _STATE = (
-    "The answer to a question came with a request state that is not good for this call: stolen, altered, forged, "
-    "expired, or given for another caller, tool or other arguments. Nothing was changed."
+    "The answer cannot be taken: it came later than ten minutes after its question, or the question was asked by "
+    "another process, of another caller, or about another account, tool or arguments. Nothing was changed. "
+    "Call again, so that the person is asked anew."
 )
+"""What a call is answered with whose request state is not good for it: expired, stolen, altered or forged."""
+
 _NO_OBJECT = "The arguments of the call are no object. Nothing was changed."
 _MALFORMED = "The parameters of the call are malformed. Nothing was changed."
 
@@ -65,6 +68,9 @@ class Attempts:
         except BaseException as error:
             if not attempt.has_ended:
                 await attempt.end(_refusal(error, ctx.params or {}))
+            # The model reads results alone, and it is the model that has to call again.
+            if _is_about_state(error):
+                return CallToolResult(content=[TextContent(type="text", text=_STATE)], is_error=True)
             raise
         # A question on its way to a person is no attempt yet: its answer comes with another call.
         if not attempt.has_ended and not is_input_required(result):
@@ -92,11 +98,16 @@ def _refusal(error: BaseException, call: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(error, ValidationError):
         message = _MALFORMED if isinstance(call.get("arguments"), Mapping) else _NO_OBJECT
     elif isinstance(error, MCPError):
-        is_about_state = isinstance(error.data, Mapping) and error.data.get("reason") == "invalid_request_state"
-        message = _STATE if is_about_state else f"Refused: {clean_text(error.message)}"
+        message = _STATE if _is_about_state(error) else f"Refused: {clean_text(error.message)}"
     else:
         return ending(error, str(error))
     return {"status": "refused", "message": message}
+
+
+def _is_about_state(error: BaseException) -> bool:
+    """Whether the SDK does not take the request state that came with an answer."""
+    data = error.data if isinstance(error, MCPError) else None
+    return isinstance(data, Mapping) and data.get("reason") == "invalid_request_state"
 
 
 def _text_of(result: HandlerResult) -> str:

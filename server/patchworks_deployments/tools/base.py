@@ -1,24 +1,21 @@
 """What all tools share: strict arguments, short errors, small schemas; and for those that write, consent and record."""
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Self, TypeAlias, cast
 
 import anyio
-from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
-from patchworks_deployments.api.pacing import deadline
 from patchworks_deployments.audit.attempt import current_attempt
-from patchworks_deployments.caller import WRITE_SCOPE, caller, can_ask, is_stateless, may_write
-from patchworks_deployments.consent.decision import Call, Consent, Decision, agreement, decide
+from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write
+from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
-from patchworks_deployments.consent.question import Form
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
 from patchworks_deployments.model.text import clean_text
@@ -30,7 +27,6 @@ from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 
 Ctx: TypeAlias = Context[Services, Any]
-SomePlan = TypeVar("SomePlan", bound=Plan[Any])
 
 MAX_UNKNOWN_NAMED = 5
 """Unknown arguments that a refusal names."""
@@ -38,11 +34,6 @@ MAX_UNKNOWN_NAMED = 5
 MAX_TEXT_CHARACTERS = 30_000
 """Characters of an argument, whatever it is: of 200 names of deployments with the longest ids, as some hosts send them,
 which write a list as text."""
-
-UNFIT_FORM = (
-    "The client answered the question with a form that does not fit it. Nothing was changed. "
-    "Call again, so that the person can answer anew."
-)
 
 
 USED = (
@@ -137,10 +128,7 @@ def _in_our_words(error: ToolError) -> ToolError:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         return ToolError(f"{faults(cause)}. Nothing was changed.")
-    if isinstance(cause, DeploymentsError):
-        return ToolError(str(cause))
-    # Our own code raises no ToolError inside: this one is the SDK's, about a form, by its resolver's name.
-    return ToolError(UNFIT_FORM) if type(cause) is ToolError else error
+    return ToolError(str(cause)) if isinstance(cause, DeploymentsError) else error
 
 
 def ending(error: BaseException, message: str) -> dict[str, str]:
@@ -180,49 +168,17 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
 # Writing ------------------------------------------------------------------------------------------
 
 
-async def counted(ctx: Ctx, plan: SomePlan) -> SomePlan:
-    """The plan that knows how often it was carried out already, if somebody has to agree to it."""
-    held = services(ctx)
-    if not held.policy.must_ask(plan):
-        return plan
-    return replace(plan, times_done=await held.once.times(key_of(plan, held.client.account().digest)))
-
-
-def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
-    """Make the resolver that asks a person, or decides without asking, about what the resolver `plan` has read."""
-
-    async def decide_or_ask(
-        ctx: Ctx,
-        planned: Annotated[SomePlan, Resolve(plan)],
-        dry_run: bool | None,
-        confirmation_code: str | None,
-    ) -> Decision | Elicit[Form]:
-        held = services(ctx)
-        call = Call(
-            account=held.client.account(),
-            caller=caller(),
-            can_ask=can_ask(ctx),
-            dry_run=bool(dry_run),
-            code=confirmation_code,
-        )
-        return decide(planned, call, held.policy, held.codes)
-
-    return Resolve(decide_or_ask)
-
-
 async def _is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
     """Use up what was agreed to; False if another call with the same agreement has done so."""
     held = services(ctx)
     return await held.once.take(key_of(plan, held.client.account().digest), plan.times_done)
 
 
-async def act(ctx: Ctx, plan: Plan[Result], consent: ElicitationResult[Consent], reason: str | None) -> CallToolResult:
+async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
-    agreed, held, attempt = agreement(plan, consent), services(ctx), current_attempt()
+    held, attempt = services(ctx), current_attempt()
     unrecorded: Sequence[AuditLogUnwritable] = ()
     asked_live = agreed == "human" and not is_stateless(ctx)
-    if asked_live:
-        deadline().restart()
     if not isinstance(agreed, NotDone):
         await attempt.keep_room(plan.lines)  # before all is read once more in vain
         if plan.must_be_compared(asked_live=asked_live):

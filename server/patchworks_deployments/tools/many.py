@@ -3,13 +3,13 @@
 from functools import cache
 from typing import Annotated
 
-from mcp.server.mcpserver import ElicitationResult, Resolve
+from mcp.server.mcpserver import Resolve
 from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
 from patchworks_deployments.api.pacing import report
 from patchworks_deployments.api.selection import Selection, read_selected
-from patchworks_deployments.consent.decision import Consent
+from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.services import services
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import rendering
@@ -27,7 +27,8 @@ from patchworks_deployments.model.values import (
     Reason,
 )
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
-from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to, counted
+from patchworks_deployments.tools.asking import consent_to, counted
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act
 from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
@@ -80,7 +81,7 @@ async def set_deployments_enabled(
     ctx: Ctx,
     enabled: Annotated[bool, Field(description="true enables, false disables.")],
     plan: Annotated[SwitchPlan, Resolve(plan_switching)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_switching)],
+    agreed: Annotated[Decision, consent_to(plan_switching)],
     deployments: Annotated[
         OptionalDeploymentNames, Field(description="Ids, or flow_version_id/deployment_id; or use the filters.")
     ] = None,
@@ -92,7 +93,7 @@ async def set_deployments_enabled(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Annotated[CallToolResult, SwitchResult]:
-    return await act(ctx, plan, consent, reason)
+    return await act(ctx, plan, agreed, reason)
 
 
 async def plan_replacement(
@@ -120,7 +121,7 @@ async def replace_deployment(
     deployment_id: DeploymentId,
     new_flow_version_id: FlowVersionId,
     plan: Annotated[Replacement, Resolve(plan_replacement)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_replacement)],
+    agreed: Annotated[Decision, consent_to(plan_replacement)],
     priority: OptionalNumber = None,
     enabled: OptionalFlag = None,
     dry_run: DryRun = False,
@@ -128,7 +129,7 @@ async def replace_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Annotated[CallToolResult, ReplaceResult]:
-    return await act(ctx, plan, consent, reason)
+    return await act(ctx, plan, agreed, reason)
 
 
 @cache

@@ -1,18 +1,18 @@
 """The tools that change one deployment.
 
 A call runs in three steps, of which the SDK takes the first two: `plan_...` reads what the call is about, `consent_to`
-decides what stands between the plan and its write, which may be a question to a person, and the body acts. In the
-protocol's newer era a question ends the call, and all steps run again when the answer comes with the next call.
+decides whether the plan goes ahead, for which it may ask a person, and the body acts. In the protocol's newer era a
+question ends the call, and all steps run again when the answer comes with the next call.
 """
 
 from functools import cache
 from typing import Annotated
 
-from mcp.server.mcpserver import ElicitationResult, Resolve
+from mcp.server.mcpserver import Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from patchworks_deployments.consent.decision import Consent
+from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.services import services
 from patchworks_deployments.model.deployment import Clearable
 from patchworks_deployments.model.values import (
@@ -28,7 +28,8 @@ from patchworks_deployments.model.values import (
     OptionalTime,
     Reason,
 )
-from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, consent_to, counted
+from patchworks_deployments.tools.asking import consent_to, counted
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act
 from patchworks_deployments.writes.change import Change
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.outcome import WriteResult
@@ -58,7 +59,7 @@ async def create_deployment(
     ctx: Ctx,
     flow_version_id: FlowVersionId,
     change: Annotated[Change, Resolve(plan_create)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_create)],
+    agreed: Annotated[Decision, consent_to(plan_create)],
     virtual_environment_id: OptionalIdentifier = None,
     priority: Annotated[OptionalNumber, Field(description="Queue priority; default: the flow's.")] = None,
     deploy_disabled: Annotated[OptionalFlag, Field(description="Deploy without enabling.")] = None,
@@ -67,7 +68,7 @@ async def create_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, consent, reason)
+    return await act(ctx, change, agreed, reason)
 
 
 async def plan_update(
@@ -98,7 +99,7 @@ async def update_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_update)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_update)],
+    agreed: Annotated[Decision, consent_to(plan_update)],
     virtual_environment_id: OptionalIdentifier = None,
     priority: OptionalNumber = None,
     enabled_at: Annotated[OptionalTime, Field(description="ISO 8601.")] = None,
@@ -109,7 +110,7 @@ async def update_deployment(
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, consent, reason)
+    return await act(ctx, change, agreed, reason)
 
 
 async def plan_delete(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
@@ -122,13 +123,13 @@ async def delete_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_delete)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_delete)],
+    agreed: Annotated[Decision, consent_to(plan_delete)],
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, consent, reason)
+    return await act(ctx, change, agreed, reason)
 
 
 async def plan_enable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
@@ -141,13 +142,13 @@ async def enable_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_enable)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_enable)],
+    agreed: Annotated[Decision, consent_to(plan_enable)],
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, consent, reason)
+    return await act(ctx, change, agreed, reason)
 
 
 async def plan_disable(ctx: Ctx, flow_version_id: str, deployment_id: str, if_state: str | None) -> Change:
@@ -160,13 +161,13 @@ async def disable_deployment(
     flow_version_id: FlowVersionId,
     deployment_id: DeploymentId,
     change: Annotated[Change, Resolve(plan_disable)],
-    consent: Annotated[ElicitationResult[Consent], consent_to(plan_disable)],
+    agreed: Annotated[Decision, consent_to(plan_disable)],
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,
     if_state: IfState = None,
 ) -> Result:
-    return await act(ctx, change, consent, reason)
+    return await act(ctx, change, agreed, reason)
 
 
 @cache

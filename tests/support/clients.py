@@ -124,9 +124,8 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A client of a server on the sandbox; without a person it cannot ask anybody."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
-    server = create_server(
-        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock or Clock()
-    )
+    embedded = not {"api_key", "bearer_token"} & settings.keys()
+    server = create_server(load_settings({}, sandbox=embedded, **settings), upstream, clock or Clock())
     async with Client(server, elicitation_callback=person, mode=era) as client:
         yield client
 

@@ -222,6 +222,37 @@ def test_plain_http_elsewhere_can_be_allowed(monkeypatch: pytest.MonkeyPatch) ->
     assert _load(monkeypatch, API_KEY="k", BASE_URL="http://example.com", ALLOW_HTTP="true").allow_http
 
 
+LONG = "k" * 20
+"""As few characters as a key may be made of."""
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_enough"),
+    [
+        ({"API_KEY": LONG}, True),
+        ({"API_KEY": LONG[:-1]}, False),
+        ({"API_KEY": "sandbox-key"}, True),
+        ({"BEARER_TOKEN": LONG}, True),
+        ({"BEARER_TOKEN": LONG[:-1]}, False),
+        ({"SANDBOX": "1"}, True),
+        ({"USERNAME": LONG, "PASSWORD": LONG}, False),
+        ({"CREDENTIALS": "caller"}, False),
+        ({"CREDENTIALS": "caller", "SANDBOX": "1"}, False),
+        ({"USERNAME": "u", "PASSWORD": "p", "STATE_KEYS": "k" * 32}, True),
+    ],
+)
+def test_several_workers_start_if_they_have_a_key_in_common(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, is_enough: bool
+) -> None:
+    """Made of a secret that is too long to be guessed, or set; one worker needs none."""
+    _load(monkeypatch, HTTP="8000", **environment)
+    if is_enough:
+        assert _load(monkeypatch, WORKERS="2").workers == 2
+    else:
+        with pytest.raises(SettingsError, match=r"Several workers need PATCHWORKS_STATE_KEYS, unless .* 20 characters"):
+            _load(monkeypatch, WORKERS="2")
+
+
 def test_lists_are_comma_separated_and_empty_means_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts that write empty strings for what is not filled in do no harm."""
     settings = _load(monkeypatch, SANDBOX="1", PROTECTED_ENVIRONMENTS=" UK Live , 12,", AUDIT_LOG="", API_KEY="")

@@ -18,7 +18,6 @@ from support.team import calling, serving
 from patchworks_deployments.sandbox import Sandbox
 
 CREATE = {"flow_version_id": "1001"}
-SHARED = {"PATCHWORKS_STATE_KEYS": "a-key-that-all-processes-share-00001", "PATCHWORKS_API_KEY": "sandbox-key"}
 
 
 def slow(sandbox: Sandbox) -> Upstream:
@@ -142,7 +141,7 @@ async def test_processes_that_share_a_redis_carry_out_one_agreement_once(redis_u
     """Ten redemptions of a yes and of a code, spread over two processes at once, make one deployment each."""
     with sandbox_over_http() as upstream:
         settings = {
-            **SHARED,
+            "PATCHWORKS_API_KEY": "sandbox-key",
             "PATCHWORKS_BASE_URL": upstream,
             "PATCHWORKS_REDIS_URL": redis_url,
             "PATCHWORKS_CONFIRM": "all",
@@ -175,13 +174,3 @@ async def test_a_question_says_how_often_the_same_was_tried_and_not_that_it_was_
             await client.call_tool("update_deployment", {**IDS, "priority": 9})
     ends = [question.rpartition("As read: state ")[2][12:] for question in person.asked]
     assert ends == ["", ", on which this was tried once lately", ", on which this was tried 2 times lately"]
-
-
-async def test_a_code_is_good_for_ten_minutes_of_the_clock() -> None:
-    """A minute later it is a code like any wrong one."""
-    clock = Clock()
-    async with connected(clock=clock) as client:
-        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
-        clock.now += 601
-        late = data(await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code}))
-    assert late["status"] == "confirmation_required"

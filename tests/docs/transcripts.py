@@ -170,7 +170,7 @@ class _Player:
 # Comparing ----------------------------------------------------------------------------------------
 
 _VARYING = (
-    (re.compile(r"\b[0-9a-f]{8}-[a-z2-7]{16}\b"), "(code)"),
+    (re.compile(r"\b[0-9a-f]{8}-[a-z2-7]{20}\b"), "(code)"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "(state)"),
     (re.compile(r"\b\d+ ms\b"), "(some) ms"),
 )

@@ -167,7 +167,7 @@ async def test_a_wrong_confirmation_code_leaves_a_line_without_it(era: Era, tmp_
         result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": "6553f100-wrongwrongwrong"})
     (line,) = audit_lines(log)
     assert (line["outcome"], line["confirmed_by"]) == ("confirmation_required", None)
-    assert line["message"].startswith("That code is not good for this")
+    assert line["message"].startswith("That code is not from this server, or it was mistyped. Nothing was changed.")
     assert "wrongwrong" not in log.read_text(encoding="utf-8")
     assert data(result)["confirmation_code"] not in log.read_text(encoding="utf-8")
 

@@ -208,7 +208,6 @@ async def test_workers_finish_what_was_sent(tmp_path: Path) -> None:
             "PATCHWORKS_API_KEY": "sandbox-key",
             "PATCHWORKS_BASE_URL": upstream,
             "PATCHWORKS_AUDIT_LOG": str(tmp_path / "log"),
-            "PATCHWORKS_STATE_KEYS": "k" * 64,
         }
         with serving("--workers", "2", **settings) as served:
             await _answers(served.base)

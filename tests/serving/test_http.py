@@ -70,7 +70,7 @@ async def test_probing_often_does_not_load_patchworks() -> None:
         (("--http", "[::]:0", "--tokens-file", "x"), "PATCHWORKS_ALLOWED_HOSTS"),
         (("--http", "somewhere"), "must be PORT or HOST:PORT"),
         (("--http", "99999"), "must be PORT or HOST:PORT"),
-        (("--http", "0", "--workers", "2"), "Several workers need PATCHWORKS_STATE_KEYS"),
+        (("--http", "0", "--workers", "2", "--credentials", "caller"), "Several workers need PATCHWORKS_STATE_KEYS"),
         (("--http", "0", "--oauth-issuer", "https://i.example"), "OAuth also needs PATCHWORKS_OAUTH_JWKS_URL"),
         (("--credentials", "caller"), "works over HTTP only"),
     ],
@@ -85,7 +85,7 @@ def test_an_unsafe_or_incomplete_start_is_refused(arguments: tuple[str, ...], sa
 
 async def test_the_factory_demands_authorization(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whoever brings a server of their own may bind it anywhere; several workers need shared keys there too."""
-    monkeypatch.setenv("PATCHWORKS_SANDBOX", "true")
+    monkeypatch.setenv("PATCHWORKS_CREDENTIALS", "caller")
     with pytest.raises(SettingsError, match="needs authorization"):
         create_app()
     monkeypatch.setenv("PATCHWORKS_TOKENS_FILE", tokens_file(tmp_path))

@@ -14,11 +14,13 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ResourceUpdatedNotification
 from support.clients import IDS, Person, data, older_way, text, yes
 from support.processes import sandbox_over_http
-from support.team import ALICE, Served, calling, serving, slow_upstream, tokens_file
+from support.team import Served, calling, serving, slow_upstream
 
 pytestmark = pytest.mark.slow
 
-KEYS = {"PATCHWORKS_STATE_KEYS": "a-key-that-all-processes-share-00001", "PATCHWORKS_API_KEY": "sandbox-key"}
+KEY = {"PATCHWORKS_API_KEY": "sandbox-key"}
+"""What the processes share, and with it the key that seals questions and codes."""
+
 TOGGLES = (("disable_deployment", "human"), ("enable_deployment", "not_required"))
 ONE = "patchworks://flow-versions/1001/deployments/500"
 
@@ -60,10 +62,10 @@ async def through(url: str, person: Person | None = None) -> AsyncIterator[Clien
 
 
 async def test_a_confirmation_begun_on_one_process_finishes_on_another(tmp_path: Path) -> None:
-    """Questions and codes travel: with shared keys neither the human's answer nor the code is bound to a process."""
+    """Questions and codes travel: neither the human's answer nor the code is bound to a process."""
     log = tmp_path / "audit.jsonl"
     with sandbox_over_http() as upstream:
-        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_AUDIT_LOG": str(log)}
+        settings = {**KEY, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_AUDIT_LOG": str(log)}
         with serving(**settings) as one, serving(**settings) as two:
             async with round_robin(one, two) as url:
                 async with through(url, Person(yes)) as client:
@@ -81,17 +83,6 @@ async def test_a_confirmation_begun_on_one_process_finishes_on_another(tmp_path:
     assert len(log.read_text(encoding="utf-8").splitlines()) == 8
 
 
-async def test_without_shared_keys_a_code_of_one_process_is_refused_by_another() -> None:
-    """The other process gives a preview of its own instead of acting."""
-    with sandbox_over_http() as upstream:
-        settings = {"PATCHWORKS_API_KEY": "sandbox-key", "PATCHWORKS_BASE_URL": upstream}
-        with serving(**settings) as one, serving(**settings) as two:
-            async with calling(one.url) as first, calling(two.url) as second:
-                code = data(await first.call_tool("disable_deployment", IDS))["confirmation_code"]
-                refused = data(await second.call_tool("disable_deployment", {**IDS, "confirmation_code": code}))
-    assert refused["status"] == "confirmation_required"
-
-
 @older_way
 async def test_a_write_on_one_process_is_heard_on_the_other_in_both_eras(redis_url: str) -> None:
     """With Redis between them, listeners of the new era and subscribers of the older one hear of it, once."""
@@ -104,7 +95,7 @@ async def test_a_write_on_one_process_is_heard_on_the_other_in_both_eras(redis_u
             arrived.set()
 
     with sandbox_over_http() as upstream:
-        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": redis_url}
+        settings = {**KEY, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": redis_url}
         with serving(**settings) as one, serving(**settings) as two:
             async with (
                 httpx2.AsyncClient(timeout=30, trust_env=False) as http,
@@ -126,7 +117,7 @@ async def test_a_write_on_one_process_is_heard_on_the_other_in_both_eras(redis_u
 async def test_a_redis_that_is_away_costs_notifications_of_others_and_agreements() -> None:
     """What asks nobody goes on, and listeners of the same process hear of it; what asks is refused, and says why."""
     with sandbox_over_http() as upstream:
-        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": "redis://127.0.0.1:9/0"}
+        settings = {**KEY, "PATCHWORKS_BASE_URL": upstream, "PATCHWORKS_REDIS_URL": "redis://127.0.0.1:9/0"}
         with serving(**settings) as server:
             async with calling(server.url, person=Person(yes)) as client:
                 page = data(await client.call_tool("list_deployments", {"per_page": 50}))
@@ -148,7 +139,7 @@ async def test_a_redis_that_is_away_costs_notifications_of_others_and_agreements
 async def test_killing_a_process_in_the_middle_of_a_write_loses_nothing() -> None:
     """The one that is left tells what became of the write, and the same call again ends in the wanted state."""
     async with slow_upstream() as (upstream, gate):
-        settings = {**KEYS, "PATCHWORKS_BASE_URL": upstream}
+        settings = {**KEY, "PATCHWORKS_BASE_URL": upstream}
         with serving(**settings) as one, serving(**settings) as two:
             async with anyio.create_task_group() as group:
 
@@ -168,11 +159,18 @@ async def test_killing_a_process_in_the_middle_of_a_write_loses_nothing() -> Non
 
 
 async def test_several_workers_of_one_server_share_what_they_need(tmp_path: Path) -> None:
-    """`--workers 2` with shared keys serves questions whichever worker gets the answer."""
-    with sandbox_over_http() as upstream:
-        arguments = ("--workers=2", f"--tokens-file={tokens_file(tmp_path)}")
-        with serving(*arguments, **KEYS, PATCHWORKS_BASE_URL=upstream) as server:
-            for _ in range(3):
-                async with calling(server.url, ALICE, person=Person(yes)) as client:
-                    assert data(await client.call_tool("disable_deployment", IDS))["status"] == "done"
-                    assert data(await client.call_tool("enable_deployment", IDS))["status"] == "done"
+    """`--workers 2` needs no keys of its own: the question or the code of one reaches the other, and is taken."""
+    log = tmp_path / "log"
+    with (
+        sandbox_over_http() as upstream,
+        serving("--workers=2", log=str(log), **KEY, PATCHWORKS_BASE_URL=upstream) as server,
+    ):
+        async with through(server.url, Person(yes)) as person, through(server.url) as program:
+            for number in range(10):
+                call = {**IDS, "priority": 20 + number}
+                assert data(await person.call_tool("update_deployment", call))["status"] == "done"
+                call = {**IDS, "priority": 50 + number}
+                code = data(await program.call_tool("update_deployment", call))["confirmation_code"]
+                done = await program.call_tool("update_deployment", {**call, "confirmation_code": code})
+                assert data(done)["status"] == "done", text(done)
+    assert log.read_text(encoding="utf-8") == ""

@@ -134,9 +134,8 @@ async def connected(
     clock = clock or Clock()
     if person:
         person.clock = clock
-    server = create_server(
-        load_settings({}, **{"sandbox": "api_key" not in settings, **settings}), upstream, clock, clock
-    )
+    embedded = not {"api_key", "bearer_token"} & settings.keys()
+    server = create_server(load_settings({}, sandbox=embedded, **settings), upstream, clock, clock)
     async with Client(server, elicitation_callback=person, mode=era) as client:
         yield client
 

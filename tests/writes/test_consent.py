@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mcp_types import ElicitRequestFormParams, ElicitResult
 from support.cases import without
-from support.clients import IDS, Answer, Clock, Era, Person, both_eras, connected, data, no, text, yes
+from support.clients import IDS, Answer, Era, Person, both_eras, connected, data, no, text, yes
 from support.faults import Upstream
 
 from patchworks_deployments.sandbox import Sandbox
@@ -69,27 +69,6 @@ async def test_the_id_that_is_typed_is_compared_whole(typed: str, status: str, e
         assert data(await client.call_tool("delete_deployment", IDS))["status"] == status
 
 
-async def test_the_first_code_and_a_stale_one_come_with_words_of_their_own() -> None:
-    """The first says to show the preview; later ones say why the code was not good, and to ask anew."""
-    async with connected(clock=Clock()) as client:
-        first = await client.call_tool("disable_deployment", IDS)
-        stale = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": "6b49d458-aaaaaaaaaaaaaaaa"})
-    assert text(first).startswith("Nothing was changed yet. Show this preview to the person.")
-    assert text(stale).startswith("That code is not good for this")
-    assert data(first)["confirmation_code"] == data(stale)["confirmation_code"]
-
-
-@pytest.mark.parametrize("seconds", [0, 599])
-async def test_a_code_may_be_copied_carelessly_and_late(seconds: int) -> None:
-    """Capitals and spaces around it do no harm, and the last second counts."""
-    clock = Clock()
-    async with connected(clock=clock) as client:
-        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
-        clock.now += seconds
-        result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": f" {code.upper()} "})
-    assert data(result)["status"] == "done"
-
-
 @both_eras
 @pytest.mark.parametrize(
     ("tool", "arguments", "others"),
@@ -111,26 +90,6 @@ async def test_a_code_is_bound_to_every_argument(
             result = await client.call_tool(tool, {**arguments, **other, "confirmation_code": code})
             assert data(result)["status"] == "confirmation_required"
     assert sandbox.writes == []
-
-
-@pytest.mark.parametrize("code", ["-", "zz", "zzzzzzzz-a", "6b49d45-a", "ffffffff-", "ffffffff-aaaaaaaaaaaaaaaa", "-1"])
-async def test_what_is_no_code_is_worth_nothing(code: str) -> None:
-    """Whatever a model makes up gets a preview."""
-    sandbox = Sandbox()
-    async with connected(sandbox) as client:
-        result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
-    assert data(result)["status"] == "confirmation_required"
-    assert sandbox.writes == []
-
-
-async def test_a_code_of_a_process_without_keys_is_good_in_no_other() -> None:
-    """The sandbox has no secret that processes could share."""
-    sandbox = Sandbox()
-    async with connected(sandbox) as client:
-        code = data(await client.call_tool("disable_deployment", IDS))["confirmation_code"]
-    async with connected(sandbox) as client:
-        result = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
-    assert data(result)["status"] == "confirmation_required"
 
 
 @both_eras

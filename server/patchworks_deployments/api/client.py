@@ -15,7 +15,7 @@ import httpx2
 from opentelemetry.trace import SpanKind, get_tracer
 
 from patchworks_deployments.api import paths
-from patchworks_deployments.api.credentials import SANDBOX_KEY, Account, Credentials, build_credentials
+from patchworks_deployments.api.credentials import Account, Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, translating
 from patchworks_deployments.api.pacing import GLANCE_SECONDS, deadline, retried
 from patchworks_deployments.api.query import CUTS, NAMES, PAGE_SIZE, Cut, DeploymentQuery, every
@@ -25,6 +25,7 @@ from patchworks_deployments.model.reading import read_deployment, read_id, read_
 from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.network.transport import open_http
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.settings.keys import SANDBOX_KEY
 
 LOOK_SECONDS = 7.5
 """Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""

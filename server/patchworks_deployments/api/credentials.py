@@ -18,12 +18,10 @@ from patchworks_deployments.api.strangers import is_no_json, leads_elsewhere, st
 from patchworks_deployments.errors import Unauthenticated, Unreachable
 from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.settings import Settings
+from patchworks_deployments.settings.keys import SANDBOX_KEY
 
 CALLER_HEADER = "X-Patchworks-Authorization"
 """The header in which a caller sends the Patchworks key of its own, where the settings ask for that."""
-
-SANDBOX_KEY = "sandbox-key"
-"""What the embedded sandbox takes as its API key; no secret, as it opens nothing else."""
 
 LOGIN_PAUSE_SECONDS = 5.0
 """Seconds for which a refused login is not tried again: hammering a login locks accounts."""

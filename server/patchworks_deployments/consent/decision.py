@@ -32,10 +32,9 @@ _SHOW_PREVIEW = (
     "Nothing was changed yet. Show this preview to the person. Only if they agree, call again with the same "
     "arguments and this confirmation_code within 10 minutes."
 )
-_STALE_CODE = (
-    "That code is not good for this: it is wrong, expired, used, or the deployment or the arguments changed since. "
-    "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the new "
-    "confirmation_code within 10 minutes."
+_SHOW_NEW_PREVIEW = (
+    "Nothing was changed. Show this new preview to the person. Only if they agree, call again with the same arguments "
+    "and the new confirmation_code within 10 minutes."
 )
 _IF_IT_NEVER_SHOWS = f"If this client never shows a question, a person can set PATCHWORKS_CONFIRM_BY=code: {_INSTEAD}."
 _NOT_THERE = f"PATCHWORKS_CONFIRM_BY=code ({_INSTEAD}) does not count in a protected environment."
@@ -110,8 +109,11 @@ def _by_nobody(answer: Answer | None, plan: AnyPlan, call: Call, policy: Policy,
 
 
 def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotDone:
-    if call.code and codes.is_good(call.code, plan, call.account.digest, call.caller):
-        return "code"
-    message = _STALE_CODE if call.code else _SHOW_PREVIEW
+    message = _SHOW_PREVIEW
+    if call.code:
+        why_not = codes.why_not(call.code, plan, call.account.digest, call.caller)
+        if not why_not:
+            return "code"
+        message = f"{why_not} {_SHOW_NEW_PREVIEW}"
     code, question = codes.issue(plan, call.account.digest, call.caller), ask(plan, (), call.account.name)
     return NotDone("confirmation_required", message, code, question.text)

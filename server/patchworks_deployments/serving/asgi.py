@@ -32,6 +32,7 @@ from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, 
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.serving.tokens import UntilRevoked
 from patchworks_deployments.settings import Settings, load_settings, split_address
+from patchworks_deployments.settings.keys import NO_SHARED_KEY
 from patchworks_deployments.startup import BACKLOG_CONNECTIONS, exit_in_order, listen, raise_file_limit
 
 
@@ -64,8 +65,8 @@ def _settings_for_anywhere() -> Settings:
             "The ASGI application needs authorization: set PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER. "
             "On this machine alone, --http PORT does without."
         )
-    if int(os.environ.get("WEB_CONCURRENCY") or 1) > 1 and not settings.state_keys:
-        raise SettingsError("WEB_CONCURRENCY asks for several workers: they need PATCHWORKS_STATE_KEYS")
+    if int(os.environ.get("WEB_CONCURRENCY") or 1) > 1 and not settings.has_shared_keys:
+        raise SettingsError(f"WEB_CONCURRENCY: {NO_SHARED_KEY}")
     return settings
 
 

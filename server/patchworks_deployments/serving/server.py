@@ -1,7 +1,6 @@
 """The MCP server: what it is made of, and what it opens while it runs."""
 
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -33,7 +32,8 @@ from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import may_write
-from patchworks_deployments.consent.codes import Codes
+from patchworks_deployments.consent.codes import FOREIGN, FOREIGN_SINCE_START, Codes
+from patchworks_deployments.consent.keys import key_ring
 from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
@@ -47,7 +47,7 @@ from patchworks_deployments.resources.templates import LISTED, register_resource
 from patchworks_deployments.sdk import lowlevel_server
 from patchworks_deployments.serving.limits import RateLimit, Sessions
 from patchworks_deployments.serving.tokens import authorization, caller_key_of, take_caller_key
-from patchworks_deployments.settings import MIN_STATE_KEY_BYTES, Settings
+from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
@@ -142,22 +142,24 @@ def create_server(
     `transport` replaces the network, `clock` (seconds since the epoch) the time in confirmation codes, and `watch` that
     (in seconds) which an answer takes.
     """
-    keys = [key.get_secret_value().encode() for key in settings.state_keys]
+    keys = key_ring(settings)
+    codes = Codes(keys, SERVER_NAME, clock, FOREIGN if settings.has_shared_keys else FOREIGN_SINCE_START)
+    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
-    held = partial(Services, codes=Codes(keys, SERVER_NAME, clock), stop=stop, watch=watch)
+    held = partial(Services, codes=codes, stop=stop, watch=watch)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
         title="Patchworks deployments",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[*read_tools(), overview_tool(), *([] if settings.read_only else (*write_tools(), *many_write_tools()))],
+        tools=[*read_tools(), overview_tool(), *writing],
         lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
-        request_state_security=_sealing(keys),
+        request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
         cache_hints=_cache_hints(settings),
         subscriptions=bus,
         middleware=_middleware(settings, sessions),
@@ -169,11 +171,6 @@ def create_server(
     server.middleware[:0] = in_time, server.attempts, UntilStopped(stop), Answering(watch)  # around the SDK's own
     _register(server, older, clock)
     return server
-
-
-def _sealing(keys: Sequence[bytes]) -> RequestStateSecurity:
-    """How questions are sealed; without keys from the settings, with one that dies with this process."""
-    return RequestStateSecurity(keys=keys or [secrets.token_bytes(MIN_STATE_KEY_BYTES)], bind_principal=_asked)
 
 
 def _asked(ctx: ServerRequestContext[Services, Any]) -> str:

@@ -13,14 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.settings import pasted
+from patchworks_deployments.settings import keys, pasted
 
 PREFIX = "PATCHWORKS_"
 BASE_URL = pasted.API_ADDRESS
 LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
-
-MIN_STATE_KEY_BYTES = 32
-"""Bytes; the SDK asks the same of the keys that seal its request state."""
 
 AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "caller"]
 
@@ -40,12 +37,6 @@ def _split_names(value: object) -> object:
     return [name for name in names if name]
 
 
-def _long_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    if any(len(key.get_secret_value().encode()) < MIN_STATE_KEY_BYTES for key in keys):
-        raise ValueError(f"each key must have at least {MIN_STATE_KEY_BYTES} bytes")
-    return keys
-
-
 def _web_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -61,7 +52,7 @@ def _words(value: object) -> object:
 
 Secret = Annotated[SecretStr, AfterValidator(pasted.one_line)]
 HeaderSecret = Annotated[Secret, AfterValidator(pasted.fits_a_header)]
-StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(_long_keys)]
+StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(keys.long_enough)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 Issuer = Annotated[str, BeforeValidator(pasted.address), AfterValidator(_web_address)]
 """Compared letter by letter, so a slash at its end stays."""
@@ -193,11 +184,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _safely_served(self) -> Self:
-        if self.workers > 1 and not self.state_keys:
-            raise ValueError(
-                "several workers need PATCHWORKS_STATE_KEYS: without shared keys none can finish what another "
-                'began. Make one with: python -c "import secrets; print(secrets.token_hex(32))"'
-            )
+        if self.workers > 1 and not self.has_shared_keys:
+            raise ValueError(keys.NO_SHARED_KEY)
         if not self.http:
             return self
         host, port = split_address(self.http)
@@ -239,6 +227,21 @@ class Settings(BaseSettings):
         if self.api_key:
             return "api_key"
         return "bearer_token" if self.bearer_token else "login"
+
+    @property
+    def shared_secret(self) -> SecretStr | None:
+        """What all processes of this account have and nobody can guess; for the sandbox its key, which is public.
+
+        It is never a password, which people choose, and none of the callers' own keys.
+        """
+        own = {"sandbox": SecretStr(keys.SANDBOX_KEY), "api_key": self.api_key, "bearer_token": self.bearer_token}
+        secret = own.get(self.authentication)
+        return secret if secret and keys.can_make_a_key(secret) else None
+
+    @property
+    def has_shared_keys(self) -> bool:
+        """Whether other processes with these settings take the codes and the answers of this one."""
+        return bool(self.state_keys or self.shared_secret)
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:

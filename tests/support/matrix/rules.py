@@ -85,8 +85,7 @@ def nothing_means_nothing(record: Record) -> Verdict:
 def changed_meanwhile_is_true(record: Record) -> Verdict:
     """Nobody is said to have changed something who has not."""
     said = re.search(r"\bchanged (meanwhile|while|since)\b|\b[Ww]hile [^.]*\bchanged\b", facts.words(record))
-    is_refusal_of_code = "That code is not good" in facts.words(record)
-    return said.group() if said and not is_refusal_of_code and not record.meddlings else None
+    return said.group() if said and not record.meddlings else None
 
 
 def the_log_agrees(record: Record) -> Verdict:

@@ -15,6 +15,7 @@ from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity, authenticated_principal
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedResourceError
+from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -144,7 +145,6 @@ def create_server(
     """
     keys = key_ring(settings)
     codes = Codes(keys, SERVER_NAME, clock, FOREIGN if settings.has_shared_keys else FOREIGN_SINCE_START)
-    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
     audit = AuditLog(settings.audit_log)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
@@ -156,7 +156,7 @@ def create_server(
         title="Patchworks deployments",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[*read_tools(), overview_tool(), *writing],
+        tools=_tools(settings),
         lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
@@ -171,6 +171,11 @@ def create_server(
     server.middleware[:0] = in_time, server.attempts, UntilStopped(stop), Answering(watch)  # around the SDK's own
     _register(server, older, clock)
     return server
+
+
+def _tools(settings: Settings) -> list[Tool]:
+    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
+    return [*read_tools(), overview_tool(), *writing]
 
 
 def _asked(ctx: ServerRequestContext[Services, Any]) -> str:

@@ -94,6 +94,23 @@ async def test_a_code_from_elsewhere_takes_no_person_s_place(policy: str, versio
     assert not strict.sandbox.writes
 
 
+@pytest.mark.parametrize("host", [host for host in HOSTS if host.counts_as == "no"], ids=str)
+@in_both_eras
+async def test_there_is_no_way_around_a_person_s_no(host: Host, version: Version, tmp_path: Path) -> None:
+    """No code comes with it, and one that is made up, or was for something else, has the person asked once more."""
+    stage = Stage.of(host, version, "auto", tmp_path / "log")
+    told = await stage.call("disable_deployment", IDS)
+    assert "confirmation_code" not in told.data
+    unseen = Stage.of(next(host for host in HOSTS if host.name == "cancels unseen"), version, "auto", tmp_path / "log")
+    other = (await unseen.call("update_deployment", IDS | {"priority": 9})).data["confirmation_code"]
+    for code in ("6b49d458-aaaaaaaaaaaaaaaaaaaa", other):
+        again = await stage.call("disable_deployment", IDS | {"confirmation_code": code})
+        assert again.status == "declined", again
+        assert "confirmation_code" not in again.data
+    assert len(stage.visit.asked) == 3
+    assert not stage.sandbox.writes
+
+
 Arguments = Callable[[Sandbox], Json]
 
 WRITES: Mapping[str, Arguments] = {

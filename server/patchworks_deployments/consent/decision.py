@@ -63,24 +63,24 @@ def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision 
     """What stands between this call and its write: nothing, a question, a code, or a refusal."""
     if not plan.is_needed:
         return Decision(outcome=NotDone("unchanged", _UNCHANGED))
-    if call.dry_run:
-        return Decision(outcome=NotDone("preview", "Dry run: nothing was changed."))
-    if not policy.must_ask(plan):
+    if not call.dry_run and not policy.must_ask(plan):
         return Decision(outcome="not_required")
     protected = policy.protected_among(plan)
+    question = ask(plan, protected, call.account.name)
+    if call.dry_run:
+        return Decision(outcome=NotDone("preview", "Dry run: nothing was changed.", question=question.text))
     if call.can_ask and (protected or policy.confirm_by != "code"):
-        question = ask(plan, protected, call.account.name)
         return Elicit(question.text, question.form)
     if protected or policy.confirm_by == "human":
         return Decision(outcome=NotDone("refused", _NO_HUMAN_PROTECTED if protected else _NO_HUMAN))
-    return Decision(outcome=_by_code(plan, call, codes))
+    return Decision(outcome=_by_code(plan, call, codes, question.text))
 
 
-def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotDone:
+def _by_code(plan: AnyPlan, call: Call, codes: Codes, question: str) -> ConfirmedBy | NotDone:
     if call.code and codes.is_good(call.code, plan, call.account.digest, call.caller):
         return "code"
     message = _STALE_CODE if call.code else _SHOW_PREVIEW
-    return NotDone("confirmation_required", message, codes.issue(plan, call.account.digest, call.caller))
+    return NotDone("confirmation_required", message, codes.issue(plan, call.account.digest, call.caller), question)
 
 
 def agreement(plan: AnyPlan, consent: ElicitationResult[Consent]) -> ConfirmedBy | NotDone:

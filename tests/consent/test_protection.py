@@ -122,7 +122,7 @@ async def test_moving_into_a_protected_environment_asks_even_if_its_name_is_unkn
         del sandbox.account.deployments[row.id]
     async with connected(sandbox, person=person, era=era, protected_environments="US Live") as client:
         await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "13"})
-    assert person.asked[0].startswith("Protected environment: 13\n")
+    assert person.asked[0].splitlines()[2].startswith("Protected environment: 13; ")
 
 
 @both_eras

@@ -52,8 +52,8 @@ def yes(question: ElicitRequestFormParams) -> ElicitResult:
     """Agree: tick the box, or type the id that the question names."""
     if "agree" in question.requested_schema["properties"]:
         return ElicitResult(action="accept", content={"agree": True})
-    typed = question.message.rpartition("type its id: ")[2]
-    return ElicitResult(action="accept", content={"typed_id": typed})
+    title = question.requested_schema["properties"]["typed_id"]["title"]
+    return ElicitResult(action="accept", content={"typed_id": title.split(" ")[1]})
 
 
 def no(_: ElicitRequestFormParams) -> ElicitResult:
@@ -89,11 +89,14 @@ class Person:
     asked: list[str] = field(default_factory=list)
     takes: float = 3.0
     clock: Clock = field(default_factory=Clock)
+    titles: list[str] = field(default_factory=list)
+    """What the forms say beside their boxes."""
 
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         del context
         assert isinstance(params, ElicitRequestFormParams)
         self.asked.append(params.message)
+        self.titles += [described["title"] for described in params.requested_schema["properties"].values()]
         if self.meanwhile:
             self.meanwhile()
             self.meanwhile = None

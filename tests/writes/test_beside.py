@@ -200,7 +200,7 @@ async def test_creating_beside_a_running_version_asks(era: Era) -> None:
     )
     assert data(result)["status"] == "declined"
     assert f'{RUNS}environment "DE Sandbox" (12), enabled' in person.asked[0]
-    assert 'iteration 2, environment "DE Sandbox" (12)\n' in person.asked[0]
+    assert person.asked[0].startswith('Deploy flow version 1001 in "DE Sandbox" (12): iteration 2 of flow 100 "')
     assert RUNS in text(disabled)
     assert sandbox.writes == []
 
@@ -223,7 +223,7 @@ async def test_a_move_says_what_runs_where_it_leads(era: Era) -> None:
     _runs_there(sandbox)
     await _call(sandbox, person, era, "update_deployment", {**IDS, "virtual_environment_id": "12"})
     assert f'{RUNS}environment "DE Sandbox" (12), enabled' in person.asked[0]
-    assert 'environment "UK Live" (10) → environment "DE Sandbox" (12)' in person.asked[0]
+    assert '\nFrom "UK Live" (10) to "DE Sandbox" (12); stays enabled' in person.asked[0]
 
 
 @newer_era_first
@@ -251,7 +251,7 @@ async def test_where_it_leads_is_protected_by_name(tool: str, arguments: dict[st
     sandbox.account.deployments[502].virtual_environment_id = 12
     await _call(sandbox, person, era, tool, arguments, protected_environments="DE Sandbox")
     refused = await _call(sandbox, None, era, tool, arguments, protected_environments="DE Sandbox")
-    assert person.asked[0].startswith('Protected environment: "DE Sandbox" (12)\n')
+    assert person.asked[0].splitlines()[2].startswith('Protected environment: "DE Sandbox" (12); ')
     assert data(refused)["status"] == "refused"
     assert sandbox.writes == []
 
@@ -417,7 +417,7 @@ async def test_what_runs_beside_many_and_cannot_be_read_is_asked_about(change: s
     else:
         transport.alter(lambda _, answer: without(answer, *FLOW))
     result = await _call(transport, person, era, MANY, {"enabled": True, "deployments": ["1001/500"]})
-    assert "Not known: what runs beside 500\n" in person.asked[0]
+    assert "Not known: what runs beside 500; " in person.asked[0]
     assert data(result)["status"] == "done"
 
 

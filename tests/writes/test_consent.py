@@ -101,22 +101,20 @@ async def test_a_code_is_bound_to_every_argument(
         ((), "11,US Live", None),
         (("virtual_environment",), "UK Live", "10"),
         (("virtual_environment",), "11", "10"),
-        (("virtual_environment", "virtual_environment_id"), "UK Live", "an environment that is not known"),
-        (("virtual_environment", "virtual_environment_id"), "11", "an environment that is not known"),
+        (("virtual_environment", "virtual_environment_id"), "UK Live", "one that is not known"),
+        (("virtual_environment", "virtual_environment_id"), "11", "one that is not known"),
     ],
 )
 async def test_what_is_not_told_of_an_environment_counts_as_protected(
     untold: tuple[str, ...], protected: str, named: str | None, era: Era
 ) -> None:
-    """Its id as well as its name: an entry may mean either. The question begins with what is known of it."""
+    """Its id as well as its name: an entry may mean either. The third line begins with what is known of it."""
     person = Person(no)
     transport = Upstream().alter(lambda _, answer: without(answer, *untold))
     async with connected(transport=transport, person=person, era=era, protected_environments=protected) as client:
         await client.call_tool("disable_deployment", IDS)
-    first = person.asked[0].partition("\n")[0]
-    assert first == (
-        f"Protected environment: {named}" if named else "Disable this deployment: it stops processing runs."
-    )
+    at_stake = person.asked[0].splitlines()[2]
+    assert at_stake.startswith(f"Protected environment: {named}; " if named else "Nothing is lost; ")
 
 
 async def test_all_protected_environments_are_named_in_order() -> None:
@@ -125,7 +123,7 @@ async def test_all_protected_environments_are_named_in_order() -> None:
     arguments: dict[str, Any] = {**IDS, "virtual_environment_id": "13"}
     async with connected(sandbox, person=person, protected_environments="UK Live,13") as client:
         await client.call_tool("update_deployment", arguments)
-    assert person.asked[0].startswith('Protected environment: "UK Live" (10), "US Live" (13)\n')
+    assert person.asked[0].splitlines()[2].startswith('2 protected environments: "UK Live" (10), "US Live" (13); ')
 
 
 @both_eras

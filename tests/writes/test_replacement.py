@@ -28,7 +28,7 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
         assert (result["status"], result["verified"]) == ("done", True)
         assert [sent.method for sent in sandbox.requests][READS[era] :] == ["DELETE", "GET", "POST", "GET", "GET"]
         assert len(person.asked) == 1
-        assert ("To deploy it there all the same, type its id" in person.asked[0]) is not seen_elsewhere
+        assert ("whose flow is not known" in person.asked[0]) is not seen_elsewhere
         (new,) = versions_at(sandbox, old)
         assert str(new.flow_version_id) == arguments["new_flow_version_id"]
         assert (new.priority, new.enabled_at is not None) == (old.priority, True)
@@ -168,7 +168,8 @@ async def test_the_question_shows_both_sides() -> None:
         result = await client.call_tool(TOOL, {**arguments, "enabled": False, "priority": 3})
     assert data(result)["status"] == "declined"
     goes, comes = [line for line in person.asked[0].splitlines() if line.startswith(("Goes", "Comes"))]
-    assert f"deployment {old.id}" in goes
+    assert person.asked[0].startswith(f'Replace deployment {old.id} in "UK Live" (10): flow 100 "')
+    assert f"iteration 2 (version {old.flow_version_id}), enabled since " in goes
     assert f"queue priority {old.priority}" in goes
     assert f"(version {arguments['new_flow_version_id']}), disabled, queue priority 3" in comes
     assert sandbox.writes == []

@@ -13,42 +13,53 @@ from support.replacing import NO, TOOL, replace
 
 from patchworks_deployments.sandbox import Sandbox
 
-OLD = 'deployment 500, flow "Shopify orders to NetSuite" (100) iteration 2 (version 1001), enabled since '
+UNDER_WAY = "whether runs under way finish is not documented"
 
 
 @newer_era_first
 @pytest.mark.parametrize(
-    ("given", "comes"),
+    ("given", "comes", "change"),
     [
-        ({}, "enabled, queue priority 1"),
-        ({"priority": 4}, "enabled, queue priority 4"),
-        ({"enabled": False}, "disabled, queue priority 1"),
+        ({}, "enabled, queue priority 1", "stays enabled, queue priority 1"),
+        ({"priority": 4}, "enabled, queue priority 4", "queue priority from 1 to 4"),
+        ({"enabled": False}, "disabled, queue priority 1", "from enabled to disabled"),
     ],
 )
 @pytest.mark.parametrize("known", [True, False])
-async def test_the_question_is_the_whole_deed(given: dict[str, Any], comes: str, known: bool, era: Era) -> None:  # noqa: FBT001
+async def test_the_question_is_the_whole_deed(
+    given: dict[str, Any],
+    comes: str,
+    change: str,
+    known: bool,  # noqa: FBT001 - a case
+    era: Era,
+) -> None:
     """Order, place, what goes, what comes and what is lost, and for an unknown version that it is unknown."""
     sandbox, person = Sandbox(), Person(no)
     old, arguments = replaceable(sandbox, seen_elsewhere=known)
     async with connected(sandbox, person=person, era=era) as client:
         result = await client.call_tool(TOOL, {**arguments, **given})
     new = sandbox.account.flow_versions[int(arguments["new_flow_version_id"])]
-    told = f'flow "Shopify orders to NetSuite" (100) iteration {new.iteration}' if known else f"flow version {new.id}"
+    told = f"iteration {new.iteration} (version {new.id})" if known else f"version {new.id}"
+    doubt = "" if known else ", whose flow is not known"
     asked = person.asked[0].splitlines()
     since, changed = (f"{t:%Y-%m-%d %H:%M} UTC" for t in (old.enabled_at or old.created_at, old.updated_at))
     created, enabled = (f"{t:%Y-%m-%dT%H:%M:%SZ}" for t in (old.created_at, old.enabled_at or old.created_at))
-    assert asked[:7] == [
-        "Replace a deployment: the old one is deleted, then the new one is created.",
-        "",
-        'Where: environment "UK Live" (10)',
-        f"Goes: {OLD}{since}, queue priority 1",
-        f"Comes: {told} (version {new.id}), {comes}",
-        f"Lost for good: id 500, enabled_at {enabled}, created_at {created}, package_id 60",
-        f"Last changed: {changed}",
-    ]
     unknown = f"Not known: whether version {new.id} is of the same flow; it is deployed nowhere"
-    assert (asked[7] == unknown) is not known
-    assert asked[-1].startswith("To deploy it there all the same, type its id: ") is not known
+    assert asked[:-2] == [
+        'Replace deployment 500 in "UK Live" (10): flow 100 "Shopify orders to NetSuite"',
+        asked[1],
+        f"Lost for good: its id, package_id 60, enabled_at, created_at; {UNDER_WAY}",
+        *([] if known else [unknown]),
+        f"Goes: iteration 2 (version 1001), enabled since {since}, queue priority 1",
+        f"Comes: {told}, {comes}",
+        "Order: the old one is deleted, then the new one is created",
+        f"Last changed: {changed}",
+        f"Lost for good: id 500, enabled_at {enabled}, created_at {created}, package_id 60",
+    ]
+    assert asked[1].startswith(f"From iteration 2 (version 1001) to {told}{doubt}; ")
+    assert change in asked[1]
+    way = f"Yes, replace 500 in UK Live by iteration {new.iteration}"
+    assert person.titles == [way if known else f"Type {new.id} to replace 500 in UK Live by version {new.id}"]
     assert data(result)["before"]["id"] == "500"
     assert text(result) == "The person declined. Nothing was changed."
 
@@ -60,8 +71,9 @@ async def test_a_queue_priority_that_is_inherited_and_a_state_that_is_given_are_
     old.priority, old.enabled_at = None, None
     async with connected(sandbox, person=person) as client:
         result = await client.call_tool(TOOL, {**arguments, "enabled": True})
-    assert ", disabled, queue priority inherited\nComes: " in person.asked[0]
-    assert "), enabled, queue priority inherited\nLost for good: id 500, created_at " in person.asked[0]
+    assert "; from disabled to enabled" in person.asked[0].splitlines()[1]
+    assert "), enabled, queue priority inherited\nOrder: " in person.asked[0]
+    assert "\nLost for good: id 500, created_at " in person.asked[0]
     assert sandbox.writes[-1].body == {
         "flow_version_id": arguments["new_flow_version_id"],
         "virtual_environment_id": "10",
@@ -118,7 +130,8 @@ async def test_a_preview_and_a_code_come_with_the_question() -> None:
         dry = await client.call_tool(TOOL, {**arguments, "dry_run": True})
         preview = await client.call_tool(TOOL, arguments)
     for shown in (dry, preview):
-        assert "Replace a deployment: the old one is deleted, then the new one is created." in text(shown)
+        assert "\nOrder: the old one is deleted, then the new one is created\n" in text(shown)
+        assert f"\n{data(shown)['question']}" in text(shown)
         assert data(shown)["before"]["id"] == "500"
     assert text(preview).endswith(f"\nconfirmation_code: {data(preview)['confirmation_code']}")
     assert "confirmation_code" not in text(dry)
@@ -173,7 +186,7 @@ async def test_a_version_that_is_elsewhere_may_come(era: Era) -> None:
     async with connected(sandbox, person=person, era=era) as client:
         result = await client.call_tool(TOOL, arguments)
     assert data(result)["status"] == "done"
-    assert "type its id" not in person.asked[0]
+    assert person.titles[0].startswith("Yes, ")
     assert other.id in sandbox.account.deployments
 
 
@@ -195,8 +208,8 @@ async def test_one_deployment_that_tells_its_flow_is_enough(era: Era, flow: int)
     async with connected(transport=Upstream(sandbox).alter(hide), person=person, era=era) as client:
         result = await client.call_tool(TOOL, arguments)
     if flow == sandbox.account.flow_of(old).id:
-        assert f'Comes: flow "Shopify orders to NetSuite" (100) iteration 1 (version {version})' in person.asked[0]
-        assert "type its id" not in person.asked[0]
+        assert f"From iteration 2 (version 1001) to iteration 1 (version {version}); " in person.asked[0]
+        assert person.titles[0].startswith("Yes, ")
     else:
         assert "belongs to flow 101, the deployment to flow 100." in text(result)
 

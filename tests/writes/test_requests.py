@@ -99,9 +99,9 @@ async def test_a_new_environment_is_shown_with_its_name() -> None:
         moved = await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "11", "dry_run": True})
         empty = await client.call_tool("update_deployment", {**IDS, "virtual_environment_id": "77", "dry_run": True})
         stayed = await client.call_tool("update_deployment", {**IDS, "priority": 7, "dry_run": True})
-    assert 'environment: environment "UK Live" (10) → environment "EU Production" (11)' in text(moved)
+    assert '\nFrom "UK Live" (10) to "EU Production" (11); stays enabled' in text(moved)
     assert data(moved)["after"]["virtual_environment_name"] == "EU Production"
-    assert 'environment: environment "UK Live" (10) → environment 77\n' in text(empty)
+    assert '\nFrom "UK Live" (10) to environment 77; stays enabled' in text(empty)
     assert "Not known: the name of environment 77" in text(empty)
     assert "virtual_environment_name" not in data(empty)["after"]
     assert data(stayed)["after"]["virtual_environment_name"] == "UK Live"
@@ -134,11 +134,11 @@ async def test_a_create_tells_its_place_and_its_effect(era: Era) -> None:
     async with connected(sandbox, person=person, era=era, confirm="all") as client:
         running = data(await client.call_tool("create_deployment", arguments))
         await client.call_tool("create_deployment", {**arguments, "deploy_disabled": True})
-    assert person.asked[0].startswith("Create this deployment: it starts processing runs.\n")
-    assert person.asked[1].startswith("Create this deployment, disabled.\n")
-    for question, state in zip(person.asked, ("enabled", "disabled"), strict=True):
-        assert f'Where: flow "{flow.name}" ({flow.id}) iteration {version.iteration}, no environment' in question
-        assert f"Then: {state}, queue priority 3" in question
+    place = f"Deploy flow version {version.id} without environment: iteration {version.iteration}"
+    effects = ("enabled: its triggers start runs by themselves", "disabled")
+    for question, effect in zip(person.asked, effects, strict=True):
+        assert question.startswith(f'{place} of flow {flow.id} "{flow.name}"\n')
+        assert question.splitlines()[1] == f"From not deployed there to {effect}; queue priority 3"
     assert [sent.body for sent in sandbox.writes] == [arguments, {**arguments, "deploy_disabled": True}]
     undo = {"flow_version_id": arguments["flow_version_id"], "deployment_id": running["after"]["id"]}
     assert running["undo"]["tool"] == "delete_deployment"

@@ -85,7 +85,7 @@ async def test_enabling_asks_nobody_unless_an_environment_is_protected() -> None
         assert person.asked == []
     async with connected(sandbox, person=person, protected_environments="us live") as client:
         await client.call_tool(TOOL, {"enabled": True, "flow": "orders"})
-    assert person.asked[0].startswith('Protected environment: "US Live" (13)\n')
+    assert person.asked[0].splitlines()[2].startswith('Protected environment: "US Live" (13); ')
 
 
 async def test_deployments_can_be_named_by_id_alone_or_with_their_version() -> None:

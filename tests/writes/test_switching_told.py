@@ -43,17 +43,19 @@ def _many(count: int, *, enabled: bool) -> Sandbox:
 
 
 @newer_era_first
-@pytest.mark.parametrize("count", [1, 13, 60])
+@pytest.mark.parametrize("count", [2, 13, 60])
 async def test_a_question_about_many_names_every_environment_and_deployment(count: int, era: Era) -> None:
     """Each environment has a line with its count and its ids, and each flow its count, however many there are."""
     person = Person(no)
     async with connected(_many(count, enabled=True), person=person, era=era) as client:
         await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    head, empty, *places, which, _, state = person.asked[0].splitlines()
-    assert (head, empty) == (f"Disable {count} deployments: they stop processing runs.", "")
+    head, change, at_stake, *places, which, _, state = person.asked[0].splitlines()
+    assert head.startswith(f'Disable {count} deployments in {count} environments: "Shop 0" (5000): 1, ')
+    assert change.startswith("From enabled to disabled: 900, 901")
+    assert at_stake == "Nothing is lost; whether runs under way finish is not documented"
     assert sorted(places) == sorted(f'In environment "Shop {n}" ({5000 + n}): 1 ({900 + n})' for n in range(count))
     assert which.startswith("Of: flow ")
-    assert state.startswith("As read: state ")
+    assert state.startswith("What changes before the answer is left alone or asked about again (state ")
 
 
 @newer_era_first
@@ -95,7 +97,7 @@ async def test_flows_that_a_question_cannot_hold_are_counted() -> None:
     sandbox.account.flow_versions[4000].flow_id = 3099
     async with connected(sandbox, person=person) as client:
         await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    question = person.asked[0].rpartition("\nAs read")[0]
+    question = person.asked[0].rpartition("\nAccount: ")[0]
     (which,) = [line for line in question.splitlines() if line.startswith("Of: ")]
     shown = which.count("(30")
     assert which.endswith(f"; and {99 - shown} more flows")
@@ -134,12 +136,15 @@ async def test_no_environment_is_hidden_whatever_they_are_called(environments: l
     if not person.asked:
         assert "more than a person can be shown in one question" in text(result)
         return
+    if sum(counts) == 1:
+        assert re.match(r"Disable 1 deployment: 900 in (\".*\" \(5000\)|environment 5000): ", person.asked[0])
+        return
     lines = [line for line in person.asked[0].splitlines() if line.startswith("In environment ")]
     told = [re.search(r"\b(50\d\d)\)?: (\d+) \(([0-9, ]+)\)$", line) for line in lines]
     held = [(int(one[1]), int(one[2]), len(one[3].split(", "))) for one in told if one]
     assert sorted(held) == sorted((place, n, n) for place, n in Counter(places).items())
     assert [n for _, n, _ in held] == sorted(n for _, n, _ in held)
-    assert len(person.asked[0].rpartition("\nAs read")[0]) <= 4_000
+    assert len(person.asked[0].rpartition("\nAccount: ")[0]) <= 4_000
 
 
 async def test_a_question_about_enabling_says_so() -> None:
@@ -148,7 +153,8 @@ async def test_a_question_about_enabling_says_so() -> None:
     sandbox.account.deployments[901].enabled_at = sandbox.account.deployments[901].created_at
     async with connected(sandbox, person=person, confirm="all") as client:
         await client.call_tool(TOOL, {"enabled": True, "flow": "Shopify"})
-    assert person.asked[0].startswith("Enable 2 deployments: they start processing runs.\n")
+    assert person.asked[0].startswith('Enable 2 deployments in 2 environments: "Shop 0" (5000): 1, ')
+    assert person.asked[0].splitlines()[2] == "Their triggers start runs by themselves; nothing is lost"
     assert 'In environment "Shop 0" (5000): 1 (900)\nIn environment "Shop 2" (5002): 1 (902)\n' in person.asked[0]
     assert "\nAlready enabled: 1 more, left alone\n" in person.asked[0]
 
@@ -163,7 +169,8 @@ async def test_a_preview_names_what_would_be_switched() -> None:
             f"{4000 + n}/{900 + n}" for n in range(12)
         ]
         assert data(shown)["not_tried"][0]["why"].endswith('(3000) iteration 2, environment "Shop 0" (5000)')
-        assert "Disable 13 deployments" in text(shown)
+        assert data(shown)["question"].startswith("Disable 13 deployments")
+        assert f"\n{data(shown)['question']}" in text(shown)
         assert "not tried" not in text(shown)
     assert data(result)["status"] == "preview"
     assert text(asked).endswith(f"\nconfirmation_code: {data(asked)['confirmation_code']}")
@@ -182,7 +189,7 @@ async def test_who_cannot_be_asked_reads_the_question_in_the_refusal() -> None:
     async with connected(_many(2, enabled=True), confirm_by="human") as client:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
     assert data(result)["status"] == "refused"
-    assert "Disable 2 deployments: they stop processing runs." in text(result)
+    assert "\nDisable 2 deployments in 2 environments: " in text(result)
     assert "not tried" not in text(result)
 
 

@@ -61,8 +61,8 @@ async def human_yes(world: World) -> None:
     done = f"{world.case.tool.removesuffix('_deployment').capitalize()}d"
     assert data(result)["message"] == f"{done}, and verified by reading back."
     assert "also_changed" not in data(result)
-    (question,) = person.asked
-    assert ("type its id" in question) is (world.case.tool == "delete_deployment")
+    assert len(person.asked) == 1
+    assert person.titles[0].startswith("Type " if world.case.tool == "delete_deployment" else "Yes, ")
     assert len(world.sandbox.requests) == 2 * world.reads + 2
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from patchworks_deployments.model import rendering
 from patchworks_deployments.model.names import look_alike
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.plan import AnyPlan, Environment, Risk
@@ -32,17 +31,13 @@ class Policy:
         """Whether only a person's answer counts, and no code."""
         return self.confirm_by == "human" or bool(self.protected_among(plan))
 
-    def protected_among(self, plan: AnyPlan) -> list[str]:
-        """The protected environments that the plan touches, named for people.
+    def protected_among(self, plan: AnyPlan) -> list[Environment]:
+        """The protected environments that the plan touches, by name.
 
         Where any is protected, so is one whose id or name is not known: it may be the one that is meant.
         """
-        found = {
-            rendering.named(name, identifier) if name or identifier else "an environment that is not known"
-            for identifier, name in set(plan.environments)
-            if self.protected and (None in {identifier, name} or self._is_listed((identifier, name)))
-        }
-        return sorted(found)
+        found = {e for e in plan.environments if self.protected and (None in e or self._is_listed(e))}
+        return sorted(found, key=lambda environment: (environment[1] or "", environment[0] or ""))
 
     def unmatched(self, environments: Iterable[Environment]) -> list[str]:
         """The entries that none of the environments has as its id or name: each of them protects nothing."""

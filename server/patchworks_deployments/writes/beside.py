@@ -13,20 +13,27 @@ from patchworks_deployments.errors import InvalidArgument, StateMoved, Unexpecte
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.writes.looking import look_until
+from patchworks_deployments.writes.wording.lines import Line, Stake
+from patchworks_deployments.writes.wording.phrases import ALONE_THERE, neighbours, verb
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What is `said` of the other deployments of a flow, line by line, in questions, previews and results.
+    """What is said of the other deployments of a flow, in questions, previews and results: the most dangerous first.
 
     With `must_ask` somebody has to agree because of it. `lost` is what an undo cannot bring back, and `environment` the
     name of the one that a deployment comes into, if it is known.
     """
 
-    said: tuple[str, ...] = ()
+    stakes: tuple[Stake, ...] = ()
     must_ask: bool = False
     lost: tuple[str, ...] = ()
     environment: str | None = None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All of it, line by line."""
+        return tuple(line for stake in self.stakes for line in stake.told)
 
     def added_to(self, message: str) -> str:
         """A result's message, with what is said, because its reader may not have seen a question."""
@@ -66,15 +73,15 @@ class Place:
         if is_new and not self.wanted.virtual_environment_id:
             return _in_the_place_of(others, self.flow_id if is_known else None)
         running = [d for d in others if d.enabled is not False]
-        said = {
-            "Beside it runs": _listed(running),
-            "Beside it, disabled": _listed(d for d in others if d not in running),
-            "Not known": self._doubt(),
-        }
+        disabled = [d for d in others if d not in running]
+        stakes = [_running(running, "it", is_twice=self.wanted.enabled is not False)] if running else []
+        stakes += [_unknown(doubt)] if (doubt := self._doubt()) else []
+        stakes += [_disabled(disabled)] if disabled else []
+        stakes += [ALONE_THERE] if is_known and not others else []
         # Patchworks tells the flow of a new version only once that is deployed, and refuses a second one of a flow.
         is_doubtful = not is_known and not (is_new and self.flow_id is None)
         return Beside(
-            said=tuple(f"{what}: {which}" for what, which in said.items() if which),
+            stakes=tuple(stakes),
             must_ask=self.wanted.enabled is not False and (bool(running) or is_doubtful),
             environment=self.name,
         )
@@ -85,15 +92,39 @@ class Place:
         return "what else of the flow is deployed there" if self.flow_id and self.unread else ""
 
 
+def _running(others: Sequence[Deployment], beside: str, *, is_twice: bool) -> Stake:
+    """What runs beside those that start to run, or beside one that comes disabled."""
+    fullest, shortest = neighbours(others)
+    runs, twice = verb(len(others), "runs", "run"), ": the work may be done twice" if is_twice else ""
+    ways = tuple((f"beside {beside} {runs} ", *which, twice) for which in (fullest, shortest))
+    return Stake(ways, (f"Beside {beside} {runs}: {_listed(others)}",))
+
+
+def _disabled(others: Sequence[Deployment]) -> Stake:
+    fullest, shortest = neighbours(others)
+    is_ = verb(len(others), "is", "are")
+    ways = tuple(("beside it ", *which, f" {is_} disabled") for which in (fullest, shortest))
+    return Stake(ways, (f"Beside it, disabled: {_listed(others)}",), is_harmless=True)
+
+
+def _unknown(what: str) -> Stake:
+    return Stake(((f"not known: {what}",),), (f"Not known: {what}",))
+
+
 def _in_the_place_of(others: Sequence[Deployment], flow_id: str | None) -> Beside:
     """What is said of a create without environment: nobody can tell whether the account has virtual environments."""
+    condition = "if the account has no virtual environments"
     if flow_id and not others:
-        return Beside(said=(f"Switches off: nothing, because nothing of flow {flow_id} is there",), must_ask=True)
-    what, lost = _listed(others), f"{_listed(others)}, if this switches it off"
+        none = f"nothing, because nothing of flow {flow_id} is there"
+        return Beside(stakes=(Stake(((f"switches off {none}",),), (f"Switches off: {none}",)),), must_ask=True)
     if not flow_id:
         what, lost = "what of its flow is deployed (not known)", "what this switches off (not known)"
-    said = f"May switch off, if the account has no virtual environments: {what}"
-    return Beside(said=(said,), must_ask=True, lost=(lost,))
+        ways: tuple[Line, ...] = ((f"may switch off {what}, {condition}",),)
+    else:
+        what, lost = _listed(others), f"{_listed(others)}, if this switches it off"
+        ways = tuple(("may switch off ", *which, f", {condition}") for which in neighbours(others))
+    said = f"May switch off, {condition}: {what}"
+    return Beside(stakes=(Stake(ways, (said,)),), must_ask=True, lost=(lost,))
 
 
 async def look(client: DeploymentsClient, wanted: Deployment, flow_id: str | None, *, comes: bool) -> Place:
@@ -169,10 +200,16 @@ async def look_around(client: DeploymentsClient, starting: Sequence[Deployment])
     known = {d.id for d in starting}
     running = (d for d in others if d.enabled is not False and d.id not in known)
     beside = [d for d in running if d.hides_environment or (d.flow_id, d.virtual_environment_id) in places]
-    said = [f"Beside them runs: {_listed(beside)}"] if beside else []
-    said += [f"Side by side would run: {_listed(held)}" for held in places.values() if len(held) > 1]
-    said += [f"Not known: what runs beside {', '.join(d.id for d in unknown)}"] if unknown else []
-    return Beside(said=tuple(said), must_ask=bool(said))
+    stakes = [_running(beside, "them" if len(starting) > 1 else "it", is_twice=True)] if beside else []
+    stakes += [_together(held) for held in places.values() if len(held) > 1]
+    stakes += [_unknown(f"what runs beside {', '.join(d.id for d in unknown)}")] if unknown else []
+    return Beside(stakes=tuple(stakes), must_ask=bool(stakes))
+
+
+def _together(held: Sequence[Deployment]) -> Stake:
+    """Those that would be enabled in one place."""
+    ways = tuple(("side by side would run ", *which, ": the work may be done twice") for which in neighbours(held))
+    return Stake(ways, (f"Side by side would run: {_listed(held)}",))
 
 
 def _listed(deployments: Iterable[Deployment]) -> str:

@@ -17,24 +17,21 @@ from patchworks_deployments.writes.beside import NEW, Place, look, state_left
 from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
-
-MAX_SHOWN = 10
-"""Other deployments of a flow version that a question names."""
+from patchworks_deployments.writes.wording.lines import Words
+from patchworks_deployments.writes.wording.one import words_of_change, words_of_create
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentWrite(Write):
     """A write to one deployment of a flow version, by one request."""
 
+    verb: ClassVar[str]
+    """What a question begins with: `Delete`."""
+
     done: ClassVar[str]
     """What a result says was done: `Deleted`."""
 
     flow_version_id: str
-
-    @property
-    @abc.abstractmethod
-    def effect(self) -> str:
-        """What it does, as the question's first sentence."""
 
     @abc.abstractmethod
     async def plan(self, client: DeploymentsClient) -> "Change":
@@ -100,38 +97,15 @@ class Change(Plan[WriteResult]):
         beside = place.beside
         return replace(self, after=after, beside=beside, lost=(*self.lost, *beside.lost)).readable()
 
-    def question(self) -> str:
-        """The effect, the target, its present state, what of it is not known, and what would be different."""
-        target = self.before or self.after
-        assert target is not None
-        lines = [self.write.effect, "", f"Where: {rendering.place(target)}"]
-        if self.before:
-            lines.append(f"Deployment: {self.before.id} of flow version {self.write.flow_version_id}")
-            lines.append(f"Now: {rendering.state(self.before)}, queue priority {rendering.priority(self.before)}")
-            if self.before.updated_at:
-                lines.append(f"Last changed: {rendering.moment(self.before.updated_at)}")
-        else:
-            lines.append(f"Flow version: {self.write.flow_version_id}, now deployed in: {self._elsewhere()}")
-        if not_known := comparing.untold(target, comparing.COMPARED):
-            lines.append(f"Not known: {', '.join(not_known)}")
-        return "\n".join([*lines, *self._consequences()])
-
-    def _elsewhere(self) -> str:
-        known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in self.basis[:MAX_SHOWN]]
-        more = len(self.basis) - len(known)
-        return "; ".join([*known, *([f"and {more} more"] if more else [])]) or "no environment"
-
-    def _consequences(self) -> list[str]:
-        """What would be different afterwards, and what would be beside it, line by line."""
-        if self.before and self.after:
-            changes = [f"Change of {line}" for line in comparing.differences(self.before, self.after)]
-        elif self.after:
-            changes = [f"Then: {rendering.state(self.after)}, queue priority {rendering.priority(self.after)}"]
-        else:
-            changes = [f"Lost for good: {', '.join(self.lost)}"]
-        if self.comes and self.after and self.after.virtual_environment_id and not self.after.virtual_environment_name:
-            changes.append(f"Not known: the name of {rendering.environment(self.after)}")
-        return [*changes, *self.beside.said]
+    @property
+    def words(self) -> Words:
+        """The target, its present state, and what would be different."""
+        stakes = self.beside.stakes
+        if self.before is None:
+            assert self.after is not None
+            return words_of_create(self.after, self.basis, stakes)
+        lost = [told for told in self.lost if told not in self.beside.lost]
+        return words_of_change(self.write.verb, self.before, self.after, lost, stakes)
 
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and have subscribers told.
@@ -241,6 +215,7 @@ class Change(Plan[WriteResult]):
             before=self.before,
             after=self.after if is_preview else None,
             lost=list(self.lost) if is_preview and self.lost else None,
+            question=(reason.question or self.question()) if is_preview else None,
             confirmation_code=reason.code,
         )
 
@@ -249,9 +224,9 @@ class Change(Plan[WriteResult]):
         target = result.after or result.before or self.after
         assert target is not None
         name = "New deployment" if target.id == NEW else f"Deployment {target.id}"
-        lines = [result.message, f"{name}: {rendering.place(target)}"]
-        if result.status in PREVIEWS:
-            lines += [self.write.effect, *self._consequences()]
+        lines = [result.message, result.question or f"{name}: {rendering.place(target)}"]
+        if result.question:
+            pass
         elif result.before and result.after:
             lines += comparing.differences(result.before, result.after)
         elif result.after or (result.before and result.status != "done"):

@@ -22,7 +22,7 @@ class Enable(WriteToExisting):
     title = "Enable a deployment"
     risk = Risk.ADDITIVE
     is_idempotent = True
-    effect = "Enable this deployment: its triggers start runs by themselves."
+    verb = "Enable"
     done = "Enabled"
 
     def change(self, before: Deployment) -> Change:
@@ -48,7 +48,7 @@ class Disable(WriteToExisting):
     title = "Disable a deployment"
     risk = Risk.DESTRUCTIVE
     is_idempotent = True
-    effect = "Disable this deployment: it stops processing runs."
+    verb = "Disable"
     done = "Disabled"
 
     def change(self, before: Deployment) -> Change:
@@ -74,7 +74,7 @@ class Delete(WriteToExisting):
     title = "Delete a deployment"
     risk = Risk.DESTRUCTIVE
     is_idempotent = False
-    effect = "Delete this deployment for good."
+    verb = "Delete"
     done = "Deleted"
 
     def change(self, before: Deployment) -> Change:
@@ -115,7 +115,7 @@ class Update(WriteToExisting):
     title = "Update a deployment"
     risk = Risk.DESTRUCTIVE
     is_idempotent = True
-    effect = "Update this deployment."
+    verb = "Update"
     done = "Updated"
 
     virtual_environment_id: str | None = None
@@ -199,6 +199,7 @@ class Create(DeploymentWrite):
     title = "Deploy a flow version"
     risk = Risk.ADDITIVE
     is_idempotent = False
+    verb = "Deploy"
     done = "Created"
 
     virtual_environment_id: str | None = None
@@ -216,11 +217,6 @@ class Create(DeploymentWrite):
             priority=deployment.priority,
             deploy_disabled=None if deployment.enabled else True,
         )
-
-    @property
-    def effect(self) -> str:
-        """It depends on whether it is deployed disabled."""
-        return "Create this deployment" + (", disabled." if self.deploy_disabled else ": it starts processing runs.")
 
     @property
     def arguments(self) -> dict[str, Any]:

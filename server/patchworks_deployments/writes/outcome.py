@@ -47,6 +47,7 @@ class WriteResult(Output):
     also_changed: Annotated[Maybe[list[str]], Field(description="What changed without being asked.")] = None
     lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
     undo: Maybe[ToolCall] = None
+    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
     confirmation_code: Maybe[str] = None
 
 
@@ -71,6 +72,7 @@ class SwitchResult(Output):
     verified: Maybe[bool] = None
     confirmed_by: Maybe[ConfirmedBy] = None
     undo: Maybe[ToolCall] = None
+    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
     confirmation_code: Maybe[str] = None
 
 
@@ -91,6 +93,7 @@ class ReplaceResult(Output):
     lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
     undo: Maybe[ToolCall] = None
     repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
+    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
     confirmation_code: Maybe[str] = None
 
 

@@ -19,6 +19,7 @@ from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.startup import Stop
 from patchworks_deployments.writes.beside import ALONE, Beside
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
+from patchworks_deployments.writes.wording.lines import Words
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 Outcome = TypeVar("Outcome")
@@ -80,8 +81,8 @@ class Plan(abc.ABC, Generic[Result]):
     )
     """What a result says of a plan that is no longer true."""
 
-    typed_to: ClassVar[str] = "To delete it"
-    """What a person agrees to by typing `must_be_typed`."""
+    if_it_changes: ClassVar[str] = "If anything of this changes before the answer, nothing is done"
+    """What becomes of an answer to a question that is no longer true."""
 
     how_to_split: ClassVar[str] = "Look at the other deployments of the flow, and delete those that nobody needs."
     """What to do where a question cannot hold all of it."""
@@ -122,13 +123,18 @@ class Plan(abc.ABC, Generic[Result]):
     def environments(self) -> list[Environment]:
         """The environments that the write touches."""
 
+    @property
     @abc.abstractmethod
-    def question(self) -> str:
+    def words(self) -> Words:
         """What a person is asked.
 
         It depends on what was read and on nothing else, because the SDK asks anew when a question changes: a clock
         in it would ask for ever, and a fact left out of it would let an old answer count for a new state.
         """
+
+    def question(self) -> str:
+        """The question without what stands around it: what is protected, and whose account it is."""
+        return "\n".join(self.words.lines())
 
     def why_not_still_so(self, now: "AnyPlan") -> str | None:
         """What a result says where the plan as it is read `now` is not this one any more; None where it is."""

@@ -18,6 +18,8 @@ from patchworks_deployments.writes.exchange import Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
+from patchworks_deployments.writes.wording.lines import Words
+from patchworks_deployments.writes.wording.replacing import words_of_replacement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,6 @@ class Replacement(Plan[ReplaceResult]):
     The basis is the old deployment, followed by the other deployments of the new version.
     """
 
-    typed_to = "To deploy it there all the same"
     outdated = "Something that was agreed to changed meanwhile. Nothing was changed. Read it again and ask again."
 
     write: Replace
@@ -146,35 +147,12 @@ class Replacement(Plan[ReplaceResult]):
         comparing.require(state, [self.old])
         return self
 
-    def question(self) -> str:
+    @property
+    def words(self) -> Words:
         """Both deployments, side by side, and what does not come back."""
-        known, version = self.known_of_new_flow, self.write.new_flow_version_id
-        comes = rendering.flow_and_iteration(known) if known else f"flow version {version}"
-        state = "disabled" if self.create.deploy_disabled else "enabled"
-        kept = "inherited" if self.create.priority is None else str(self.create.priority)
-        goes = (
-            f"deployment {self.old.id}, {rendering.flow_and_iteration(self.old)} (version {self.old.flow_version_id})"
-        )
-        order = (
-            "the old one is deleted, then the new one is created"
-            if self.old.virtual_environment_id
-            else "the new one is created, then the old one is deleted unless it went with that"
-        )
-        lines = [
-            f"Replace a deployment: {order}.",
-            "",
-            f"Where: {rendering.environment(self.old)}",
-            f"Goes: {goes}, {rendering.state(self.old)}, queue priority {rendering.priority(self.old)}",
-            f"Comes: {comes} (version {version}), {state}, queue priority {kept}",
-            f"Lost for good: {', '.join(self.lost)}",
-        ]
-        if self.old.updated_at:
-            lines.append(f"Last changed: {rendering.moment(self.old.updated_at)}")
-        if not known:
-            lines.append(f"Not known: whether version {version} is of the same flow; it is deployed nowhere")
-            if self.old.virtual_environment_id is None:
-                lines.append("If it is of another flow, deploying it may replace what runs of that flow")
-        return "\n".join([*lines, *self.beside.said])
+        state = {"enabled": not self.create.deploy_disabled, "priority": self.create.priority}
+        new = self.old.model_copy(update={"flow_version_id": self.write.new_flow_version_id, **state})
+        return words_of_replacement(self.old, new, self.known_of_new_flow, self.lost, self.beside.stakes)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """It deletes before it creates, so both sides are always looked at once more."""
@@ -209,14 +187,18 @@ class Replacement(Plan[ReplaceResult]):
     def not_done(self, reason: NotDone) -> ReplaceResult:
         """The result of a replacement that does not go ahead."""
         return ReplaceResult(
-            status=reason.status, message=reason.message, before=self.old, confirmation_code=reason.code
+            status=reason.status,
+            message=reason.message,
+            before=self.old,
+            question=(reason.question or self.question()) if reason.status in PREVIEWS else None,
+            confirmation_code=reason.code,
         )
 
     def text(self, result: ReplaceResult) -> str:
         """The message, the question where it was not answered, what is there now, and the way back."""
         lines = [result.message]
         if result.status in {*PREVIEWS, "refused"}:
-            lines.append(self.question())
+            lines.append(result.question or self.question())
         if result.after and result.status == "done":
             after = result.after
             lines.append(f"Deployment {after.id}: {rendering.place(after)}, {rendering.state(after)}")

@@ -33,6 +33,8 @@ from patchworks_deployments.writes.outcome import (
     judge_many,
 )
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Tell, Write, environments_of
+from patchworks_deployments.writes.wording.lines import Words
+from patchworks_deployments.writes.wording.many import words_of_switch
 
 MAX_SWITCHED = 200
 """Deployments that one call switches at most."""
@@ -90,7 +92,7 @@ class Switch(Write):
         plan = SwitchPlan(write=self, basis=comparing.in_order(targets))
         if self.enabled and plan.is_needed:
             plan = replace(plan, beside=await look_around(client.glancing(LOOK_SECONDS), plan.pending))
-        return plan.readable()
+        return plan.readable() if plan.is_needed else plan
 
     async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
         selected = await read_selected(client, self.selection)
@@ -128,6 +130,7 @@ def _listed(names: Sequence[str]) -> str:
 class SwitchPlan(Plan[SwitchResult]):
     """Deployments to bring into one state. Its basis are all that were chosen, also those already there."""
 
+    if_it_changes = "What changes before the answer is left alone or asked about again"
     how_to_split = "Go environment by environment (environment=...), or name fewer deployments."
 
     write: Switch
@@ -158,16 +161,11 @@ class SwitchPlan(Plan[SwitchResult]):
         """The environments of those that would be switched."""
         return environments_of(self.pending)
 
-    def question(self) -> str:
+    @property
+    def words(self) -> Words:
         """How many would be switched, and which in which environment, whatever their number; and of which flows."""
-        verb, effect = ("Enable", "start") if self.write.enabled else ("Disable", "stop")
-        head = [f"{verb} {len(self.pending)} deployments: they {effect} processing runs.", ""]
-        head += rendering.by_environment(self.pending)
-        tail = list(self.beside.said)
-        if already := len(self.basis) - len(self.pending):
-            tail.append(f"Already {'enabled' if self.write.enabled else 'disabled'}: {already} more, left alone")
-        room = rendering.MAX_QUESTION_CHARACTERS - len("\n".join(["", *head, *tail]))
-        return "\n".join([*head, rendering.by_flow(self.pending, room), *tail])
+        already, enabled = len(self.basis) - len(self.pending), self.write.enabled
+        return words_of_switch(self.pending, already, self.beside.stakes, enabled=enabled)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """Each deployment is read again and compared at its turn, but for what runs beside those to be enabled."""
@@ -193,6 +191,7 @@ class SwitchPlan(Plan[SwitchResult]):
             status=reason.status,
             message=reason.message,
             not_tried=would if would and reason.status in PREVIEWS else None,
+            question=(reason.question or self.question()) if reason.status in PREVIEWS else None,
             confirmation_code=reason.code,
         )
 
@@ -200,7 +199,7 @@ class SwitchPlan(Plan[SwitchResult]):
         """The message, the question where it was not answered, and what went wrong, line by line."""
         lines = [result.message]
         if result.status in {*PREVIEWS, "refused"}:
-            lines.append(self.question())
+            lines.append(result.question or self.question())
         lines += [f"not read back: {name}" for name in result.unverified or []]
         lines += [f"failed {missed.deployment}: {missed.why}" for missed in result.failed or []]
         lines += [f"unknown {missed.deployment}: {missed.why}" for missed in result.unknown or []]

@@ -1,0 +1,110 @@
+"""What the lines of a question call a deployment, its flow, its environment and its state."""
+
+from collections.abc import Sequence
+
+from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.writes.wording.lines import Line, Name, Stake, more_below, stake
+
+ITSELF = "its triggers start runs by themselves"
+THEMSELVES = stake("their triggers start runs by themselves")
+STOPS = "it stops processing runs"
+UNDER_WAY = stake("whether runs under way finish is not documented")
+ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
+NOTHING_LOST = stake("nothing is lost")
+
+TIMES = "enabled_at ", "created_at "
+"""What begins with these is lost, too, but matters least."""
+
+MAX_LOST_SHOWN = 4
+"""Things lost that the third line names."""
+
+
+def called(name: str | None, identifier: str | None) -> Line:
+    """`"UK Live" (10)`, or the one of the two that is known."""
+    if name:
+        return ('"', Name(name), f'" ({identifier})' if identifier else '"')
+    return (identifier or "not known",)
+
+
+def environment(deployment: Deployment) -> Line:
+    """`"UK Live" (10)`, `environment 10`, or that it has none or does not tell."""
+    name, identifier = deployment.virtual_environment_name, deployment.virtual_environment_id
+    if not name and not identifier:
+        return ("an environment that is not known",) if deployment.hides_environment else ("no environment",)
+    return called(name, identifier) if name else (f"environment {identifier}",)
+
+
+def where(deployment: Deployment) -> Line:
+    """`in "UK Live" (10)`."""
+    place = environment(deployment)
+    return ("without environment",) if place == ("no environment",) else ("in ", *place)
+
+
+def in_short(deployment: Deployment) -> Line:
+    """The environment as it stands beside a box: `UK Live`."""
+    name = deployment.virtual_environment_name
+    return (Name(name),) if name else environment(deployment)
+
+
+def where_in_short(deployment: Deployment) -> Line:
+    """`in UK Live`."""
+    return where(deployment) if in_short(deployment) == ("no environment",) else ("in ", *in_short(deployment))
+
+
+def flow(deployment: Deployment) -> Line:
+    """`flow 100 "Orders"`: the name at the end, where a window cuts the line."""
+    identifier = f"flow {deployment.flow_id}" if deployment.flow_id else "flow"
+    if deployment.flow_name:
+        return (f'{identifier} "', Name(deployment.flow_name), '"')
+    return (identifier if deployment.flow_id else "a flow that is not known",)
+
+
+def version(deployment: Deployment) -> Line:
+    """`iteration 2 of flow 100 "Orders"`."""
+    if deployment.iteration is None:
+        return flow(deployment)
+    return (f"iteration {deployment.iteration} of ", *flow(deployment))
+
+
+def state(deployment: Deployment | None) -> str:
+    """`enabled`, `disabled` or `state not known`."""
+    if deployment is None or deployment.enabled is None:
+        return "state not known"
+    return "enabled" if deployment.enabled else "disabled"
+
+
+def state_since(deployment: Deployment) -> str:
+    """The state, and since when it is enabled."""
+    if deployment.enabled and deployment.enabled_at:
+        return f"enabled since {rendering.moment(deployment.enabled_at)}"
+    return state(deployment)
+
+
+def neighbours(others: Sequence[Deployment]) -> tuple[Line, Line]:
+    """`777 (version 1000, iteration 1)` for each; and the first alone, with how many more there are."""
+
+    def told(deployment: Deployment) -> str:
+        iteration = "" if deployment.iteration is None else f", iteration {deployment.iteration}"
+        return f"{deployment.id} (version {deployment.flow_version_id or 'not known'}{iteration})"
+
+    return (", ".join(map(told, others)),), (others[0].id, *more_below(len(others) - 1))
+
+
+def verb(count: int, one: str, many: str) -> str:
+    """The form of the verb for so many."""
+    return one if count == 1 else many
+
+
+def loss(lost: Sequence[str]) -> Stake:
+    """What does not come back, by the names of its fields; its values stand below."""
+    if not lost:
+        return NOTHING_LOST
+    times = [told.partition(" ")[0] for told in lost if told.startswith(TIMES)]
+    others = ["its id" if told.startswith("id ") else told for told in lost if not told.startswith(TIMES)]
+    fullest, shorter = [*others, *times], [*others, *(["its times"] if times else [])]
+    ways = (fullest, shorter) if len(fullest) <= MAX_LOST_SHOWN else ()
+    return Stake(
+        tuple((f"lost for good: {', '.join(way)}",) for way in (*ways, [f"{len(lost)} things, see below"])),
+        (f"Lost for good: {', '.join(lost)}",),
+    )

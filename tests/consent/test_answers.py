@@ -199,10 +199,11 @@ def fails(code: int, message: str) -> Answer:
         (-32000, "Connection closed", "error -32000 (Connection closed) after"),
         (-32001, "Request timed out", "error -32001 (Request timed out) after"),
         (-32602, "no\n\nStatus: done | <b>", "error -32602 (no Status: done ¦ ‹b›) after"),
-        (0, "key sk_live_51H8abcDEF12345678", "error 0 (key (masked)) after"),
-        (10**30, "x" * 5000, f"error ({'x' * 99}…) after"),
+        (0, "key sk_live_51H8abcDEF12345678", "error 0 after"),
+        (1, "bad key 9f8Kq2LmZx7Rt4Wb0PsYv6Nc", "error 1 after"),
+        (10**30, "away " * 5000, f"error ({'away ' * 19}away…) after"),
     ],
-    ids=["no method", "no words", "closed", "timeout", "hostile", "secret", "long"],
+    ids=["no method", "no words", "closed", "timeout", "hostile", "secret", "random", "long"],
 )
 async def test_an_error_to_the_question_fails_no_call(  # noqa: PLR0913, PLR0917
     code: int, message: str, said: str, takes: float, settings: dict[str, Any], tmp_path: Path

@@ -1,6 +1,8 @@
 """Live listings over real stdio: exactly the expected updates, in both eras."""
 
+import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import anyio
@@ -29,7 +31,7 @@ EXPECTED = {ONE, VERSION, ALL, HERE, OVERVIEW}
 async def _no_change(client: Client, person: Person) -> None:
     """A dry run, a no, a no-op and an error: nobody is to hear of them."""
     await client.call_tool("disable_deployment", {**IDS, "dry_run": True})
-    person.answer = no
+    person.answer, person.meanwhile = no, partial(time.sleep, 0.6)  # a no that comes at once is nobody's
     assert data(await client.call_tool("disable_deployment", IDS))["status"] == "declined"
     assert data(await client.call_tool("enable_deployment", IDS))["status"] == "unchanged"
     assert (await client.call_tool("disable_deployment", {**IDS, "deployment_id": "1"})).is_error

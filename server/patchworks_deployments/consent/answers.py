@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from patchworks_deployments.consent.codes import CODE_SECONDS
 from patchworks_deployments.consent.question import Form
-from patchworks_deployments.model.text import inert
-from patchworks_deployments.model.tokens import without_tokens
+from patchworks_deployments.model.text import decodings, inert
+from patchworks_deployments.model.tokens import holds_token
 
 UNREAD_SECONDS = 0.5
 """Seconds within which nobody has read a question, found its buttons and pressed one: a client that says no sooner has
@@ -51,8 +51,9 @@ class Answer:
 
     @classmethod
     def failed(cls, code: int, message: str, seconds: float) -> "Answer":
-        """An error in the place of an answer; its text is the client's, so it is data."""
-        words = inert(without_tokens(message, MAX_ERROR_CHARACTERS) or "", MAX_ERROR_CHARACTERS)
+        """An error in the place of an answer; its text is the client's: data, and not shown where it may hold a key."""
+        told = message[: 4 * MAX_ERROR_CHARACTERS]
+        words = "" if any(map(holds_token, decodings(told))) else inert(told, MAX_ERROR_CHARACTERS)
         return cls(word=f"error {code}" if abs(code) < MAX_ERROR_CODE else "error", seconds=seconds, error=words)
 
     @property

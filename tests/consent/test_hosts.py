@@ -46,7 +46,7 @@ async def test_what_reaches_the_api_the_model_and_the_log(
     for read in (told.text, "" if told.result["isError"] else told.data["message"]):
         assert not read or policy == "code" or host in NEVER_ASKED or host.reading(version) in read
         assert wanted == "done" or "othing was changed" in read or not read
-    _assert_there_is_a_next_step(told, counts, policy)
+    _assert_there_is_a_next_step(told, counts, policy, is_asked=is_asked)
     (line,) = audit_lines(tmp_path / "log")
     assert (line["outcome"], line["target"]) == (wanted, "500")
     assert line["confirmed_by"] == ("human" if wanted == "done" else None)
@@ -55,7 +55,7 @@ async def test_what_reaches_the_api_the_model_and_the_log(
     assert line["answer_milliseconds"] == (round(host.takes * 1000) if is_timed else None)
 
 
-def _assert_there_is_a_next_step(told: Told, counts: CountsAs, policy: str) -> None:
+def _assert_there_is_a_next_step(told: Told, counts: CountsAs, policy: str, *, is_asked: bool) -> None:
     """Whoever was not asked gets code and question where a code counts, and the setting wherever it is not set."""
     if told.status == "confirmation_required":
         assert told.data["confirmation_code"] in told.text
@@ -63,7 +63,7 @@ def _assert_there_is_a_next_step(told: Told, counts: CountsAs, policy: str) -> N
         assert all(word in told.data["question"] for word in ("500", "Shopify orders to NetSuite", "UK Live"))
     elif told.status == "refused":
         assert "confirmation_code" not in told.data
-    if counts in {"nobody", "unclear"} and policy != "code":
+    if counts in {"nobody", "unclear"} and policy != "code" and (is_asked or told.status == "refused"):
         assert "PATCHWORKS_CONFIRM_BY=code" in told.text
 
 
@@ -120,6 +120,9 @@ WRITES: Mapping[str, Arguments] = {
 }
 """Arguments for every tool that changes something."""
 
+VERBS = {"set_deployments_enabled": "Disable", "create_deployment": "Deploy"}
+"""The first word of the question, where it is not that of the tool."""
+
 every_write = pytest.mark.parametrize("tool", WRITES)
 
 LONG = "Replenishment of the northern warehouses, second attempt after the migration, please do not touch " * 3
@@ -146,7 +149,7 @@ async def test_three_lines_tell_the_deed(tool: str, version: Version, is_long: b
     await stage.call(tool, arguments)
     (question,) = stage.visit.asked
     shown, first = "\n".join(question.three_lines), question.three_lines[0]
-    assert tool.partition("_")[0].removeprefix("set").title() in first or tool == "set_deployments_enabled"
+    assert first.startswith(f"{VERBS.get(tool, tool.partition('_')[0].title())} "), first
     for name, value in arguments.items():
         if name in {"deployment_id", "new_flow_version_id"} or (name == "flow_version_id" and len(arguments) == 1):
             assert str(value) in shown, (name, question.message)
@@ -160,6 +163,7 @@ async def test_three_lines_tell_the_deed(tool: str, version: Version, is_long: b
     assert not stage.sandbox.writes
 
 
+@pytest.mark.slow
 @every_write
 @in_both_eras
 async def test_no_host_that_shows_nobody_the_question_changes_anything(
@@ -169,9 +173,12 @@ async def test_no_host_that_shows_nobody_the_question_changes_anything(
     for host in (host for host in HOSTS if host.counts_as == "nobody"):
         stage = Stage.of(host, version, "auto", tmp_path / "log", confirm="all")
         told = await stage.call(tool, WRITES[tool](stage.sandbox))
-        assert told.status == "confirmation_required", (host.name, told)
-        assert told.data["question"] in told.text
         assert not stage.sandbox.writes, host.name
+        if host.name == "fills in a text for a tick" and stage.visit.asked[0].field[1]["type"] == "string":
+            assert told.status == "declined"  # a wrong id, which a person may have typed
+        else:
+            assert told.status == "confirmation_required", (host.name, told)
+            assert told.data["question"] in told.text
 
 
 @in_both_eras

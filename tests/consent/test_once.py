@@ -13,6 +13,7 @@ from support.clients import IDS, Clock, Era, Person, agreed, asked, both_eras, c
 from support.examples import examples
 from support.faults import Upstream, delay, every, reply, write
 from support.processes import sandbox_over_http
+from support.sandboxes import FakeClock
 from support.team import calling, serving
 
 from patchworks_deployments.sandbox import Sandbox
@@ -175,3 +176,23 @@ async def test_a_question_says_how_often_the_same_was_tried_and_not_that_it_was_
     often = [question.splitlines()[-2] for question in person.asked]
     said = [f"This was tried {times} lately on this very state." for times in ("once", "2 times")]
     assert often == ["Account: the sandbox", *said]
+
+
+async def test_where_each_call_has_a_process_a_used_code_is_void_as_soon_as_time_has_passed() -> None:
+    """No process knows what another has done, but the time of the last change is part of what a code is for."""
+    clock = FakeClock()
+    sandbox = Sandbox(clock=clock)
+
+    async def call(tool: str, **arguments: str) -> dict[str, Any]:
+        async with connected(sandbox) as client:
+            return data(await client.call_tool(tool, {**IDS, **arguments}))
+
+    code = (await call("disable_deployment"))["confirmation_code"]
+    for tool, more, status in (
+        ("disable_deployment", {"confirmation_code": code}, "done"),
+        ("enable_deployment", {}, "done"),
+        ("disable_deployment", {"confirmation_code": code}, "confirmation_required"),
+    ):
+        clock.advance(seconds=1)
+        assert (await call(tool, **more))["status"] == status
+    assert len(sandbox.writes) == 2

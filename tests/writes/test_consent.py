@@ -131,8 +131,8 @@ async def test_a_code_of_a_process_without_keys_is_good_in_no_other() -> None:
         ((), "11,US Live", None),
         (("virtual_environment",), "UK Live", "10"),
         (("virtual_environment",), "11", "10"),
-        (("virtual_environment", "virtual_environment_id"), "UK Live", "one that is not known"),
-        (("virtual_environment", "virtual_environment_id"), "11", "one that is not known"),
+        (("virtual_environment", "virtual_environment_id"), "UK Live", "an unknown one"),
+        (("virtual_environment", "virtual_environment_id"), "11", "an unknown one"),
     ],
 )
 async def test_what_is_not_told_of_an_environment_counts_as_protected(

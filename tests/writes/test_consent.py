@@ -101,8 +101,8 @@ async def test_a_code_is_bound_to_every_argument(
         ((), "11,US Live", None),
         (("virtual_environment",), "UK Live", "10"),
         (("virtual_environment",), "11", "10"),
-        (("virtual_environment", "virtual_environment_id"), "UK Live", "one that is not known"),
-        (("virtual_environment", "virtual_environment_id"), "11", "one that is not known"),
+        (("virtual_environment", "virtual_environment_id"), "UK Live", "an unknown one"),
+        (("virtual_environment", "virtual_environment_id"), "11", "an unknown one"),
     ],
 )
 async def test_what_is_not_told_of_an_environment_counts_as_protected(

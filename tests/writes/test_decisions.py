@@ -162,7 +162,7 @@ async def test_the_question_of_a_create_tells_where_the_version_is_and_what_come
     assert elsewhere.endswith(told)
     assert elsewhere.count("no environment as") == min(others, 10)
     place = "Deploy flow version 1001 without environment: "
-    assert question.startswith(f"{place}a flow that is not known\n") is (others == 0)
+    assert question.startswith(f"{place}an unknown flow\n") is (others == 0)
     assert "\nFrom not deployed there to disabled; queue priority 5\n" in question
     assert "Lost for good" not in question
     assert data(result)["status"] == "done"

@@ -77,7 +77,7 @@ async def test_the_question_names_what_is_not_known() -> None:
     async with connected(transport=transport, person=person) as client:
         await client.call_tool("delete_deployment", IDS)
     (question,) = person.asked
-    assert question.startswith("Delete deployment 500 in an environment that is not known: ")
+    assert question.startswith("Delete deployment 500 in an unknown environment: ")
     assert "\nFrom state not known to deleted; queue priority unknown, " in question
     assert "\nNot known: virtual_environment_id, priority, enabled, enabled_at\n" in question
     assert "Last changed" not in question

@@ -24,6 +24,12 @@ def _renamed(name: str) -> tuple[Sandbox, Deployment]:
     return sandbox, row
 
 
+def _beginnings(question: str) -> list[str]:
+    """Those of the lines below the first three, but for the one that has names in full."""
+    below = question.splitlines()[3:]
+    return [re.split("[:(]", line)[0] for line in below if not line.startswith("In full: ")]
+
+
 async def _question(sandbox: Sandbox, row: Deployment, era: Era = "auto") -> str:
     person = Person(no)
     async with connected(sandbox, person=person, era=era) as client:
@@ -36,11 +42,9 @@ async def _question(sandbox: Sandbox, row: Deployment, era: Era = "auto") -> str
 async def test_a_hostile_name_cannot_forge_a_line_of_the_question(name: str, era: Era) -> None:
     """The question has the same lines with the same beginnings whatever things are called."""
     plain, hostile = [await _question(*_renamed(n), era) for n in ("Orders", name)]
-    starts = [[line.partition(":")[0] for line in question.splitlines()] for question in (plain, hostile)]
-    assert starts[0] == starts[1]
+    assert _beginnings(plain) == _beginnings(hostile)
     assert len(hostile) < 1_000
     assert re.search(r"[<>`*\[\]|\x00-\x09\x0b-\x1f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", hostile) is None
-    assert hostile.endswith(f"type its id: {_renamed(name)[1].id}")
 
 
 @pytest.mark.slow
@@ -66,7 +70,7 @@ async def test_a_hostile_name_cannot_forge_a_line_about_many(name: str, tool: st
         async with connected(sandbox, person=person, confirm="all") as client:
             result = await client.call_tool(tool, arguments[tool])
         shown.append(person.asked[0] if person.asked else text(result))
-    plain, hostile = ([line.partition(":")[0][:12] for line in lines.splitlines()] for lines in shown)
+    plain, hostile = ([line for line in lines.splitlines() if not line.startswith("In full: ")] for lines in shown)
     assert len(plain) == len(hostile)
     assert len(shown[1]) < len(shown[0]) + 1_500
     assert re.search(r"[<>`*\[\]\x00-\x09\x0b-\x1f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", shown[1]) is None
@@ -93,19 +97,9 @@ async def test_no_name_at_all_can_forge_a_line(name: str) -> None:
     """The number and the beginnings of the question's lines do not depend on names."""
     sandbox, row = _renamed(name)
     question = await _question(sandbox, row)
-    beginnings = [line.partition(":")[0] for line in question.splitlines()]
-    assert beginnings == [
-        "Delete this deployment for good.",
-        "",
-        "Where",
-        "Deployment",
-        "Now",
-        "Last changed",
-        "Lost for good",
-        "Account",
-        "As read",
-        "To delete it, type its id",
-    ]
+    last = "If anything of this changes before the answer, nothing is done "
+    assert _beginnings(question) == ["Last changed", "Lost for good", "Account", last]
+    assert [re.split("[ :]", line)[0] for line in question.splitlines()[:3]] == ["Delete", "From", "Lost"]
 
 
 async def test_the_question_shows_flow_iteration_environment_state_and_effect() -> None:
@@ -117,10 +111,10 @@ async def test_the_question_shows_flow_iteration_environment_state_and_effect() 
         await client.call_tool("disable_deployment", ids)
         await client.call_tool("update_deployment", {**ids, "priority": 99, "clear": ["virtual_environment_id"]})
     version = sandbox.account.version_of(row)
-    for word in ("stops processing", "UK Orders", f"iteration {version.iteration}", str(row.id), "enabled since"):
+    for word in ("Disable deployment", "UK Orders", f"iteration {version.iteration}", str(row.id), "enabled since"):
         assert word in person.asked[0]
-    assert f"queue priority: {row.priority or 'inherited'} → 99" in person.asked[1]
-    assert "→ no environment" in person.asked[1]
+    assert f"queue priority from {row.priority or 'inherited'} to 99" in person.asked[1]
+    assert " to no environment; " in person.asked[1]
 
 
 FIELDS = st.fixed_dictionaries(

@@ -147,7 +147,7 @@ async def test_three_lines_are_the_whole_deed(deed: str, name: str) -> None:
     assert len(person.titles[0]) <= 80
 
 
-NAMES = st.none() | st.text(min_size=1, max_size=300)
+NAMES = st.none() | st.text(min_size=1, max_size=130)
 NUMBERS = st.integers(1, 10**19 - 1).map(str)
 TELLS = ("virtual_environment_id", "priority", "enabled", "enabled_at", "package_id")
 
@@ -194,7 +194,7 @@ def plans(draw: st.DrawFn) -> tuple[AnyPlan, list[str]]:
         plan = Replacement(write=write, basis=basis, delete=delete, create=create, lost=lost, beside=place.beside)
         return plan, [old.id, *where, ids["flow_version_id"], new]
     if kind == "switch":
-        some = [d.model_copy(update={"enabled": True}) for d in draw(st.lists(deployments(), max_size=40))]
+        some = [d.model_copy(update={"enabled": True}) for d in draw(st.lists(deployments(), max_size=8))]
         first = old.model_copy(update={"enabled": True})
         return SwitchPlan(write=Switch(enabled=False, selection=Selection()), basis=(first, *some)), []
     moved = {"virtual_environment_id": draw(NUMBERS), "priority": draw(st.integers(1, 9)), "deploy_disabled": True}
@@ -205,7 +205,7 @@ def plans(draw: st.DrawFn) -> tuple[AnyPlan, list[str]]:
 
 
 @pytest.mark.slow
-@examples(400)
+@examples(150)
 @given(plans(), st.lists(st.tuples(st.none() | NUMBERS, NAMES), max_size=3))
 def test_no_name_and_no_id_makes_the_three_lines_longer_or_more(
     planned: tuple[AnyPlan, list[str]], protected: list[tuple[str | None, str | None]]
@@ -216,7 +216,7 @@ def test_no_name_and_no_id_makes_the_three_lines_longer_or_more(
     lines = question.text.split("\n")
     title = next(iter(question.form.published["properties"].values()))["title"]
     assert all(lines)
-    assert [len(line) for line in lines[:3] if len(line) > SHOWN] == []
+    assert [line for line in lines[:3] if len(line) > SHOWN] == []
     assert len(title) <= 80
     assert not [id_ for id_ in ids if not re.search(rf"\b{id_}\b", "\n".join(lines[:3]))]
     assert MARKUP.search(question.text + title) is None

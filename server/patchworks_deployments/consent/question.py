@@ -97,29 +97,29 @@ def ask(plan: AnyPlan, protected: Sequence[Environment], account: str) -> Questi
     read: what else it rests on is in its last line. Raises `InvalidArgument` where it cannot be shown whole.
     """
     plan.readable(frame=", ".join(rendering.named(name, identifier) for identifier, name in protected))
-    lines = [*plan.words.lines([_protected(protected)] if protected else []), f"Account: {account}"]
+    words = plan.words
+    lines = [*words.lines([_protected(protected)] if protected else []), f"Account: {account}"]
     if plan.times_done:
         # A write counts also if it was refused, or nobody knows what became of it.
         often = "once" if plan.times_done == 1 else f"{plan.times_done} times"
         lines.append(f"This was tried {often} lately on this very state.")
     lines.append(f"{plan.if_it_changes} (state {plan.fingerprint}).")
-    return Question("\n".join(lines), _form(plan.words.agreed, plan.must_be_typed))
+    return Question("\n".join(lines), _form(words.agreed, plan.must_be_typed))
 
 
 def _protected(environments: Sequence[Environment]) -> Stake:
     names = [
-        called(name, identifier) if name or identifier else ("one that is not known",)
-        for identifier, name in environments
+        called(name, identifier) if name or identifier else ("an unknown one",) for identifier, name in environments
     ]
     first = "protected environment: " if len(names) == 1 else f"{len(names)} protected environments: "
     ways = tuple((first, *which) for which in listed(names))
     return Stake(ways, (whole(ways[0]),) if len(names) > 1 else ())
 
 
-def _form(agreed: Line, must_be_typed: str | None) -> type[Form]:
+def _form(agreed: Sequence[Line], must_be_typed: str | None) -> type[Form]:
     if must_be_typed is None:
-        return _box(fit(("Yes, ", *agreed), columns=TITLE_COLUMNS))
-    return _field(fit((f"Type {must_be_typed} to ", *agreed), columns=TITLE_COLUMNS))
+        return _box(fit(*(("Yes, ", *way) for way in agreed), columns=TITLE_COLUMNS))
+    return _field(fit(*((f"Type {must_be_typed} to ", *way) for way in agreed), columns=TITLE_COLUMNS))
 
 
 @lru_cache(KEPT_FORMS)

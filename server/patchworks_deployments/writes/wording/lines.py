@@ -23,6 +23,9 @@ NARROW_COLUMNS = 80
 NAME_COLUMNS = 12
 """Columns that each name keeps at the least while something else of its line can be left out."""
 
+MAX_LISTED = 6
+"""Things of one kind that a line names at the most."""
+
 MORE = "more below"
 """What a count of things that are not shown ends with."""
 
@@ -60,9 +63,9 @@ def more_below(count: int, joint: str = " ") -> Line:
     return (f"{joint}and {count} {MORE}",) if count else ()
 
 
-def listed(items: Sequence[Line]) -> Iterator[Line]:
-    """The items as one line: all of them, then fewer and fewer, of which the rest is counted."""
-    for shown in range(len(items), 0, -1):
+def listed(items: Sequence[Line], most: int = MAX_LISTED) -> Iterator[Line]:
+    """The items as one line: as many as may be, then fewer and fewer, of which the rest is counted."""
+    for shown in range(min(len(items), most), 0, -1):
         yield (*joined(items[:shown], ", "), *more_below(len(items) - shown))
 
 
@@ -86,10 +89,14 @@ def _cut(line: Line, columns: int, least: int) -> str | None:
 
 
 def _share(line: Line, columns: int) -> int:
-    """The most columns that each name can take."""
-    names = [width(part) for part in line if isinstance(part, Name)]
+    """The most columns that each name can take, so that short ones leave room for the others."""
+    names = sorted(width(part) for part in line if isinstance(part, Name))
     room = columns - sum(width(part) for part in line if not isinstance(part, Name))
-    return next((n for n in range(max(names, default=0), 0, -1) if sum(min(n, name) for name in names) <= room), 0)
+    for n, name in enumerate(names):
+        if name * (len(names) - n) > room:
+            return max(room // (len(names) - n), 0)
+        room -= name
+    return names[-1] if names else 0
 
 
 def _early(line: Line) -> Line:
@@ -113,7 +120,7 @@ def _cut_name(part: str, columns: int) -> str:
 
 def width(text: str) -> int:
     """Columns that a terminal needs for the text, at the most."""
-    return len(text) + sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) if text.isascii() else len(text) + sum(unicodedata.east_asian_width(char) in "WF" for char in text)
 
 
 @dataclass(frozen=True)
@@ -144,14 +151,14 @@ class Words:
 
     `deed`: what is done to which deployment, where. `change`: from what to what. Both in several ways, the fullest
     first. `stakes`: what is lost, what runs beside it, what is not known; the most dangerous first, and never none.
-    `agreed` is what a form says beside its box, after "Yes, ".
+    `agreed` is what a form says beside its box, after "Yes, ", in several ways, too.
     """
 
     deed: tuple[Line, ...]
     change: tuple[Line, ...]
     stakes: tuple[Stake, ...]
     details: tuple[str, ...]
-    agreed: Line
+    agreed: tuple[Line, ...]
 
     def lines(self, first: Iterable[Stake] = ()) -> list[str]:
         """The lines of the question; `first` is what is even more dangerous than the stakes."""

@@ -23,9 +23,6 @@ from patchworks_deployments.writes.wording.phrases import (
 MAX_IDS_SHOWN = 12
 """Ids that the second line names."""
 
-MAX_FLOWS_SHOWN = 4
-"""Flows that the second line names."""
-
 
 def words_of_switch(pending: Sequence[Deployment], already: int, beside: Sequence[Stake], *, enabled: bool) -> Words:
     """What is said of the deployments that would be switched, while so many are `already` as wanted."""
@@ -47,7 +44,7 @@ def words_of_switch(pending: Sequence[Deployment], already: int, beside: Sequenc
             change=tuple(_changes(pending, then)),
             stakes=(*beside, *([THEMSELVES, NOTHING_LOST] if enabled else [NOTHING_LOST, UNDER_WAY])),
             details=rest,
-            agreed=(f"{deed[0].lower()}{deed[1:]} ", *_where_in_short(pending, len(places))),
+            agreed=((f"{deed[0].lower()}{deed[1:]} ", *_where_in_short(pending, len(places))),),
         ),
         pending,
     )
@@ -72,7 +69,7 @@ def _words_of_one(
     after = only.model_copy(update={"enabled": enabled, "enabled_at": None})
     words = words_of_change(verb, only, after, (), beside)
     deed = (f"{verb} 1 deployment: {only.id} ", *words.deed[0][1:])
-    agreed = (f"{verb.lower()} 1 deployment, ", *words.agreed[0].split(" ", 1)[1:], *words.agreed[1:])
+    agreed = tuple((f"{verb.lower()} 1 deployment, ", *way[1:]) for way in words.agreed)
     return replace(words, deed=(deed,), details=(*words.details, *rest), agreed=agreed)
 
 
@@ -95,8 +92,8 @@ def _changes(pending: Sequence[Deployment], then: str) -> Iterator[Line]:
     now = " and ".join(f"{said} ({count})" if len(states) > 1 else said for said, count in sorted(states.items()))
     flows = Counter((d.flow_id, d.flow_name) for d in pending)
     ordered = sorted(flows, key=lambda flow: (flows[flow], flow[1] or "", flow[0] or ""))
-    ids = list(listed([(d.id,) for d in pending]))[-MAX_IDS_SHOWN:]
-    of = list(listed([called(name, identifier) for identifier, name in ordered]))[-MAX_FLOWS_SHOWN:]
+    ids = list(listed([(d.id,) for d in pending], MAX_IDS_SHOWN))
+    of = list(listed([called(name, identifier) for identifier, name in ordered]))
     count = f"{len(flows)} flows: " if len(flows) > 1 else "flow "
     # As many ids as leave room for half a line of flows, and all the flows that then fit.
     for which, flow in product(ids, of):

@@ -10,6 +10,7 @@ from patchworks_deployments.writes.wording.phrases import (
     NOTHING_LOST,
     STOPS,
     UNDER_WAY,
+    UNLOOKED,
     environment,
     in_short,
     loss,
@@ -45,7 +46,7 @@ def words_of_change(
             *([f"Last changed: {rendering.moment(before.updated_at)}"] if before.updated_at else []),
             *_nameless(after),
         ),
-        agreed=(f"{verb.lower()} ", *_agreed(verb, before, after)),
+        agreed=((f"{verb.lower()} ", *_agreed(verb, before, after)), (f"{verb.lower()} ", before.id)),
     )
 
 
@@ -105,12 +106,12 @@ def words_of_create(new: Deployment, basis: Sequence[Deployment], beside: Sequen
     return Words(
         deed=((f"Deploy flow version {new.flow_version_id} ", *where(new), ": ", *version(new)),),
         change=tuple(changes),
-        stakes=(*beside, *([NOTHING_LOST] if new.virtual_environment_id else [])),
+        stakes=(*beside, NOTHING_LOST) if new.virtual_environment_id else (*beside, *([] if beside else [UNLOOKED])),
         details=(
             f"Flow version {new.flow_version_id} is now deployed in: {_elsewhere(basis)}",
             *_nameless(new),
         ),
-        agreed=(f"deploy version {new.flow_version_id} ", *where_in_short(new), disabled),
+        agreed=((f"deploy version {new.flow_version_id} ", *where_in_short(new), disabled),),
     )
 
 

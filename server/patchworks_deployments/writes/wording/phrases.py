@@ -11,6 +11,7 @@ THEMSELVES = stake("their triggers start runs by themselves")
 STOPS = "it stops processing runs"
 UNDER_WAY = stake("whether runs under way finish is not documented")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
+UNLOOKED = stake("not known: what this switches off")
 NOTHING_LOST = stake("nothing is lost")
 
 TIMES = "enabled_at ", "created_at "
@@ -31,7 +32,7 @@ def environment(deployment: Deployment) -> Line:
     """`"UK Live" (10)`, `environment 10`, or that it has none or does not tell."""
     name, identifier = deployment.virtual_environment_name, deployment.virtual_environment_id
     if not name and not identifier:
-        return ("an environment that is not known",) if deployment.hides_environment else ("no environment",)
+        return ("an unknown environment",) if deployment.hides_environment else ("no environment",)
     return called(name, identifier) if name else (f"environment {identifier}",)
 
 
@@ -57,7 +58,7 @@ def flow(deployment: Deployment) -> Line:
     identifier = f"flow {deployment.flow_id}" if deployment.flow_id else "flow"
     if deployment.flow_name:
         return (f'{identifier} "', Name(deployment.flow_name), '"')
-    return (identifier if deployment.flow_id else "a flow that is not known",)
+    return (identifier if deployment.flow_id else "an unknown flow",)
 
 
 def version(deployment: Deployment) -> Line:

@@ -42,7 +42,11 @@ def words_of_replacement(
             f"Order: {order}",
             *([f"Last changed: {rendering.moment(old.updated_at)}"] if old.updated_at else []),
         ),
-        agreed=(f"replace {old.id} ", *where_in_short(old), f" by {_in_short(new, known)}"),
+        agreed=(
+            (f"replace {old.id} ", *where_in_short(old), f" by {_in_short(new, known)}"),
+            (f"replace {old.id} by {_in_short(new, known)}",),
+            (f"replace {old.id}",),
+        ),
     )
 
 

@@ -37,7 +37,7 @@ def _cases() -> Iterator[Any]:
         yield from (pytest.param(host, version, policy, marks=marks, id=f"{policy}-{version}-{host}") for host in hosts)
 
 
-@pytest.mark.parametrize(("host", "version", "policy"), _cases())
+@pytest.mark.parametrize(("host", "version", "policy"), [*_cases()])
 async def test_what_reaches_the_api_the_model_and_the_log(
     host: Host, version: Version, policy: str, tmp_path: Path
 ) -> None:

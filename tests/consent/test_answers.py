@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mcp import MCPError
-from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, ErrorData
+from mcp_types import ElicitRequestFormParams, ElicitResult, ErrorData
 from support.clients import IDS, Answer, Era, Person, audit_lines, both_eras, connected, data, no, text, yes
-from support.examples import examples
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -265,43 +262,3 @@ async def test_with_a_bad_code_whoever_can_be_asked_is_asked(tool: str, era: Era
     async with connected(sandbox, person=person, era=era) as client:
         result = data(await client.call_tool(tool, {**CALLS[tool], "confirmation_code": "6b49d458-aaaaaaaaaaaaaaaa"}))
     assert (result["status"], len(person.asked), sandbox.writes) == ("declined", 1, [])
-
-
-# Whatever comes -----------------------------------------------------------------------------------
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=6,
-)
-AGREE = st.fixed_dictionaries({}, optional={"agree": JSON, "typed_id": JSON | st.just("500"), "else": JSON})
-ANSWERS = st.fixed_dictionaries(
-    {},
-    optional={"action": st.sampled_from(["accept", "decline", "cancel"]) | JSON, "content": AGREE | JSON, "role": JSON},
-)
-
-
-@both_eras
-@pytest.mark.parametrize("tool", ["disable_deployment", "delete_deployment"])
-@pytest.mark.parametrize("settings", [{}, pytest.param(HUMAN, marks=slow)], ids=["auto", "human"])
-@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-@given(raw=ANSWERS, takes=st.sampled_from([0.01, 3.0]))
-@examples(60)
-async def test_no_answer_but_a_form_that_agrees_lets_anything_happen(
-    settings: dict[str, Any], tool: str, era: Era, raw: dict[str, Any], takes: float
-) -> None:
-    """Whatever a client sends, the call ends with a result, which says what it was."""
-    sandbox, person = Sandbox(4), Person(lambda _: ElicitResult.model_construct(**raw), takes=takes)
-    row = next(iter(sandbox.account.deployments.values()))
-    row.enabled_at = row.created_at
-    ids = {"flow_version_id": str(row.flow_version_id), "deployment_id": str(row.id)}
-    async with connected(sandbox, person=person, era=era, **settings) as client:
-        result = await client.call_tool(tool, ids)
-    assert isinstance(result, CallToolResult)
-    content = raw.get("content") if raw.get("action") == "accept" else None
-    told = content if isinstance(content, dict) else {}
-    is_yes = told.get("agree") is True if tool == "disable_deployment" else told.get("typed_id") == str(row.id)
-    assert len(sandbox.writes) <= is_yes
-    if not sandbox.writes:
-        assert data(result)["status"] in {"confirmation_required", "declined", "refused"}
-        assert "Nothing was changed" in text(result)

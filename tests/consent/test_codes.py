@@ -40,7 +40,7 @@ LONG, OTHER_LONG = "k3y-of-one-account-xx", "k3y-of-another-one-xx"
 
 FOREIGN = "That code is not from this server, or it was mistyped."
 EXPIRED = "That code has expired: it was good for 10 minutes."
-USED = "That code was used already: one code lets one write happen."
+USED = "That code was used already: a code is good for one attempt."
 OTHER = "That code was issued for something else: other arguments, another state, another caller or another account."
 AND_NOW = (
     " Nothing was changed. Show this new preview to the person. Only if they agree, call again with the same arguments "
@@ -240,8 +240,8 @@ async def test_a_server_whose_codes_end_with_it_says_so() -> None:
     async with connected(transport=of("short"), api_key="short") as client:
         result = data(await use(client, "6b49d458-aaaaaaaaaaaaaaaaaaaa"))
     assert result["message"].startswith(
-        f"{FOREIGN} This server takes only those that it has made since it was started: where that is too short, "
-        "a person can set PATCHWORKS_STATE_KEYS. Nothing was changed."
+        f"{FOREIGN} This server takes only codes that it has made since its start. Where it is started anew for each "
+        "call, or several serve the same people, a person has to set PATCHWORKS_STATE_KEYS. Nothing was changed."
     )
 
 

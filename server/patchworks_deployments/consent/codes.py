@@ -25,11 +25,11 @@ _CODE = re.compile(
 
 FOREIGN = "That code is not from this server, or it was mistyped."
 FOREIGN_SINCE_START = (
-    f"{FOREIGN} This server takes only those that it has made since it was started: where that is too short, a person "
-    "can set PATCHWORKS_STATE_KEYS."
+    f"{FOREIGN} This server takes only codes that it has made since its start. Where it is started anew for each call, "
+    "or several serve the same people, a person has to set PATCHWORKS_STATE_KEYS."
 )
 EXPIRED = f"That code has expired: it was good for {CODE_SECONDS // 60} minutes."
-USED = "That code was used already: one code lets one write happen."
+USED = "That code was used already: a code is good for one attempt."
 OTHER = "That code was issued for something else: other arguments, another state, another caller or another account."
 
 

@@ -1,4 +1,4 @@
-"""The same hosts with real processes: one for each call, one that is killed, and a server over HTTP, in real time."""
+"""The same hosts with real processes: one that is killed, answers in real time, and a server over HTTP."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.cases import ids_of
 from support.clients import IDS, Clock, audit_lines
-from support.hosts import HOSTS, Told, Visit, agree
+from support.hosts import HOSTS, Visit, agree
 from support.processes import COMMAND, clean_environment
 from support.stage import in_both_eras
 from support.team import ALICE, on_loopback, serving, tokens_file
-from support.wire import NEWER, Json, Piped, Version, over_http, over_pipes
+from support.wire import NEWER, Piped, Version, over_http, over_pipes
 
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 
@@ -38,41 +38,12 @@ class Account:
             await visit.open(wire)
             yield wire
 
-    async def call(self, visit: Visit, arguments: Json) -> Told:
-        """What comes of a call in a process of its own."""
-        async with self.started(visit) as wire:
-            return await visit.call(wire, "disable_deployment", arguments)
-
 
 @asynccontextmanager
 async def _account(folder: Path) -> AsyncIterator[Account]:
     sandbox = Sandbox()
     async with on_loopback(sandbox.app) as url:
         yield Account(url, folder / "log", sandbox)
-
-
-@in_both_eras
-async def test_a_code_is_good_in_the_next_process(version: Version, tmp_path: Path) -> None:
-    """A host that starts a process for each call, and shows no questions, gets through without any state key."""
-    async with _account(tmp_path) as account:
-        visit = Visit(CANCELS, version, Clock())
-        first = await account.call(visit, IDS)
-        assert first.status == "confirmation_required", first
-        assert not account.sandbox.writes
-        done = await account.call(visit, IDS | {"confirmation_code": first.data["confirmation_code"]})
-        assert (done.status, done.data["confirmed_by"]) == ("done", "code"), done
-        assert len(account.sandbox.writes) == 1
-    assert [line["outcome"] for line in audit_lines(tmp_path / "log")] == ["confirmation_required", "done"]
-
-
-async def test_an_answer_is_good_in_the_next_process(tmp_path: Path) -> None:
-    """In the newer era a question of one process is answered to another, without any state key."""
-    async with _account(tmp_path) as account:
-        visit = Visit(AGREES, NEWER, Clock())
-        async with account.started(visit) as asking, account.started(visit) as answered:
-            told = await visit.call(asking, "disable_deployment", IDS, answered)
-        assert told.status == "done", told
-        assert len(account.sandbox.writes) == 1
 
 
 @in_both_eras

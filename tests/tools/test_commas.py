@@ -151,7 +151,7 @@ async def test_one_that_does_not_tell_whether_it_is_meant_is_not_left_out_unsaid
     async with connected(transport=Upstream(sandbox).alter(hide), person=person, era=era) as client:
         overview = await client.call_tool("deployment_overview", meant)
         result = await client.call_tool("set_deployments_enabled", {"enabled": False, **meant})
-    assert "1 deployments do not tell whether they match and are left out." in text(overview)
+    assert "1 deployment does not tell whether it matches and is left out." in text(overview)
     assert result.is_error
-    assert "1 deployments do not tell whether they are meant. Nothing was changed. Give ids for names" in text(result)
+    assert "1 deployment does not tell whether it is meant. Nothing was changed. Give ids for names" in text(result)
     assert (sandbox.writes, person.asked) == ([], [])

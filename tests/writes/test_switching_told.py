@@ -227,9 +227,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
     head, *lines = text(result).splitlines()
-    counts = (
-        "1 disabled and verified, 1 disabled but not read back, 1 were so already, 1 failed, 1 unknown, 1 not tried"
-    )
+    counts = "1 disabled and verified, 1 disabled but not read back, 1 was so already, 1 failed, 1 unknown, 1 not tried"
     assert head == data(result)["message"] == f"{counts}. {LOOK_FIRST}"
     assert lines[0] == "not read back: 4001/901"
     assert re.fullmatch(r"failed 4002/902: .*422.*", lines[1])
@@ -332,5 +330,5 @@ async def test_records_that_cannot_be_read_are_not_left_out_silently() -> None:
 
     async with connected(transport=Upstream(sandbox).alter(spoil), person=Person(yes)) as client:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    assert "1 deployments cannot be read. Nothing was changed. Give ids for names, or name each" in text(result)
+    assert "1 deployment cannot be read. Nothing was changed. Give ids for names, or name each" in text(result)
     assert sandbox.writes == []

@@ -8,6 +8,7 @@ from patchworks_deployments.api.query import CUTS, Cut, DeploymentQuery, gather,
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
+from patchworks_deployments.model.rendering import counted
 
 MAX_LIST_PAGES = 500
 
@@ -111,8 +112,9 @@ class Selected:
     @property
     def doubt(self) -> str | None:
         """Why something that is meant may have been left out, in a sentence; None if nothing can."""
-        unreadable = f"{self.unreadable} deployments cannot be read." if self.unreadable else None
-        untold = f"{self.untold} deployments do not tell whether they are meant." if self.untold else None
+        unreadable = f"{counted(self.unreadable, 'deployment')} cannot be read." if self.unreadable else None
+        tell = "does not tell whether it is" if self.untold == 1 else "do not tell whether they are"
+        untold = f"{counted(self.untold, 'deployment')} {tell} meant." if self.untold else None
         return self.gap or unreadable or untold
 
     def require_whole(self, what: str = "") -> None:

@@ -21,6 +21,16 @@ MAX_FRAME_CHARACTERS = 1_000
 """Characters of what stands around it, above all the names of protected environments."""
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 deployment`, `2 deployments`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def are_left_out(count: int, noun: str, why: str) -> str:
+    """`1 record could not be read and is left out`."""
+    return f"{counted(count, noun)} {why} and {'is' if count == 1 else 'are'} left out"
+
+
 def named(name: str | None, identifier: str | None) -> str:
     """`"UK Live" (10)`, or the one of the two that is known."""
     if name:
@@ -127,7 +137,7 @@ def by_flow(deployments: Sequence[Deployment], room: int) -> str:
     told = [f"{flow}: {count}" for flow, count in sorted(counts.items(), key=lambda flow: (flow[1], flow[0]))]
 
     def line(shown: int) -> str:
-        more = [f"and {len(told) - shown} more flows"] if shown < len(told) else []
+        more = [f"and {counted(len(told) - shown, 'more flow')}"] if shown < len(told) else []
         return f"Of: {'; '.join([*told[:shown], *more])}"
 
     return next((line(shown) for shown in range(len(told), 0, -1) if len(line(shown)) <= room), line(0))
@@ -158,7 +168,8 @@ def _heading(page: DeploymentPage) -> str:
     if not page.deployments:
         return f"No deployments on page {page.page}{total}."
     pages = f" of {page.pages}" if page.pages else ""
-    return f"{len(page.deployments)}{total} deployments, page {page.page}{pages}"
+    shown = f"{len(page.deployments)} of " if total else ""
+    return f"{shown}{counted(page.total or len(page.deployments), 'deployment')}, page {page.page}{pages}"
 
 
 def _cells(deployment: Deployment, extra: Sequence[str]) -> Iterable[str]:
@@ -198,6 +209,6 @@ def _remarks(page: DeploymentPage, next_call: str | None) -> Iterable[str]:
         if len(ids) > 1:
             yield f'"{inert(name)}" is the name of {len(ids)} different flows: {", ".join(sorted(ids))}'
     if page.unreadable:
-        yield f"{page.unreadable} records could not be read and are left out"
+        yield are_left_out(page.unreadable, "record", "could not be read")
     if next_call:
         yield f"next page: {next_call}"

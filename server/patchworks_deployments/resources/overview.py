@@ -8,6 +8,7 @@ from pydantic import Field
 
 from patchworks_deployments.api.selection import NOT_SEVERAL, Selected
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output
+from patchworks_deployments.model.rendering import are_left_out
 from patchworks_deployments.resources import attention
 
 MAX_TEXT_CHARACTERS = 9_600
@@ -87,14 +88,15 @@ def summarise(selected: Selected) -> Overview:
     flows = _by_flow(deployments)
     found = attention.find(selected, flows)
     shown = attention.share(found, MAX_TEXT_CHARACTERS)
+    tell = "does not tell whether it matches" if selected.untold == 1 else "do not tell whether they match"
     left_out, count = len(environments) - MAX_ENVIRONMENTS, len(deployments)
     remarks = {
         f"{selected.gap} {ASK_AGAIN}": selected.gap,
         NOT_SEVERAL: not deployments and selected.selection.has_comma,
         f"The matrix is left out: {count} deployments are more than {MAX_CELLS}. {ASK_FOR_LESS}": count > MAX_CELLS,
         f"{left_out} smaller environments are left out.": left_out > 0,
-        f"{selected.unreadable} records could not be read and are left out.": selected.unreadable,
-        f"{selected.untold} deployments do not tell whether they match and are left out.": selected.untold,
+        f"{are_left_out(selected.unreadable, 'record', 'could not be read')}.": selected.unreadable,
+        f"{are_left_out(selected.untold, 'deployment', tell)}.": selected.untold,
         NOT_ALL: shown != found,
     }
     return Overview(

@@ -220,18 +220,8 @@ class Change(Plan[WriteResult]):
         )
 
     def text(self, result: WriteResult) -> str:
-        """The message, the deployment, what is or would be different, and the way back."""
-        target = result.after or result.before or self.after
-        assert target is not None
-        name = "New deployment" if target.id == NEW else f"Deployment {target.id}"
-        lines = [result.message, result.question or f"{name}: {rendering.place(target)}"]
-        if result.question:
-            pass
-        elif result.before and result.after:
-            lines += comparing.differences(result.before, result.after)
-        elif result.after or (result.before and result.status != "done"):
-            when = "state" if result.after else "state before"
-            lines.append(f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}")
+        """The message, the question or what is different, and the way back."""
+        lines = [result.message, *([result.question] if result.question else self._what_is(result))]
         if result.status == "refused":
             lines += self.beside.said
         if result.also_changed:
@@ -243,6 +233,19 @@ class Change(Plan[WriteResult]):
         if result.confirmation_code:
             lines.append(f"confirmation_code: {result.confirmation_code}")
         return "\n".join(lines)
+
+    def _what_is(self, result: WriteResult) -> list[str]:
+        """The deployment, and what of it is different, or as it was."""
+        target = result.after or result.before or self.after
+        assert target is not None
+        name = "New deployment" if target.id == NEW else f"Deployment {target.id}"
+        lines = [f"{name}: {rendering.place(target)}"]
+        if result.before and result.after:
+            return [*lines, *comparing.differences(result.before, result.after)]
+        if result.after or (result.before and result.status != "done"):
+            when = "state" if result.after else "state before"
+            return [*lines, f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}"]
+        return lines
 
     def link(self, result: WriteResult) -> tuple[str, str] | None:
         """A deployment that was changed and is still there."""

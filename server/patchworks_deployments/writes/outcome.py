@@ -171,7 +171,7 @@ def judge_many(result: SwitchResult, done: str) -> tuple[Status, str]:
     words = {
         "done": f"{done} and verified",
         "unverified": f"{done} but not read back",
-        "unchanged": "were so already",
+        "unchanged": "was so already" if len(result.unchanged or ()) == 1 else "were so already",
         "failed": "failed",
         "unknown": "unknown",
         "not_tried": "not tried",

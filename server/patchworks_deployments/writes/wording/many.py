@@ -31,20 +31,22 @@ def words_of_switch(pending: Sequence[Deployment], already: int, beside: Sequenc
     if len(pending) == 1:
         return _words_of_one(verb, pending[0], rest, beside, enabled=enabled)
     places = _by_environment(pending)
-    deed = f"{verb} {len(pending)} deployments"
+    # Without environment, or in one that is not told, a deployment is in a place, but in no environment to be counted.
+    noun = "environments" if all(d.virtual_environment_id for d in pending) else "places"
+    deed, where_all = f"{verb} {len(pending)} deployments", f"in {len(places)} {noun}"
     deeds: tuple[Line, ...] = tuple(
-        (f"{deed} in {len(places)} environments: ", *which)
-        for which in listed([(*place, f": {len(held)}") for place, held in places])
+        (f"{deed} {where_all}: ", *which) for which in listed([(*place, f": {count}") for place, count in places])
     )
     if len(places) == 1:
         deeds = ((f"{deed} ", *where(pending[0])),)
+    in_short = where_in_short(pending[0]) if len(places) == 1 else (where_all,)
     return _with_details(
         Words(
             deed=deeds,
             change=tuple(_changes(pending, then)),
             stakes=(*beside, *([THEMSELVES, NOTHING_LOST] if enabled else [NOTHING_LOST, UNDER_WAY])),
             details=rest,
-            agreed=((f"{deed[0].lower()}{deed[1:]} ", *_where_in_short(pending, len(places))),),
+            agreed=((f"{deed[0].lower()}{deed[1:]} ", *in_short),),
         ),
         pending,
     )
@@ -73,17 +75,11 @@ def _words_of_one(
     return replace(words, deed=(deed,), details=(*words.details, *rest), agreed=agreed)
 
 
-def _by_environment(deployments: Sequence[Deployment]) -> list[tuple[Line, list[str]]]:
-    """Each environment with the ids of its deployments: unknown ones first, then where the fewest are."""
-    places: dict[Line, list[str]] = {}
+def _by_environment(deployments: Sequence[Deployment]) -> list[tuple[Line, int]]:
+    """Each environment with the number of its deployments: unknown ones first, then where the fewest are."""
+    places = Counter(environment(d) for d in deployments)
     hidden = {environment(d) for d in deployments if d.hides_environment}
-    for deployment in deployments:
-        places.setdefault(environment(deployment), []).append(deployment.id)
-    return sorted(places.items(), key=lambda held: (held[0] not in hidden, len(held[1]), held[0]))
-
-
-def _where_in_short(pending: Sequence[Deployment], places: int) -> Line:
-    return where_in_short(pending[0]) if places == 1 else (f"in {places} environments",)
+    return sorted(places.items(), key=lambda held: (held[0] not in hidden, held[1], held[0]))
 
 
 def _changes(pending: Sequence[Deployment], then: str) -> Iterator[Line]:

@@ -87,13 +87,13 @@ async def test_the_time_of_an_answer_is_measured_in_real_time(version: Version, 
 
 
 async def test_an_answer_that_is_no_message_leaves_the_question_open(tmp_path: Path) -> None:
-    """A text where the protocol has an object answers nothing: the call can still be answered, and then is."""
+    """What is no JSON-RPC answers nothing and is told so: the question can still be answered, and then is."""
     async with _account(tmp_path) as account:
         visit = Visit(AGREES, "2025-06-18", Clock())
         async with account.started(visit) as wire:
             question = await visit.ask(wire, "disable_deployment", IDS)
-            for odd in ("cancel", ["accept"], None, 7):
-                await wire.answer(question, {"result": odd})
+            for odd in ({"result": "cancel"}, {"result": ["accept"]}, {"result": None}, {"error": {"code": -1}}):
+                await wire.answer(question, odd)
                 assert "error" in await wire.receive()
             assert not account.sandbox.writes
             await wire.answer(question, {"result": {"action": "decline"}})

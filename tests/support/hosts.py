@@ -110,9 +110,8 @@ def _result(value: Any) -> Callable[[Question], Reply]:
     return _always({"result": value})
 
 
-def _error(code: int, message: str | None) -> Callable[[Question], Reply]:
-    told = {"code": code} if message is None else {"code": code, "message": message}
-    return _always({"error": told})
+def _error(code: int, message: str) -> Callable[[Question], Reply]:
+    return _always({"error": {"code": code, "message": message}})
 
 
 def _strict(question: Question) -> Reply:
@@ -121,8 +120,7 @@ def _strict(question: Question) -> Reply:
 
 
 def _with_more(question: Question) -> Reply:
-    (agreed,) = agree(question)["result"]["content"].items()
-    return accept(dict([agreed, ("comment", "fine"), ("sessionId", "x")]))
+    return accept({**agree(question)["result"]["content"], "comment": "fine", "sessionId": "x"})
 
 
 def _wrongly(value: Any) -> Callable[[Question], Reply]:

@@ -11,7 +11,6 @@ THEMSELVES = stake("their triggers start runs by themselves")
 STOPS = "it stops processing runs"
 UNDER_WAY = stake("whether runs under way finish is not documented")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
-UNLOOKED = stake("not known: what this switches off")
 NOTHING_LOST = stake("nothing is lost")
 
 TIMES = "enabled_at ", "created_at "

@@ -16,6 +16,7 @@ from patchworks_deployments.writes.wording.phrases import (
     state,
     state_since,
     version,
+    version_in_short,
     where,
     where_in_short,
 )
@@ -28,11 +29,14 @@ def words_of_change(
     verb: str, before: Deployment, after: Deployment | None, lost: Sequence[str], beside: Sequence[Stake]
 ) -> Words:
     """What is said of a write to a deployment that is there, such as `Disable`; `after` is None for a delete."""
-    deed = (f"{verb} deployment {before.id} ", *where(before), ": ", *version(before))
+    deeds = (
+        (f"{verb} deployment {before.id} ", *where(before), ": ", *version(before)),
+        (f"{verb} {before.id} ", *where(before), f": {version_in_short(before)}"),
+    )
     unknown = comparing.untold(before, comparing.COMPARED)
     stops = before.enabled is not False and not (after and after.enabled and _place(after) == _place(before))
     return Words(
-        deed=(deed,),
+        deed=deeds,
         change=tuple(_changes(before, after)),
         stakes=(
             *beside,
@@ -103,7 +107,10 @@ def words_of_create(new: Deployment, basis: Sequence[Deployment], beside: Sequen
         state_then = f"enabled{starts}" if new.enabled else "disabled"
         changes.append((f"From not deployed there to {state_then}{JOINT}{_priority(new)}",))
     return Words(
-        deed=((f"Deploy flow version {new.flow_version_id} ", *where(new), ": ", *version(new)),),
+        deed=(
+            (f"Deploy flow version {new.flow_version_id} ", *where(new), ": ", *version(new)),
+            (f"Deploy version {new.flow_version_id} ", *where(new), f": {version_in_short(new)}"),
+        ),
         change=tuple(changes),
         # Without environment it may switch something off, which is then said.
         stakes=(*beside, *([NOTHING_LOST] if new.virtual_environment_id else [])),

@@ -67,6 +67,12 @@ def version(deployment: Deployment) -> Line:
     return (f"iteration {deployment.iteration} of ", *flow(deployment))
 
 
+def version_in_short(deployment: Deployment) -> str:
+    """`iteration 2, flow 100`: without its name, where the ids are very long."""
+    known = [f"iteration {deployment.iteration}"] if deployment.iteration is not None else []
+    return ", ".join([*known, f"flow {deployment.flow_id}" if deployment.flow_id else "an unknown flow"])
+
+
 def state(deployment: Deployment | None) -> str:
     """`enabled`, `disabled` or `state not known`."""
     if deployment is None or deployment.enabled is None:

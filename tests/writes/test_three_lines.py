@@ -16,6 +16,7 @@ from support.examples import examples
 from patchworks_deployments.api.selection import Selection
 from patchworks_deployments.consent.question import ask
 from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.model.text import inert
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.writes.beside import Place
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
@@ -185,7 +186,10 @@ def plans(draw: st.DrawFn) -> tuple[AnyPlan, list[str]]:
     kind = draw(st.sampled_from(["disable", "enable", "delete", "update", "create", "switch", "replace"]))
     place = Place(wanted=old, flow_id=draw(st.none() | NUMBERS), holds=(other,) if draw(st.booleans()) else ())
     if kind == "create":
-        return Create(flow_version_id=ids["flow_version_id"]).change((old, other)), [ids["flow_version_id"]]
+        create_here = Create(flow_version_id=ids["flow_version_id"]).change((old, other))
+        assert create_here.after
+        new_place = replace(place, wanted=create_here.after)
+        return create_here.at(new_place), [ids["flow_version_id"]]
     if kind == "replace":
         delete, new = Delete(**ids), draw(NUMBERS)
         write = Replace(**ids, new_flow_version_id=new)
@@ -205,8 +209,8 @@ def plans(draw: st.DrawFn) -> tuple[AnyPlan, list[str]]:
 
 
 @pytest.mark.slow
-@examples(150)
-@given(plans(), st.lists(st.tuples(st.none() | NUMBERS, NAMES), max_size=3))
+@examples(100)
+@given(plans(), st.lists(st.tuples(st.none() | NUMBERS, st.none() | st.text(max_size=60)), max_size=9))
 def test_no_name_and_no_id_makes_the_three_lines_longer_or_more(
     planned: tuple[AnyPlan, list[str]], protected: list[tuple[str | None, str | None]]
 ) -> None:
@@ -219,6 +223,8 @@ def test_no_name_and_no_id_makes_the_three_lines_longer_or_more(
     assert [line for line in lines[:3] if len(line) > SHOWN] == []
     assert len(title) <= 80
     assert not [id_ for id_ in ids if not re.search(rf"\b{id_}\b", "\n".join(lines[:3]))]
+    assert not [inert(name) for _, name in protected if name and inert(name) and inert(name) not in question.text]
+    assert not [id_ for id_, _ in protected if id_ and not re.search(rf"\b{id_}\b", question.text)]
     assert MARKUP.search(question.text + title) is None
     assert question.text.count('"') % 2 == 0
     assert lines[-2] == "Account: acme"

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 
 from patchworks_deployments.model import rendering
 from patchworks_deployments.writes.plan import AnyPlan, Environment
-from patchworks_deployments.writes.wording.lines import TITLE_COLUMNS, Line, Stake, fit, listed, whole
+from patchworks_deployments.writes.wording.lines import TITLE_COLUMNS, Line, Stake, fit, joined, listed, whole
 from patchworks_deployments.writes.wording.phrases import called
 
 KEPT_FORMS = 256
@@ -113,7 +113,7 @@ def _protected(environments: Sequence[Environment]) -> Stake:
     ]
     first = "protected environment: " if len(names) == 1 else f"{len(names)} protected environments: "
     ways = tuple((first, *which) for which in listed(names))
-    return Stake(ways, (whole(ways[0]),) if len(names) > 1 else ())
+    return Stake(ways, (whole((first, *joined(names, ", "))),))
 
 
 def _form(agreed: Sequence[Line], must_be_typed: str | None) -> type[Form]:

@@ -105,7 +105,8 @@ class Change(Plan[WriteResult]):
             assert self.after is not None
             return words_of_create(self.after, self.basis, stakes)
         lost = [told for told in self.lost if told not in self.beside.lost]
-        return words_of_change(self.write.verb, self.before, self.after, lost, stakes)
+        before = self.before.model_copy(update={"flow_version_id": self.write.flow_version_id})
+        return words_of_change(self.write.verb, before, self.after, lost, stakes)
 
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and have subscribers told.

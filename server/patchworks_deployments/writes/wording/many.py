@@ -72,7 +72,7 @@ def _words_of_one(
     words = words_of_change(verb, only, after, (), beside)
     deed = (f"{verb} 1 deployment: {only.id} ", *words.deed[0][1:])
     agreed = tuple((f"{verb.lower()} 1 deployment, ", *way[1:]) for way in words.agreed)
-    return replace(words, deed=(deed,), details=(*words.details, *rest), agreed=agreed)
+    return replace(words, deed=(deed, *words.deed), details=(*words.details, *rest), agreed=agreed)
 
 
 def _by_environment(deployments: Sequence[Deployment]) -> list[tuple[Line, int]]:

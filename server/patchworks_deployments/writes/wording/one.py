@@ -10,13 +10,13 @@ from patchworks_deployments.writes.wording.phrases import (
     NOTHING_LOST,
     STOPS,
     UNDER_WAY,
-    UNLOOKED,
     environment,
     in_short,
     loss,
     state,
     state_since,
     version,
+    version_in_short,
     where,
     where_in_short,
 )
@@ -29,11 +29,14 @@ def words_of_change(
     verb: str, before: Deployment, after: Deployment | None, lost: Sequence[str], beside: Sequence[Stake]
 ) -> Words:
     """What is said of a write to a deployment that is there, such as `Disable`; `after` is None for a delete."""
-    deed = (f"{verb} deployment {before.id} ", *where(before), ": ", *version(before))
+    deeds = (
+        (f"{verb} deployment {before.id} ", *where(before), ": ", *version(before)),
+        (f"{verb} {before.id} ", *where(before), f": {version_in_short(before)}"),
+    )
     unknown = comparing.untold(before, comparing.COMPARED)
     stops = before.enabled is not False and not (after and after.enabled and _place(after) == _place(before))
     return Words(
-        deed=(deed,),
+        deed=deeds,
         change=tuple(_changes(before, after)),
         stakes=(
             *beside,
@@ -70,10 +73,10 @@ def _agreed(verb: str, before: Deployment, after: Deployment | None) -> Line:
 
 def _changes(before: Deployment, after: Deployment | None) -> list[Line]:
     """From what to what, with the times of enabling and what stays as it is, and without."""
+    version_id = f"flow version {before.flow_version_id or 'not known'}"
     if after is None:
         return [
-            (f"From {now(before)} to deleted{JOINT}{_priority(before)}, flow version {before.flow_version_id}",)
-            for now in (state_since, state)
+            (f"From {now(before)} to deleted{JOINT}{_priority(before)}, {version_id}",) for now in (state_since, state)
         ]
     is_moved, is_set = _place(before) != _place(after), rendering.priority(before) != rendering.priority(after)
     is_switched = before.enabled != after.enabled
@@ -87,7 +90,7 @@ def _changes(before: Deployment, after: Deployment | None) -> list[Line]:
         timed = [(f"from {state_since(before)} to {state_since(after)}",)] if is_timed else []
         stays = [] if is_switched or is_timed else [(f"stays {now(before)}",)]
         stays += [] if is_set else [(_priority(before),)]
-        same = joined([*stays, (f"flow version {before.flow_version_id}",)], ", ")
+        same = joined([*stays, (version_id,)], ", ")
         ways += [joined([*move, *switch, *timed, *raised, same]), joined([*move, *switch, *timed, *raised])]
     return [*ways[::2], *ways[1::2]]
 
@@ -104,9 +107,13 @@ def words_of_create(new: Deployment, basis: Sequence[Deployment], beside: Sequen
         state_then = f"enabled{starts}" if new.enabled else "disabled"
         changes.append((f"From not deployed there to {state_then}{JOINT}{_priority(new)}",))
     return Words(
-        deed=((f"Deploy flow version {new.flow_version_id} ", *where(new), ": ", *version(new)),),
+        deed=(
+            (f"Deploy flow version {new.flow_version_id} ", *where(new), ": ", *version(new)),
+            (f"Deploy version {new.flow_version_id} ", *where(new), f": {version_in_short(new)}"),
+        ),
         change=tuple(changes),
-        stakes=(*beside, NOTHING_LOST) if new.virtual_environment_id else (*beside, *([] if beside else [UNLOOKED])),
+        # Without environment it may switch something off, which is then said.
+        stakes=(*beside, *([NOTHING_LOST] if new.virtual_environment_id else [])),
         details=(
             f"Flow version {new.flow_version_id} is now deployed in: {_elsewhere(basis)}",
             *_nameless(new),

@@ -11,7 +11,6 @@ THEMSELVES = stake("their triggers start runs by themselves")
 STOPS = "it stops processing runs"
 UNDER_WAY = stake("whether runs under way finish is not documented")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
-UNLOOKED = stake("not known: what this switches off")
 NOTHING_LOST = stake("nothing is lost")
 
 TIMES = "enabled_at ", "created_at "
@@ -66,6 +65,12 @@ def version(deployment: Deployment) -> Line:
     if deployment.iteration is None:
         return flow(deployment)
     return (f"iteration {deployment.iteration} of ", *flow(deployment))
+
+
+def version_in_short(deployment: Deployment) -> str:
+    """`iteration 2, flow 100`: without its name, where the ids are very long."""
+    known = [f"iteration {deployment.iteration}"] if deployment.iteration is not None else []
+    return ", ".join([*known, f"flow {deployment.flow_id}" if deployment.flow_id else "an unknown flow"])
 
 
 def state(deployment: Deployment | None) -> str:

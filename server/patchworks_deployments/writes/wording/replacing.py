@@ -32,7 +32,10 @@ def words_of_replacement(
         if old.virtual_environment_id is None:
             doubt = (*doubt, "If it is of another flow, deploying it may replace what runs of that flow")
     return Words(
-        deed=((f"Replace deployment {old.id} ", *where(old), ": ", *flow(old)),),
+        deed=(
+            (f"Replace deployment {old.id} ", *where(old), ": ", *flow(old)),
+            (f"Replace {old.id} ", *where(old), f": flow {old.flow_id or 'not known'}"),
+        ),
         change=tuple(_changes(old, new, known)),
         stakes=(*beside, loss(lost), *([UNDER_WAY] if old.enabled else [])),
         details=(

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import anyio
@@ -14,7 +15,7 @@ from patchworks_deployments.api.query import CUTS, Cut, DeploymentQuery, gather,
 from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Gathered
 from patchworks_deployments.model.reading import is_identifier
-from patchworks_deployments.model.text import folded, label
+from patchworks_deployments.model.text import CACHE_ENTRIES, folded, label
 
 MAX_LIST_PAGES = 500
 
@@ -54,13 +55,12 @@ class Thing(NamedTuple):
     """Whether it may have one that it does not tell."""
 
 
-def _things(deployment: Deployment) -> dict[str, Thing]:
-    d, unread = deployment, deployment.unreadable or ()
-    return {
-        "flow": Thing(d.flow_id, d.flow_name, d.flow_id is None),
-        "environment": Thing(d.virtual_environment_id, d.virtual_environment_name, d.hides_environment),
-        "package": Thing(d.package_id, d.package_name, "package_id" in unread),
-    }
+_THING_OF: Mapping[str, Callable[[Deployment], Thing]] = {
+    "flow": lambda d: Thing(d.flow_id, d.flow_name, d.flow_id is None),
+    "environment": lambda d: Thing(d.virtual_environment_id, d.virtual_environment_name, d.hides_environment),
+    "package": lambda d: Thing(d.package_id, d.package_name, "package_id" in (d.unreadable or ())),
+}
+"""What reads the thing of each part of a selection out of a deployment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,24 +108,25 @@ class Selection:
     def whole(self, deployments: Iterable[Deployment]) -> frozenset[str]:
         """The parts whose name is the whole name of what one of the deployments has."""
         names = {part: folded(name) for part, name in self.names.items()}
-        borne = {(part, folded(_things(d)[part].name or "")) for d in deployments for part in names}
-        return frozenset(part for part, name in names.items() if name and (part, name) in borne)
+        borne = {part: {_THING_OF[part](d).name for d in deployments} for part in names}
+        return frozenset(part for part, name in names.items() if name in {folded(one) for one in borne[part] if one})
 
     def holds(self, deployment: Deployment, whole: frozenset[str] = frozenset()) -> bool | None:
         """Whether the deployment is one of those meant, whatever the API has filtered; None where it does not tell.
 
         The names of the parts in `whole` are whole names.
         """
-        d, things = deployment, _things(deployment)
+        d = deployment
         answers = (
-            *(_means(wanted, things[part], is_whole=part in whole) for part, wanted in self.parts.items()),
+            *(_means(wanted, _THING_OF[part](d), part in whole) for part, wanted in self.parts.items()),
             None if self.enabled is not None and d.enabled is None else self.enabled in {None, d.enabled},
             self.deployment_id in {None, d.id},
         )
         return False if False in answers else None if None in answers else True
 
 
-def _means(wanted: str, thing: Thing, *, is_whole: bool) -> bool | None:
+@lru_cache(CACHE_ENTRIES)
+def _means(wanted: str, thing: Thing, is_whole: bool) -> bool | None:  # noqa: FBT001 - the cache is slow with keywords
     """Whether the thing is wanted; None where the deployment does not tell what of it is asked for."""
     ids = ids_in(wanted)
     told = thing.id if ids else thing.name
@@ -215,9 +216,8 @@ def _labels(
     selection: Selection, part: str, deployments: Iterable[Deployment], whole: frozenset[str], *, meant: bool = True
 ) -> list[str]:
     """The things of the deployments that are meant by this part, or are not; `MAX_MATCHED` of them, sorted by name."""
-    things = {_things(d)[part][:2]: _things(d)[part] for d in deployments}
-    wanted = selection.names[part]
-    chosen = [thing for thing in things.values() if _means(wanted, thing, is_whole=part in whole) is meant]
+    things, wanted = {_THING_OF[part](d) for d in deployments}, selection.names[part]
+    chosen = [thing for thing in things if _means(wanted, thing, part in whole) is meant]
     labels = sorted({label(thing.name, thing.id) for thing in chosen})
     more = len(labels) - MAX_MATCHED
     return [*labels[:MAX_MATCHED], *([f"and {more} more"] if more > 0 else [])]

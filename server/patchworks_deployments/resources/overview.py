@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
@@ -178,7 +178,7 @@ class _Estate:
         return finding.examples if finding else ()
 
     def _call(self, **more: Any) -> ToolCall:  # noqa: ANN401 - arguments of a tool
-        given = {name: value for name, value in vars(self.selection).items() if value is not None}
+        given = {name: value for name, value in asdict(self.selection).items() if value is not None}
         return ToolCall(tool="deployment_overview", arguments={**given, **more})
 
 

@@ -13,7 +13,6 @@ from support.overviews import assert_both_tell_all, packed, tokens
 
 from patchworks_deployments.cli import tool_definitions
 from patchworks_deployments.sandbox import Sandbox
-from patchworks_deployments.sandbox.account import VirtualEnvironment
 
 TOOL = "deployment_overview"
 
@@ -124,25 +123,33 @@ async def test_a_page_past_the_last_one_is_an_error() -> None:
 
 
 async def test_names_as_long_as_they_can_be_do_not_make_an_overview_long() -> None:
-    """Sixty environments, and hundreds of flows that share their endless names: 1,200 tokens in either channel."""
-    sandbox = Sandbox(600)
-    for number in range(60):
-        sandbox.account.virtual_environments[10 + number] = VirtualEnvironment(
-            10 + number, f"Place {number} " + "x" * 200
-        )
-    for number, row in enumerate(sandbox.account.deployments.values()):
-        row.virtual_environment_id = 10 + number % 60
-    for number, flow in enumerate(sandbox.account.flows.values()):
-        flow.name = f"Flow {number // 2} " + "y" * 200
+    """Sixty environments, endless names and findings of all kinds: 1,200 tokens in either channel."""
+    sandbox = Sandbox()
+    rows = packed(sandbox, flows=30, environments=60)
+    account = sandbox.account
+    for place in account.virtual_environments.values():
+        place.name = f"Place {place.id} " + "x" * 200
+    for flow in account.flows.values():
+        flow.name = f"Flow {flow.id // 2} " + "y" * 200
+    for number, row in enumerate(rows):
+        flow_number, place_number = divmod(number, 60)
+        if place_number == 1:  # a second version of each flow where it runs already
+            row.virtual_environment_id, row.flow_version_id = 10, row.flow_version_id + 1
+        if place_number == 2:
+            row.virtual_environment_id = None
+        if place_number == 10 + flow_number:  # each environment lacks one flow
+            del account.deployments[row.id]
+        row.enabled_at = None if place_number > 50 else row.enabled_at
     async with connected(sandbox) as client:
         result = await client.call_tool(TOOL, {})
-        kind = next(kind for kind in data(result)["attention"] if kind["what"] == "smaller environments")
-        pages = await _followed(client, kind["call"])
+        *kinds, smaller = data(result)["attention"]
+        pages = await _followed(client, smaller["call"])
     assert tokens(text(result)) <= 1_200
     assert tokens(data(result)) <= 1_200
     assert_both_tell_all(result)
-    assert (len(data(result)["environments"]), kind["count"]) == (25, 35)
-    assert {place["id"] for page in pages for place in page["environments"]} == {str(10 + n) for n in range(60)}
+    assert [(kind["count"] > 3, len(kind["examples"])) for kind in kinds] == [(True, 3)] * 5
+    places = {place.get("id") for page in pages for place in page["environments"]}
+    assert len(data(result)["environments"]) + smaller["count"] == len(places) == 59
 
 
 async def test_the_definition_has_no_references() -> None:

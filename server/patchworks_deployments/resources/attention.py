@@ -15,14 +15,8 @@ from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, inert, label
 MIN_SIBLINGS = 2
 """How many other flows of a package must be in an environment for the one that is not there to count as missing."""
 
-MAX_IN_EXAMPLE = 4
+MAX_IN_EXAMPLE = 3
 """Ids that one example names."""
-
-MAX_EXAMPLES = 3
-"""Examples of each kind that are shown without being asked for."""
-
-MAX_EXAMPLES_CHARACTERS = 1_200
-"""Characters of all these examples, so that the overview of any account has at most about 1,200 tokens."""
 
 UNKNOWN = "?"
 NO_ENVIRONMENT = "no environment"
@@ -109,18 +103,6 @@ def _shared_names(flows: Flows) -> Iterator[str]:
         ids = [rows[0].flow_id for rows in same if rows[0].flow_id]
         if name and len(ids) > 1:
             yield f"{short_name(name)}: {_first(ids)}"
-
-
-def share(found: Sequence[Finding]) -> list[list[str]]:
-    """Choose the first examples of each kind: of each in turn while there is room, so that none crowds out another."""
-    room, shown = MAX_EXAMPLES_CHARACTERS, [list[str]() for _ in found]
-    for turn in range(MAX_EXAMPLES):
-        for finding, examples in zip(found, shown, strict=True):
-            for example in finding.examples[turn : turn + 1]:
-                room -= len(example)
-                if room >= 0:
-                    examples.append(example)
-    return shown
 
 
 def short_name(name: str | None) -> str:

@@ -17,6 +17,9 @@ from patchworks_deployments.resources.attention import Finding, Show
 PAGE_ROWS = 25
 """Deployments, environments or examples on a page; so many deployments are shown without being asked for."""
 
+MAX_ENVIRONMENTS, MAX_EXAMPLES = 20, 3
+"""The largest environments, and examples of each kind, that the overview of a larger account shows at most."""
+
 NOT_LOOKED_FOR = "A flow that the filters hide, or that cannot be read, is not missing: ask for everything."
 STATES = {True: "on", False: "off", None: "?"}
 SEPARATOR = " | "
@@ -123,23 +126,25 @@ class _Estate:
     def digest(self) -> dict[str, Any]:
         """The largest environments, examples of what was found, and the deployments if they are few."""
         is_small = len(self.ordered) <= PAGE_ROWS
-        kinds, found = [], [finding for finding in self.found if finding.examples]
-        for finding, examples in zip(found, attention.share(found), strict=True):
+        kinds = []
+        for finding in filter(lambda finding: finding.examples, self.found):
+            examples = finding.examples[:MAX_EXAMPLES]
             is_in_rows = is_small and finding.shows_deployments
-            is_whole = is_in_rows or (len(examples) == len(finding.examples) and not finding.shows_deployments)
+            is_whole = len(examples) == len(finding.examples) and not finding.shows_deployments
             kinds.append(
                 Attention(
                     what=finding.what,
                     count=len(finding.examples),
                     examples=[] if is_in_rows else examples,
-                    call=None if is_whole else self._call(**finding.arguments),
+                    call=None if is_in_rows or is_whole else self._call(**finding.arguments),
                 )
             )
-        if more := len(self.environments[PAGE_ROWS:]):
+        counted = self.environments if is_small else self.environments[:MAX_ENVIRONMENTS]
+        if more := len(self.environments) - len(counted):
             call = self._call(show="environments")
             kinds.append(Attention(what="smaller environments", count=more, examples=[], call=call))
         return {
-            "environments": self.environments[:PAGE_ROWS],
+            "environments": counted,
             "attention": kinds,
             "rows": [_row(d) for d in self.ordered] if is_small else None,
             "call": None if is_small else self._call(show="deployments"),

@@ -54,10 +54,12 @@ async def test_the_calls_in_an_overview_show_all_that_it_counts(size: int) -> No
     sandbox = Sandbox(size)
     rows = sandbox.account.deployments.values()
     async with connected(sandbox) as client:
-        whole = data(await client.call_tool(TOOL, {}))
+        overview = await client.call_tool(TOOL, {})
+        whole = data(overview)
         everything = await _followed(client, whole["call"])
         kinds = {kind["what"]: kind for kind in whole["attention"]}
         shown = {what: await _followed(client, kind.get("call")) for what, kind in kinds.items()}
+    assert_both_tell_all(overview)
     assert all(len(kind["examples"]) <= 3 for kind in kinds.values())
     assert "rows" not in whole
     assert _ids(everything) == sorted(str(d.id) for d in rows)

@@ -174,9 +174,23 @@ async def tokens(base_url: str) -> dict[str, int]:
     seen = [{key: tool[key] for key in ("name", "description", "inputSchema")} for tool in tools]
     return {
         f"definitions of {len(tools)} tools": _tokens(seen),
-        "25-row listing, text": len(page["content"][0]["text"]) // 4,
-        "25-row listing, structured": _tokens(page["structuredContent"]),
+        f"definitions of {len(tools)} tools, with output schemas": _tokens(tools),
+        **_both("25-row listing", page),
     }
+
+
+async def overview_tokens(deployments: int) -> dict[str, int]:
+    """Characters / 4 of the overview of an account of this size."""
+    with sandbox(deployments) as base_url:
+        async with running("ours", base_url) as server:
+            await server.handshake()
+            overview = await server.request("tools/call", name="deployment_overview", arguments={})
+    return _both(f"overview of {deployments:,} deployments", overview)
+
+
+def _both(what: str, result: dict[str, Any]) -> dict[str, int]:
+    text = "".join(block.get("text", "") for block in result["content"])
+    return {f"{what}, text": len(text) // 4, f"{what}, structured": _tokens(result["structuredContent"])}
 
 
 def _tokens(value: object) -> int:
@@ -208,8 +222,11 @@ async def main(rounds: int) -> None:
             {k: statistics.median(v) * 1000 for k, v in overheads.items()},
             "at most 0.75",
         )
-        for what, count in (await tokens(base_url)).items():
-            print(f"{what}: {count} tokens")
+        counts = await tokens(base_url)
+    for deployments in (25, 60, 2_000, 10_000):
+        counts |= await overview_tokens(deployments)
+    for what, count in counts.items():
+        print(f"{what}: {count} tokens")
 
 
 def _compare(what: str, values: dict[str, float], goal: str) -> None:

@@ -64,7 +64,7 @@ async def main() -> None:
         seconds, requests, growth, text = await measured(address, "deployment_overview", {})
     goal = 1.5 * (requests / MAX_CONCURRENT_REQUESTS * DELAY) + 1
     print(f"overview of 10,000: {seconds:.2f} s with {requests} requests (at most {goal:.2f})")
-    print(f"  memory growth {growth:.1f} MiB (at most 60), text {len(text) // 4} tokens (at most 2,500)")
+    print(f"  memory growth {growth:.1f} MiB (at most 60), text {len(text) // 4} tokens (at most 1,200)")
     with sandbox(2_400) as address:
         arguments = {"enabled": False, "environment": "UK Live"}
         seconds, requests, _, text = await measured(address, "set_deployments_enabled", arguments)

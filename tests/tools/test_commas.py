@@ -8,6 +8,7 @@ import pytest
 from mcp_types import TextContent
 from support.clients import Era, Person, complete, connected, data, newer_era_first, read, text, yes
 from support.faults import Upstream
+from support.overviews import counted
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -31,11 +32,11 @@ async def test_a_name_with_a_comma_means_what_has_it(era: Era, name: str) -> Non
     sandbox = _called(name)
     async with connected(sandbox, person=Person(yes), era=era) as client:
         for part, id_ in (("environment", "10"), ("flow", "100"), ("package", "60")):
-            by_id = data(await client.call_tool("deployment_overview", {part: id_}))
+            by_id = counted(data(await client.call_tool("deployment_overview", {part: id_})))
             assert by_id["deployments"] > 0
-            assert data(await client.call_tool("deployment_overview", {part: name})) == by_id
-            assert data(await client.call_tool("deployment_overview", {part: [name]})) == by_id
-            assert await read(client, f"patchworks://overview?{part}={quote(name)}") == by_id
+            assert counted(data(await client.call_tool("deployment_overview", {part: name}))) == by_id
+            assert counted(data(await client.call_tool("deployment_overview", {part: [name]}))) == by_id
+            assert counted(await read(client, f"patchworks://overview?{part}={quote(name)}")) == by_id
         result = data(await client.call_tool("set_deployments_enabled", {"enabled": False, "environment": name}))
     there = {id_ for id_, row in sandbox.account.deployments.items() if row.virtual_environment_id == 10}
     assert {int(n.partition("/")[2]) for n in (*result["done"], *result.get("unchanged", []))} == there

@@ -127,3 +127,20 @@ def inert(text: str, limit: int = MAX_NAME_CHARACTERS) -> str:
 @lru_cache(CACHE_ENTRIES)
 def _without_markup(line: str) -> str:
     return line.translate(_LOOK_ALIKES).replace("://", ":∕∕")
+
+
+@lru_cache(CACHE_ENTRIES)
+def folded(name: str) -> str:
+    """The name as people compare names: as it is shown, in one case and one normal form."""
+    return unicodedata.normalize("NFC", inert(name).casefold())
+
+
+MAX_LABEL_CHARACTERS = 40
+"""Characters of a name where it only helps to recognise what its id tells."""
+
+
+def label(name: str | None, identifier: str | None) -> str:
+    """`UK Live (10)`, or the one of the two that is known; `?` for none."""
+    known = [inert(name, MAX_LABEL_CHARACTERS)] if name else []
+    known += [f"({identifier})" if known else identifier] if identifier else []
+    return " ".join(known) or "?"

@@ -5,57 +5,82 @@ What Patchworks did not say is shown as `?`, never as "no environment" or "off".
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, groupby, zip_longest
+from itertools import chain, groupby
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from patchworks_deployments.api.selection import Selected
 from patchworks_deployments.model.deployment import Deployment
-from patchworks_deployments.model.text import inert
-
-MAX_SHORT_NAME_CHARACTERS = 40
+from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, inert, label
 
 MIN_SIBLINGS = 2
 """How many other flows of a package must be in an environment for the one that is not there to count as missing."""
 
+MAX_IN_EXAMPLE = 3
+"""Ids that one example names."""
+
 UNKNOWN = "?"
-SEPARATOR = " | "
+NO_ENVIRONMENT = "no environment"
+
+Show: TypeAlias = Literal["deployments", "environments", "versions", "missing", "unplaced", "names"]
+"""What an overview can show a page of: deployments, environments, or the examples of one kind of finding."""
 
 Flows = Mapping[str, list[Deployment]]
 """The deployments of each flow, by its `flow_key`, sorted by name."""
 
 
-def find(selected: Selected, flows: Flows) -> dict[str, list[str]]:
-    """Find the examples of each kind. Kinds that the filters would make false are not looked for.
+class Finding(NamedTuple):
+    """Something that a person may want to look at, with all its examples, and the arguments that show them."""
 
-    A flow is not missing because its deployments were not selected or did not show, nor do those of one state show all
-    its iterations.
+    what: str
+    examples: list[str]
+    arguments: dict[str, Any]
+
+    @property
+    def shows_deployments(self) -> bool:
+        """Whether its arguments lead to deployments with all their ids."""
+        return self.arguments["show"] in {"deployments", "unplaced"}
+
+
+def find(selected: Selected, flows: Flows) -> list[Finding]:
+    """Find all examples of each kind. Kinds that the filters would make false are not looked for, and left out.
+
+    A flow is not missing because its deployments were not selected or did not show. Several iterations of a flow are
+    normal in several environments: a promotion goes from one to the next.
     """
     deployments, selection = selected.deployments, selected.selection
-    has_all_states = selection.enabled is None
-    has_all_flows = has_all_states and not selected.doubt and not selection.flow and not selection.deployment_id
-    found = {
-        "disabled": (f"{d.id} {short_name(d.flow_name)} in {_place(d)}" for d in deployments if d.enabled is False),
-        "flows with more than one enabled version": _several_versions(flows, enabled_only=True),
-        "flows in several iterations": _several_versions(flows, enabled_only=False) if has_all_states else (),
-        "flows missing where all others of their package are": _missing(flows) if has_all_flows else (),
-        "without environment": (f"{d.id} {short_name(d.flow_name)}" for d in deployments if environment_id(d) is None),
-        "names of several flows": _shared_names(flows),
-    }
-    return {what: some for what, examples in found.items() if (some := list(examples))}
+    has_all_flows = selection.enabled is None and not selected.doubt and not selection.flow
+    off = (f"{d.id} {short_name(d.flow_name)} in {_place(d)}" for d in deployments if d.enabled is False)
+    unplaced = (f"{d.id} {short_name(d.flow_name)}" for d in deployments if environment_id(d) is None)
+    missing = Finding("flows missing where all others of their package are", list(_missing(flows)), _show("missing"))
+    return [
+        Finding("disabled", list(off), {"enabled": False, "show": "deployments"}),
+        Finding(
+            "flows with several enabled versions in one environment", list(_several_versions(flows)), _show("versions")
+        ),
+        *([missing] if has_all_flows and not selection.deployment_id else []),
+        Finding("without environment", list(unplaced), _show("unplaced")),
+        Finding("names of several flows", list(_shared_names(flows)), _show("names")),
+    ]
 
 
-def _several_versions(flows: Flows, *, enabled_only: bool) -> Iterator[str]:
+def _show(kind: Show) -> dict[str, Any]:
+    return {"show": kind}
+
+
+def _several_versions(flows: Flows) -> Iterator[str]:
     for flow, rows in flows.items():
-        chosen = [d for d in rows if d.flow_version_id and (d.enabled or not enabled_only)]
-        if len({d.flow_version_id for d in chosen}) > 1:
-            places: defaultdict[str, list[str]] = defaultdict(list)
-            for d in chosen:
-                places[iteration_label(d.iteration)].append(_place(d))
-            where = [f"{number} in {_first(there, 2, ', ')}" for number, there in places.items()]
-            yield f"{short_name(rows[0].flow_name)} ({flow}): {_first(where, 6, '; ')}"
+        places: defaultdict[str | None, list[Deployment]] = defaultdict(list)
+        for d in rows:
+            if d.enabled and d.flow_version_id and environment_id(d) != UNKNOWN:
+                places[environment_id(d)].append(d)
+        for there in places.values():
+            if len({d.flow_version_id for d in there}) > 1:
+                told = [f"{d.id} of iteration {iteration_label(d.iteration)}" for d in there]
+                yield f"{short_name(rows[0].flow_name)} ({flow}) in {_place(there[0])}: {_first(told)}"
 
 
-def _first(texts: Sequence[str], most: int, separator: str) -> str:
-    return separator.join(texts[:most]) + (" …" if len(texts) > most else "")
+def _first(texts: Sequence[str]) -> str:
+    return ", ".join([*texts[:MAX_IN_EXAMPLE], *(["…"] if len(texts) > MAX_IN_EXAMPLE else [])])
 
 
 def _missing(flows: Flows) -> Iterator[str]:
@@ -77,25 +102,12 @@ def _shared_names(flows: Flows) -> Iterator[str]:
     for name, same in groupby(flows.values(), key=lambda rows: rows[0].flow_name):
         ids = [rows[0].flow_id for rows in same if rows[0].flow_id]
         if name and len(ids) > 1:
-            yield f"{short_name(name)}: {', '.join(ids[:6])}"
-
-
-def share(found: Mapping[str, list[str]], room: int) -> dict[str, list[str]]:
-    """Choose the examples that fit into `room` characters: of each kind in turn, so that none crowds out another."""
-    shown: dict[str, list[str]] = {what: [] for what in found}
-    for turn in zip_longest(*found.values()):
-        for what, example in zip(found, turn, strict=True):
-            if example is not None:
-                room -= len(example) + len(SEPARATOR)
-                if room < 0:
-                    return shown
-                shown[what].append(example)
-    return shown
+            yield f"{short_name(name)}: {_first(ids)}"
 
 
 def short_name(name: str | None) -> str:
     """Show a name as data, `?` where Patchworks did not say it."""
-    return inert(name or "", MAX_SHORT_NAME_CHARACTERS) or UNKNOWN
+    return inert(name or "", MAX_LABEL_CHARACTERS) or UNKNOWN
 
 
 def iteration_label(iteration: int | None) -> str:
@@ -117,10 +129,11 @@ def environment_id(deployment: Deployment) -> str | None:
 
 
 def environment_label(environment: str | None, name: str | None) -> str:
-    """Name the environment with this `environment_id`."""
+    """Name the environment with this `environment_id`, and its id."""
     if environment is None:
-        return "no environment"
-    return short_name(name) if name else f"environment {environment}"
+        return NO_ENVIRONMENT
+    known = None if environment == UNKNOWN else environment
+    return label(name, known) if name else f"environment {environment}"
 
 
 def _place(deployment: Deployment) -> str:

@@ -25,7 +25,7 @@ from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import environment
-from patchworks_deployments.model.text import inert
+from patchworks_deployments.model.text import folded, inert
 from patchworks_deployments.resources.attention import iteration_label
 from patchworks_deployments.resources.uris import id_or_name
 
@@ -150,10 +150,13 @@ def _sources(wanted: str, typed: str, selection: Selection, version: str | None)
 def _values(wanted: str, typed: str, selection: Selection, page: DeploymentPage) -> list[str]:
     """List the values that the page offers and that fit what was typed, each id once."""
     found: dict[str, str] = {}
-    for deployment in filter(selection.holds, page.deployments):
+    whole = selection.whole(page.deployments)
+    for deployment in page.deployments:
+        if not selection.holds(deployment, whole):
+            continue
         identifier, name = CANDIDATES[wanted](deployment)
-        value = f"{identifier} {name}".casefold()
-        fits = value.startswith(typed) if ids_in(typed) else typed.casefold() in value
+        value = f"{identifier} {folded(name)}"
+        fits = value.startswith(typed) if ids_in(typed) else folded(typed) in value
         if identifier and fits:
             found.setdefault(identifier, f"{identifier} [{shown}]" if (shown := inert(name)) else identifier)
     return list(found.values())

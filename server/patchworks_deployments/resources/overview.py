@@ -1,39 +1,34 @@
-"""What runs where: deployments counted by environment and by flow, as data and as text. Makes no requests."""
+"""What runs where: deployments counted, what is odd about them, and up to 25 of them as rows. Makes no requests."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Any
 
-from pydantic import Field
-
-from patchworks_deployments.api.selection import NOT_SEVERAL, Selected
-from patchworks_deployments.model.deployment import Deployment, Maybe, Output
-from patchworks_deployments.model.rendering import are_left_out
+from patchworks_deployments.api.selection import NOT_SEVERAL, Selected, Selection
+from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.model.deployment import Deployment, Inlined, Maybe, Output, ToolCall
+from patchworks_deployments.model.rendering import are_left_out, as_json
+from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text, label
 from patchworks_deployments.resources import attention
+from patchworks_deployments.resources.attention import Finding, Show
 
-MAX_TEXT_CHARACTERS = 9_600
-"""Characters, about 2,400 tokens: beyond them the matrix is left out, then examples are."""
+PAGE_ROWS = 25
+"""Deployments, environments or examples on a page; so many deployments are shown without being asked for."""
 
-MIN_EXAMPLE_CHARACTERS = 400
-"""Characters that the matrix must leave for the examples of each kind."""
+MAX_ENVIRONMENTS, MAX_EXAMPLES = 20, 3
+"""The largest environments, and examples of each kind, that the overview of a larger account shows at most."""
 
-MAX_CELLS = 100
-MAX_ENVIRONMENTS = 40
-STATE_MARKS = {True: "", False: " off", None: " ?"}
+NOT_LOOKED_FOR = "A flow that the filters hide, or that cannot be read, is not missing: ask for everything."
+STATES = {True: "on", False: "off", None: "?"}
+SEPARATOR = " | "
 
-ASK_FOR_LESS = "Narrow it with flow, environment, package or enabled."
 ASK_AGAIN = "Ask again, or narrow it by ids until at most 100 match, which one page shows."
-NOT_ALL = f"Not all of what deserves attention is named. {ASK_FOR_LESS}"
-
-
-# The docstrings of these models are descriptions in the output schema of deployment_overview.
 
 
 class EnvironmentCount(Output):
-    """How many deployments an environment holds.
-
-    Those in no environment have no id here, those whose environment is not known have the id `?`.
-    """
+    """How many deployments an environment holds. No environment has no id here, one that is not known the id `?`."""
 
     id: Maybe[str] = None
     name: Maybe[str] = None
@@ -41,75 +36,156 @@ class EnvironmentCount(Output):
     disabled: int
 
 
-class Cell(Output):
-    """One flow in one environment."""
-
-    environment_id: Maybe[str] = None
-    deployment_id: str
-    flow_version_id: Maybe[str] = None
-    iteration: Maybe[int] = None
-    enabled: Maybe[bool] = None
-
-
-class FlowRow(Output):
-    """One flow and where it is deployed."""
-
-    flow_id: Maybe[str] = None
-    flow_name: Maybe[str] = None
-    cells: list[Cell]
-
-
 class Attention(Output):
-    """Something that a person may want to look at."""
+    """Something that a person may want to look at, and the call that shows all of it."""
 
     what: str
     count: int
     examples: list[str]
+    call: Inlined[Maybe[ToolCall]] = None
 
 
+class Row(Output):
+    """One deployment with every id that the next call needs; the environments of all rows are named beside."""
+
+    id: str
+    flow_version_id: Maybe[str] = None
+    flow_id: Maybe[str] = None
+    flow_name: Maybe[str] = None
+    iteration: Maybe[int] = None
+    environment_id: Maybe[str] = None
+    package_id: Maybe[str] = None
+    enabled: Maybe[bool] = None
+
+
+# The docstring is the description in the output schema of deployment_overview.
 class Overview(Output):
-    """The estate, or the selected part of it. The matrix is left out where it would be too large."""
+    """`call` shows the deployments, or the next page."""
 
+    matched: Maybe[dict[str, list[str]]] = None
+    left_out: Maybe[dict[str, list[str]]] = None
     deployments: int
     enabled: int
     disabled: int
-    missing: Annotated[Maybe[int], Field(description="Deployments that Patchworks counts and did not show.")] = None
+    missing: Maybe[int] = None
     flows: int
-    environments: list[EnvironmentCount]
-    attention: list[Attention]
-    matrix: Maybe[list[FlowRow]] = None
+    environments: Maybe[list[Inlined[EnvironmentCount]]] = None
+    attention: Maybe[list[Inlined[Attention]]] = None
     remarks: Maybe[list[str]] = None
+    page: Maybe[int] = None
+    pages: Maybe[int] = None
+    rows: Maybe[list[Inlined[Row]]] = None
+    call: Inlined[Maybe[ToolCall]] = None
 
 
-def summarise(selected: Selected) -> Overview:
-    """Count the deployments by environment and by flow, and find what deserves attention."""
-    deployments = selected.deployments
-    environments = _environments(deployments)
-    flows = _by_flow(deployments)
-    found = attention.find(selected, flows)
-    shown = attention.share(found, MAX_TEXT_CHARACTERS)
-    tell = "does not tell whether it matches" if selected.untold == 1 else "do not tell whether they match"
-    left_out, count = len(environments) - MAX_ENVIRONMENTS, len(deployments)
-    remarks = {
-        f"{selected.gap} {ASK_AGAIN}": selected.gap,
-        NOT_SEVERAL: not deployments and selected.selection.has_comma,
-        f"The matrix is left out: {count} deployments are more than {MAX_CELLS}. {ASK_FOR_LESS}": count > MAX_CELLS,
-        f"{left_out} smaller environments are left out.": left_out > 0,
-        f"{are_left_out(selected.unreadable, 'record', 'could not be read')}.": selected.unreadable,
-        f"{are_left_out(selected.untold, 'deployment', tell)}.": selected.untold,
-        NOT_ALL: shown != found,
-    }
+def summarise(selected: Selected, show: Show | None = None, page: int = 1) -> Overview:
+    """Count the deployments, and find what deserves attention or show one page of what is asked for.
+
+    Raises `InvalidArgument` for a page past the last one.
+    """
+    deployments, flows = selected.deployments, _by_flow(selected.deployments)
+    estate = _Estate(
+        selected.selection,
+        ordered=list(chain.from_iterable(flows.values())),
+        environments=_environments(deployments),
+        found=attention.find(selected, flows),
+    )
+    shown = estate.listing(show, page) if show else estate.digest()
     return Overview(
-        deployments=count,
+        matched=dict(selected.matched) or None,
+        left_out=dict(selected.left_out) or None,
+        deployments=len(deployments),
         enabled=sum(d.enabled is True for d in deployments),
         disabled=sum(d.enabled is False for d in deployments),
         missing=selected.missing or None,
         flows=len(flows),
-        environments=environments[:MAX_ENVIRONMENTS],
-        attention=[Attention(what=what, count=len(found[what]), examples=shown[what]) for what in found],
-        matrix=[_row(rows) for rows in flows.values()] if count <= MAX_CELLS else None,
-        remarks=[remark for remark, is_true in remarks.items() if is_true] or None,
+        remarks=[*_remarks(selected), *shown.pop("remarks", ())] or None,
+        **shown,
     )
+
+
+def _remarks(selected: Selected) -> list[str]:
+    tell = "does not tell whether it matches" if selected.untold == 1 else "do not tell whether they match"
+    remarks = {
+        f"{selected.gap} {ASK_AGAIN}": selected.gap,
+        NOT_SEVERAL: not selected.deployments and selected.selection.has_comma,
+        f"{are_left_out(selected.unreadable, 'record', 'could not be read')}.": selected.unreadable,
+        f"{are_left_out(selected.untold, 'deployment', tell)}.": selected.untold,
+    }
+    return [remark for remark, is_true in remarks.items() if is_true]
+
+
+@dataclass(frozen=True)
+class _Estate:
+    """What was selected: the deployments, sorted by flow, the environments, largest first, and what was found."""
+
+    selection: Selection
+    ordered: Sequence[Deployment]
+    environments: Sequence[EnvironmentCount]
+    found: Sequence[Finding]
+
+    def digest(self) -> dict[str, Any]:
+        """The largest environments, examples of what was found, and the deployments if they are few."""
+        is_small = len(self.ordered) <= PAGE_ROWS
+        kinds = []
+        for finding in filter(lambda finding: finding.examples, self.found):
+            examples = finding.examples[:MAX_EXAMPLES]
+            is_in_rows = is_small and finding.shows_deployments
+            is_whole = len(examples) == len(finding.examples) and not finding.shows_deployments
+            kinds.append(
+                Attention(
+                    what=finding.what,
+                    count=len(finding.examples),
+                    examples=[] if is_in_rows else examples,
+                    call=None if is_in_rows or is_whole else self._call(**finding.arguments),
+                )
+            )
+        counted = self.environments if is_small else self.environments[:MAX_ENVIRONMENTS]
+        if more := len(self.environments) - len(counted):
+            call = self._call(show="environments")
+            kinds.append(Attention(what="smaller environments", count=more, examples=[], call=call))
+        return {
+            "environments": counted,
+            "attention": kinds,
+            "rows": [_row(d) for d in self.ordered] if is_small else None,
+            "call": None if is_small else self._call(show="deployments"),
+        }
+
+    def listing(self, show: Show, page: int) -> dict[str, Any]:
+        """One page of what is asked for."""
+        finding = next((f for f in self.found if f.arguments == {"show": show}), None)
+        shown = self._all(show, finding)
+        pages = max(1, -(-len(shown) // PAGE_ROWS))
+        if page > pages:
+            raise InvalidArgument(f"Page {page} is past the last one, which is {pages}.", next_step="Ask for that one.")
+        part = shown[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+        listing: dict[str, Any] = {"page": page, "pages": pages}
+        if page < pages:
+            listing["call"] = self._call(show=show, page=page + 1)
+        if show == "environments":
+            listing["environments"] = part
+        elif show in {"deployments", "unplaced"}:
+            here = {attention.environment_id(d) for d in part}
+            listing["rows"] = [_row(d) for d in part]
+            listing["environments"] = [e for e in self.environments if e.id in here]
+        elif finding:
+            listing["attention"] = [Attention(what=finding.what, count=len(shown), examples=list(part))]
+        else:
+            listing["remarks"] = [NOT_LOOKED_FOR]
+        return listing
+
+    def _all(self, show: Show, finding: Finding | None) -> Sequence[Any]:
+        if show == "environments":
+            return self.environments
+        if show == "deployments":
+            return self.ordered
+        if show == "unplaced":
+            return [d for d in self.ordered if attention.environment_id(d) is None]
+        return finding.examples if finding else ()
+
+    def _call(self, **more: Any) -> ToolCall:  # noqa: ANN401 - arguments of a tool
+        given = {name: value for name, value in asdict(self.selection).items() if value is not None}
+        return ToolCall(tool="deployment_overview", arguments={**given, **more})
 
 
 def _environments(deployments: Sequence[Deployment]) -> list[EnvironmentCount]:
@@ -117,9 +193,18 @@ def _environments(deployments: Sequence[Deployment]) -> list[EnvironmentCount]:
     total = Counter(attention.environment_id(d) for d in deployments)
     disabled = Counter(attention.environment_id(d) for d in deployments if d.enabled is False)
     return [
-        EnvironmentCount(id=id_, name=names.get(id_), deployments=count, disabled=disabled[id_])
+        EnvironmentCount(
+            id=id_,
+            name=_short(names.get(id_)) if id_ else attention.NO_ENVIRONMENT,
+            deployments=count,
+            disabled=disabled[id_],
+        )
         for id_, count in total.most_common()
     ]
+
+
+def _short(name: str | None) -> str | None:
+    return clean_text(name, MAX_LABEL_CHARACTERS) if name else None
 
 
 def _by_flow(deployments: Sequence[Deployment]) -> dict[str, list[Deployment]]:
@@ -130,68 +215,78 @@ def _by_flow(deployments: Sequence[Deployment]) -> dict[str, list[Deployment]]:
     return dict(sorted(flows.items(), key=lambda flow: (flow[1][0].flow_name or "", flow[0])))
 
 
-def _row(deployments: Sequence[Deployment]) -> FlowRow:
-    cells = [
-        Cell(
-            environment_id=attention.environment_id(d),
-            deployment_id=d.id,
-            flow_version_id=d.flow_version_id,
-            iteration=d.iteration,
-            enabled=d.enabled,
-        )
-        for d in deployments
-    ]
-    return FlowRow(flow_id=deployments[0].flow_id, flow_name=deployments[0].flow_name, cells=cells)
+def _row(deployment: Deployment) -> Row:
+    told = deployment.model_dump(include=set(Row.model_fields))
+    return Row(
+        **told | {"flow_name": _short(deployment.flow_name), "environment_id": attention.environment_id(deployment)}
+    )
+
+
+# Text ---------------------------------------------------------------------------------------------
 
 
 def to_text(overview: Overview) -> str:
-    """Write the overview in at most about 2,500 tokens, however many deployments there are; say what is left out."""
-    matrix, examples = _matrix(overview), {a.what: a.examples for a in overview.attention}
-    frame = _size([*_counts(overview), *_attention(overview, {}), *(overview.remarks or []), NOT_ALL])
-    if matrix and frame + _size(matrix) + MIN_EXAMPLE_CHARACTERS * len(examples) > MAX_TEXT_CHARACTERS:
-        matrix = [f"The matrix is left out: it is too wide. {ASK_FOR_LESS}"]
-    shown = attention.share(examples, MAX_TEXT_CHARACTERS - frame - _size(matrix))
-    remarks = dict.fromkeys([*(overview.remarks or []), *([NOT_ALL] if shown != examples else [])])
-    return "\n".join([*_counts(overview), *_attention(overview, shown), *remarks, *matrix])
+    """Write the overview for people and for hosts that show nothing else: all that the data holds."""
+    lines = [*_names(overview), _counts(overview), *_attention(overview), *(overview.remarks or [])]
+    lines += _rows(overview)
+    if overview.call:
+        lines.append(f"{'next page' if overview.page else 'all deployments'}: {rendered(overview.call)}")
+    return "\n".join(lines)
 
 
-def _size(lines: Sequence[str]) -> int:
-    return sum(len(line) + 1 for line in lines)
+def rendered(call: ToolCall) -> str:
+    """The call, to be copied."""
+    return f"{call.tool} {as_json(call.arguments)}"
 
 
-def _counts(overview: Overview) -> Iterator[str]:
+def _names(overview: Overview) -> Iterator[str]:
+    for part, labels in (overview.matched or {}).items():
+        out = (overview.left_out or {}).get(part, [])
+        several = "several fit: " if len(labels) > 1 else ""
+        less = f"; left out, because that is a whole name: {', '.join(out)}" if out else ""
+        yield f"{part}: {several}{', '.join(labels) or 'none has such a name'}{less}"
+
+
+def _counts(overview: Overview) -> str:
     deployments = f"{overview.deployments} deployment{'' if overview.deployments == 1 else 's'}"
     flows = f"{overview.flows} flow{'' if overview.flows == 1 else 's'}"
     unknown = overview.deployments - overview.enabled - overview.disabled
     states = f"{overview.enabled} enabled, {overview.disabled} disabled" + (f", {unknown} unknown" if unknown else "")
-    yield f"{deployments} of {flows}: {states}" + (f"; {overview.missing} missing" if overview.missing else "")
-    environments = []
-    for e in overview.environments:
-        id_ = f" ({e.id})" if e.id not in {None, attention.UNKNOWN} else ""
-        off = f", {e.disabled} off" if e.disabled else ""
-        environments.append(f"{attention.environment_label(e.id, e.name)}{id_} {e.deployments}{off}")
-    yield f"environments: {'; '.join(environments)}"
+    lines = [f"{deployments} of {flows}: {states}" + (f"; {overview.missing} missing" if overview.missing else "")]
+    if overview.environments:
+        off = {e.id: f", {e.disabled} off" if e.disabled else "" for e in overview.environments}
+        told = "; ".join(f"{_place(e)} {e.deployments}{off[e.id]}" for e in overview.environments)
+        lines.append(f"environments: {told}")
+    return "\n".join(lines)
 
 
-def _attention(overview: Overview, shown: Mapping[str, list[str]]) -> Iterator[str]:
-    for kind in overview.attention:
-        examples = shown.get(kind.what, [])
-        more = kind.count - len(examples)
-        parts = [*examples, *([f"and {more} more"] if more else [])]
-        yield f"{kind.what} ({kind.count}): {attention.SEPARATOR.join(parts)}"
+def _place(environment: EnvironmentCount) -> str:
+    return attention.environment_label(environment.id, environment.name)
 
 
-def _matrix(overview: Overview) -> list[str]:
-    if not overview.matrix:
-        return []
-    columns = [attention.environment_label(e.id, e.name) for e in overview.environments]
-    lines = ["iteration by flow and environment, off = disabled, ? = not known:"]
-    lines.append(attention.SEPARATOR.join(["flow (id)", *columns]))
-    for row in overview.matrix:
-        there: defaultdict[str | None, list[str]] = defaultdict(list)
-        for cell in row.cells:
-            there[cell.environment_id].append(attention.iteration_label(cell.iteration) + STATE_MARKS[cell.enabled])
-        key = attention.flow_key(row.flow_id, row.cells[0].flow_version_id)
-        cells = [", ".join(there[e.id]) or "-" for e in overview.environments]
-        lines.append(attention.SEPARATOR.join([f"{attention.short_name(row.flow_name)} ({key})", *cells]))
-    return lines
+def _attention(overview: Overview) -> Iterator[str]:
+    for kind in overview.attention or []:
+        more = kind.count - len(kind.examples)
+        parts = [*kind.examples, *([f"and {more} more"] if more and kind.examples else [])]
+        parts += [f"all: {rendered(kind.call)}"] if kind.call else []
+        yield f"{kind.what} ({kind.count})" + (f": {SEPARATOR.join(parts)}" if parts else "")
+
+
+def _rows(overview: Overview) -> Iterator[str]:
+    if overview.page:
+        yield f"page {overview.page} of {overview.pages}"
+    if overview.rows:
+        yield "id | flow version | flow (id) | iteration | environment (id) | package | state"
+    places = {e.id: _place(e) for e in overview.environments or []}
+    for row in overview.rows or []:
+        yield SEPARATOR.join(
+            (
+                row.id,
+                row.flow_version_id or attention.UNKNOWN,
+                label(row.flow_name, row.flow_id),
+                attention.iteration_label(row.iteration),
+                places[row.environment_id],
+                row.package_id or "-",
+                STATES[row.enabled],
+            )
+        )

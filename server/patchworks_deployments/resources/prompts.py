@@ -41,8 +41,8 @@ def audit_deployments(environment: str = "", flow: str = "") -> str:
     return (
         f"Audit our Patchworks deployments{f' for {given}' if given else ''}. Call deployment_overview"
         f"{' with these filters' if given else ''}, then tell me: what is disabled and since when it was last changed, "
-        "which flows have several enabled versions, which are missing where their siblings are, which have no "
-        "environment, and which lag behind in their iteration. Use get_deployment for details. Group it by urgency, "
+        "which flows have several enabled versions in one environment, which are missing where their siblings are, and "
+        "which have no environment. Use get_deployment for details. Group it by urgency, "
         "give flow ids where a name means two flows, and change nothing. " + ASK_FIRST
     )
 
@@ -64,7 +64,7 @@ def stop_environment(environment: str) -> str:
     return (
         f"We have an incident: stop all flows in environment {_meant(environment)}. {NO_OTHER}Call deployment_overview "
         f"with environment {_quoted(environment)} and tell me what runs there and what is already disabled. Then call "
-        "set_deployments_enabled with enabled=false, that environment and a reason. Keep the undo from its "
+        "set_deployments_enabled with enabled=false, the id of that environment and a reason. Keep the undo from its "
         "result: it restarts exactly what this stopped; show it to me and offer to run it when the incident is over. "
         "If some failed, call it again. " + ASK_FIRST
     )

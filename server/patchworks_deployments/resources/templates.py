@@ -28,7 +28,7 @@ LISTED = [
         uri=uris.OVERVIEW,
         name="overview",
         title="What runs where",
-        description="Flows by environments, counts, and what deserves attention.",
+        description="Counts by environment, and what deserves attention.",
         mime_type=uris.JSON,
     ),
 ]

@@ -62,7 +62,7 @@ SERVER_NAME = "patchworks-deployments"
 
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.
-Start with deployment_overview: what runs where, how many, what is odd, and ids by part of a name.
+Start with deployment_overview: what runs where, how many, what is odd, and ids by name; `matched` says what a name hit.
 For records with filters and pages use list_deployments; one is addressed by its flow version's id and its own.
 Many at once: set_deployments_enabled. Another version in place of one: replace_deployment, not delete and create.
 Whether a deployment works is `enabled`, nothing else. Flow names are not unique: go by flow id.

@@ -12,7 +12,7 @@ from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.services import services
 from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Maybe
 from patchworks_deployments.model.values import (
     Code,
     DeploymentId,
@@ -24,8 +24,10 @@ from patchworks_deployments.model.values import (
     OptionalIdentifier,
     OptionalNumber,
     OptionalPart,
+    Page,
     Reason,
 )
+from patchworks_deployments.resources.attention import Show
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
 from patchworks_deployments.tools.asking import consent_to, counted
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, act
@@ -33,7 +35,7 @@ from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
 
-Part = Annotated[OptionalPart, Field(description="Id or part of the name.")]
+Part = Annotated[OptionalPart, Field(description="Id, name, or part of it.")]
 
 
 async def deployment_overview(
@@ -43,11 +45,10 @@ async def deployment_overview(
     package: Part = None,
     enabled: OptionalFlag = None,
     deployment_id: Annotated[OptionalIdentifier, Field(description="Find one by its id alone.")] = None,
+    show: Maybe[Show] = None,
+    page: Maybe[Page] = 1,
 ) -> Annotated[CallToolResult, Overview]:
-    """Show what runs where: counts per environment, flows by environments, and what deserves attention.
-
-    Use it for "how many", "where does this flow run", and to find ids; without a filter it covers everything.
-    """
+    """What runs where: counts, what is odd, and up to 25 deployments with all ids; `show` pages through the rest."""
     selection = Selection(
         flow=flow, environment=environment, package=package, enabled=enabled, deployment_id=deployment_id
     )
@@ -55,9 +56,9 @@ async def deployment_overview(
     if deployment_id and not selected.deployments:
         selected.require_whole(f"Deployment {deployment_id} did not show.")
         raise InvalidArgument(f"There is no deployment {deployment_id} among those selected.")
-    overview = summarise(selected)
-    text = rendering.describe(selected.deployments[0]) if deployment_id else to_text(overview)
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=overview.to_json())
+    overview = summarise(selected, show, page or 1)
+    content = [TextContent(type="text", text=to_text(overview))]
+    return CallToolResult(content=[*content], structured_content=overview.to_json())
 
 
 async def plan_switching(

@@ -39,10 +39,9 @@ async def list_deployments(
     page: Maybe[Page] = 1,
     per_page: Maybe[Annotated[int, Field(ge=1, le=100)]] = PER_PAGE,
 ) -> Annotated[CallToolResult, DeploymentPage]:
-    """List deployments: which flow version runs in which virtual environment, and whether it is enabled.
+    """List deployments, a page at a time. Filters take several values, comma-separated, meaning OR.
 
-    Start here to find ids. A filter takes several values, comma-separated, meaning OR; none lists everything,
-    a page at a time.
+    By state, or by the name of an environment or package: deployment_overview.
     """
     query = DeploymentQuery(
         flow_id=flow_id,

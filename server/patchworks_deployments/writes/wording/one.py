@@ -92,7 +92,10 @@ def _changes(before: Deployment, after: Deployment | None) -> list[Line]:
         stays += [] if is_set else [(_priority(before),)]
         same = joined([*stays, (version_id,)], ", ")
         ways += [joined([*move, *switch, *timed, *raised, same]), joined([*move, *switch, *timed, *raised])]
-    return [*ways[::2], *ways[1::2]]
+    then = [state(after)] if is_switched or is_timed else []
+    then += [_priority(after)] if is_set else []
+    shortest = joined([*move, *([(f"then {', '.join(then)}",)] if then else [])])
+    return [*ways[::2], *ways[1::2], *([shortest] if move else [])]
 
 
 def _priority(deployment: Deployment) -> str:

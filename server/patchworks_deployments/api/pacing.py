@@ -189,7 +189,7 @@ class _Signs:
             await anyio.sleep(BEAT_SECONDS)
             pause = math.ceil(self.waits_until - anyio.current_time())
             words = f"Patchworks throttles: waiting {pause} s more" if pause > 0 else self.waits_for
-            await self.tell(self._done + 0.001, self._of, words)
+            await self.tell(round(self._done + 0.001, 3), self._of, words)  # some hosts show the number
 
 
 _signs: ContextVar[_Signs | None] = ContextVar("signs", default=None)

@@ -9,7 +9,7 @@ from typing import Any
 from patchworks_deployments.api.selection import NOT_SEVERAL, Selected, Selection
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, Inlined, Maybe, Output, ToolCall
-from patchworks_deployments.model.rendering import are_left_out, as_json
+from patchworks_deployments.model.rendering import are_left_out, as_json, counted
 from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text, label
 from patchworks_deployments.resources import attention
 from patchworks_deployments.resources.attention import Finding, Show
@@ -140,12 +140,12 @@ class _Estate:
                     call=None if is_in_rows or is_whole else self._call(**finding.arguments),
                 )
             )
-        counted = self.environments if is_small else self.environments[:MAX_ENVIRONMENTS]
-        if more := len(self.environments) - len(counted):
+        largest = self.environments if is_small else self.environments[:MAX_ENVIRONMENTS]
+        if more := len(self.environments) - len(largest):
             call = self._call(show="environments")
             kinds.append(Attention(what="smaller environments", count=more, examples=[], call=call))
         return {
-            "environments": counted,
+            "environments": largest,
             "attention": kinds,
             "rows": [_row(d) for d in self.ordered] if is_small else None,
             "call": None if is_small else self._call(show="deployments"),
@@ -248,11 +248,10 @@ def _names(overview: Overview) -> Iterator[str]:
 
 
 def _counts(overview: Overview) -> str:
-    deployments = f"{overview.deployments} deployment{'' if overview.deployments == 1 else 's'}"
-    flows = f"{overview.flows} flow{'' if overview.flows == 1 else 's'}"
     unknown = overview.deployments - overview.enabled - overview.disabled
     states = f"{overview.enabled} enabled, {overview.disabled} disabled" + (f", {unknown} unknown" if unknown else "")
-    lines = [f"{deployments} of {flows}: {states}" + (f"; {overview.missing} missing" if overview.missing else "")]
+    of = f"{counted(overview.deployments, 'deployment')} of {counted(overview.flows, 'flow')}"
+    lines = [f"{of}: {states}" + (f"; {overview.missing} missing" if overview.missing else "")]
     if overview.environments:
         off = {e.id: f", {e.disabled} off" if e.disabled else "" for e in overview.environments}
         told = "; ".join(f"{_place(e)} {e.deployments}{off[e.id]}" for e in overview.environments)

@@ -1,5 +1,6 @@
 """A person's no is the last word on what was asked and offered before it: whoever wants more has to ask again."""
 
+import time
 from typing import Any
 
 import httpx2
@@ -8,6 +9,7 @@ from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 from support.clients import IDS, Clock, Era, Person, agreed, answered, asked, both_eras, connected, data, no, text
 from support.hosts import Host, Told, agree
 from support.stage import Stage
+from support.team import calling, serving
 from support.wire import Json
 
 from patchworks_deployments.sandbox import Sandbox
@@ -107,3 +109,17 @@ async def test_what_only_begins_or_looks_like_the_id_is_not_the_id(typed: str) -
     async with connected(transport=httpx2.ASGITransport(app=sandbox.app), person=person) as client:
         result = await client.call_tool("delete_deployment", IDS)
     assert (data(result)["status"], sandbox.writes) == ("declined", [])
+
+
+@pytest.mark.slow
+async def test_a_no_reaches_all_processes_that_share_a_redis(redis_url: str) -> None:
+    """The code comes from one process, the person declines in the other, and the first one takes the code no more."""
+    settings = {"PATCHWORKS_SANDBOX": "true", "PATCHWORKS_REDIS_URL": redis_url}
+    person = Person(no, meanwhile=lambda: time.sleep(1))
+    with serving(**settings) as one, serving(**settings) as two:
+        async with calling(one.url) as program, calling(two.url, person=person, era="legacy") as somebody:
+            code = data(await program.call_tool("disable_deployment", IDS))["confirmation_code"]
+            assert data(await somebody.call_tool("disable_deployment", IDS))["status"] == "declined"
+            after = await program.call_tool("disable_deployment", {**IDS, "confirmation_code": code})
+    assert data(after)["status"] == "confirmation_required"
+    assert text(after).startswith("That code is void")

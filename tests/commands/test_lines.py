@@ -130,3 +130,34 @@ def test_a_host_that_has_begun_in_the_newer_era_stays_in_it() -> None:
         server.ask({"id": 0, "method": "server/discover", "params": NEW_ERA})
         assert server.ask({"id": 1, "method": "tools/list", "params": NEW_ERA})["result"]["tools"]
         assert server.ask(INITIALIZE)["error"]["code"] == -32022
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'"result":null',
+        b'"result":[true]',
+        rb'"result":{"action":"accept","content":{"agree":true,"x":"\ud800"}}',
+        b'"result":{"action":"accept","content":{"agree":true,"x":"\xff"}}',
+        b'"error":{"code":"no","message":5}',
+    ],
+)
+def test_an_answer_to_a_question_that_cannot_be_read_is_an_answer_all_the_same(answer: bytes) -> None:
+    """Nobody agrees with it, and nobody waits ten minutes for another."""
+    with _piped() as pipe:
+        client = {"name": "test", "version": "1"}
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": client}
+        pipe.ask({"id": 1, "method": "initialize", "params": hello})
+        pipe.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+        arguments = {"flow_version_id": "1001", "deployment_id": "500"}
+        question = pipe.ask(
+            {"id": 2, "method": "tools/call", "params": {"name": "disable_deployment", "arguments": arguments}}
+        )
+        assert question["method"] == "elicitation/create"
+        pipe.send(b'{"jsonrpc":"2.0","id":%d,%s}' % (question["id"], answer))
+        refused, told = pipe.answer(), pipe.answer()
+        assert pipe.process.stdin
+        pipe.process.stdin.close()
+    assert refused["error"]["code"] in {PARSE_ERROR, INVALID_REQUEST}
+    assert (told["id"], told["result"]["structuredContent"]["status"]) == (2, "confirmation_required")
+    assert "with something that is no answer to it" in told["result"]["structuredContent"]["message"]

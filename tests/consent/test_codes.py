@@ -39,7 +39,7 @@ LONG, OTHER_LONG = "k3y-of-one-account-xx", "k3y-of-another-one-xx"
 
 FOREIGN = "That code is not from this server, or it was mistyped."
 EXPIRED = "That code has expired: it was good for 10 minutes."
-USED = "That code was used already: a code is good for one attempt."
+USED = "That code is void: since it was given, this very change was tried, or a person has declined it."
 OTHER = "That code was issued for something else: other arguments, another state, another caller or another account."
 AND_NOW = (
     " Nothing was changed. Show this new preview to the person. Only if they agree, call again with the same arguments "

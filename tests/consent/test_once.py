@@ -91,7 +91,7 @@ async def test_a_second_yes_that_was_given_before_the_write_is_void_too() -> Non
         assert isinstance(second, InputRequiredResult)
         (asked_anew,) = (second.input_requests or {}).values()
         assert isinstance(asked_anew.params, ElicitRequestFormParams)
-        assert "\nThis was tried once lately on this very state.\n" in asked_anew.params.message
+        assert "\nThis was tried or declined once lately on this very state.\n" in asked_anew.params.message
         # Who is asked anew and agrees gets the write.
         third = await agreed(client, "disable_deployment", IDS, second)
     assert isinstance(third, CallToolResult)
@@ -174,7 +174,7 @@ async def test_a_question_says_how_often_the_same_was_tried_and_not_that_it_was_
         for _ in range(3):
             await client.call_tool("update_deployment", {**IDS, "priority": 9})
     often = [question.splitlines()[-2] for question in person.asked]
-    said = [f"This was tried {times} lately on this very state." for times in ("once", "2 times")]
+    said = [f"This was tried or declined {times} lately on this very state." for times in ("once", "2 times")]
     assert often == ["Account: the sandbox", *said]
 
 

@@ -263,8 +263,8 @@ async def test_a_preview_holds_the_question_that_a_person_would_be_asked(deed: s
     tool, sandbox, person = DEEDS[deed].tool, Sandbox(), Person(no)
     arguments = DEEDS[deed].arguments(sandbox)
     async with connected(sandbox, person=person, confirm="all") as client:
-        await client.call_tool(tool, arguments)
         dry = await client.call_tool(tool, {**arguments, "dry_run": True})
+        await client.call_tool(tool, arguments)
     async with connected(sandbox, confirm="all") as client:
         coded = await client.call_tool(tool, arguments)
     assert data(dry)["status"] == "preview"

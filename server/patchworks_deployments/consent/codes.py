@@ -29,7 +29,7 @@ FOREIGN_SINCE_START = (
     "or several serve the same people, a person has to set PATCHWORKS_STATE_KEYS."
 )
 EXPIRED = f"That code has expired: it was good for {CODE_SECONDS // 60} minutes."
-USED = "That code was used already: a code is good for one attempt."
+USED = "That code is void: since it was given, this very change was tried, or a person has declined it."
 OTHER = "That code was issued for something else: other arguments, another state, another caller or another account."
 
 

@@ -91,8 +91,9 @@ def settle(answer: Answer, plan: AnyPlan, call: Call, policy: Policy, codes: Cod
     if answer.seconds is None:
         return NotDone(
             "declined",
-            f"The client answered '{answer.word}'. Nothing was changed. Another process had asked the question, so it "
-            f"cannot be told how long the answer took, and whether a person saw it. {hint}",
+            f"The client answered '{answer.word}'. Nothing was changed. Another process had asked the question, or too "
+            "many were asked since, so it cannot be told how long the answer took, and whether a person saw it. "
+            f"{hint}",
         )
     return NotDone("declined", _NO[answer.word])
 

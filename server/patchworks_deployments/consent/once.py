@@ -1,9 +1,9 @@
-"""One yes, one write: what somebody agreed to is carried out once.
+"""One yes, one write: what somebody agreed to is carried out once, and not after somebody has declined it.
 
-What a person or a code agrees to is a write on a state that was read, and how often that very write has been carried
-out on that very state before. The number is part of the question and of the code, so all that was agreed to before the
-write is void after it, even if the state comes back; and of several calls that carry the same agreement at once, one
-gets to write.
+What a person or a code agrees to is a write on a state that was read, and how often that very write on that very state
+has been tried or declined before. The number is part of the question and of the code, so all that was agreed to before
+is void after a write, even if the state comes back, and after a person's no; and of several calls that carry the same
+agreement at once, one gets to write.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from patchworks_deployments.startup import open_redis
 from patchworks_deployments.writes.plan import AnyPlan
 
 REMEMBERED_SECONDS = 2 * CODE_SECONDS
-"""Seconds for which a write is remembered: longer than anything that was agreed to before it is good for."""
+"""Seconds for which a write or a no is remembered: longer than anything that was agreed to before it is good for."""
 
 REDIS_SECONDS = 2.0
 """Seconds that Redis has to answer."""
@@ -36,13 +36,13 @@ class RedisAway(DeploymentsError):
 
 
 class Once(Protocol):
-    """Remembers which writes were carried out on which states."""
+    """Remembers which writes on which states were tried or declined."""
 
     async def times(self, key: str) -> int:
-        """How often the write with this key has been carried out lately. Raises `RedisAway`."""
+        """How often the write with this key was tried or declined lately. Raises `RedisAway`."""
 
     async def take(self, key: str, times: int) -> bool:
-        """Let it be carried out once more; False unless it has still been carried out this many times."""
+        """Let it be tried or declined once more; False unless that has still happened this many times."""
 
 
 def key_of(plan: AnyPlan, account: str) -> str:
@@ -52,7 +52,7 @@ def key_of(plan: AnyPlan, account: str) -> str:
 
 
 class OnceHere:
-    """Remembers what this process has carried out."""
+    """Remembers what this process has tried, and what was declined in it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -60,11 +60,11 @@ class OnceHere:
         """How often, and until when that is remembered."""
 
     async def times(self, key: str) -> int:
-        """How often the write with this key has been carried out lately."""
+        """How often the write with this key was tried or declined lately."""
         return self._known(key)
 
     async def take(self, key: str, times: int) -> bool:
-        """Let it be carried out once more; False unless it has still been carried out this many times."""
+        """Let it be tried or declined once more; False unless that has still happened this many times."""
         is_first = self._known(key) == times
         if is_first:
             self._written[key] = times + 1, self._clock() + REMEMBERED_SECONDS
@@ -77,17 +77,17 @@ class OnceHere:
 
 
 class OnceInRedis:
-    """Remembers what all processes that share a Redis have carried out. Needs the extra `redis`."""
+    """Remembers it for all processes that share a Redis. Needs the extra `redis`."""
 
     def __init__(self, redis: Any) -> None:  # noqa: ANN401 - an extra, so its types may not be there
         self._redis = redis
 
     async def times(self, key: str) -> int:
-        """How often the write with this key has been carried out lately. Raises `RedisAway`."""
+        """How often the write with this key was tried or declined lately. Raises `RedisAway`."""
         return int(await self._ask(self._redis.get, PREFIX + key) or 0)
 
     async def take(self, key: str, times: int) -> bool:
-        """Let it be carried out once more; False unless it has still been carried out this many times."""
+        """Let it be tried or declined once more; False unless that has still happened this many times."""
         # Redis does one thing after the other, so that one caller alone gets the number that follows.
         steps = self._redis.pipeline().incr(PREFIX + key).expire(PREFIX + key, REMEMBERED_SECONDS)
         number, _ = await self._ask(steps.execute)

@@ -23,7 +23,7 @@ MAX_TYPED_CHARACTERS = 64
 
 
 def _typed(sent: object) -> str:
-    return sent[:MAX_TYPED_CHARACTERS].strip() if isinstance(sent, str) else ""
+    return sent.strip()[:MAX_TYPED_CHARACTERS] if isinstance(sent, str) else ""
 
 
 class Form(BaseModel, abc.ABC):
@@ -100,9 +100,9 @@ def ask(plan: AnyPlan, protected: Sequence[Environment], account: str) -> Questi
     words = plan.words
     lines = [*words.lines([_protected(protected)] if protected else []), f"Account: {account}"]
     if plan.times_done:
-        # A write counts also if it was refused, or nobody knows what became of it.
+        # A write counts also if it was refused, or nobody knows what became of it; and so does a person's no.
         often = "once" if plan.times_done == 1 else f"{plan.times_done} times"
-        lines.append(f"This was tried {often} lately on this very state.")
+        lines.append(f"This was tried or declined {often} lately on this very state.")
     lines.append(f"{plan.if_it_changes} (state {plan.fingerprint}).")
     return Question("\n".join(lines), _form(words.agreed, plan.must_be_typed))
 

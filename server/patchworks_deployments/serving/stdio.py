@@ -26,6 +26,7 @@ from mcp_types import (
     JSONRPCError,
     JSONRPCNotification,
     JSONRPCRequest,
+    JSONRPCResponse,
     RequestId,
 )
 from pydantic import ValidationError
@@ -119,6 +120,8 @@ async def _serve_host(
                 line = stdin.given.popleft()
                 if isinstance(item, Exception) or _is_odd_request(item, line):
                     await outgoing.send(SessionMessage(_refusal(item, line)))
+                    if answer := _answer_in(line):
+                        await connection.send(SessionMessage(answer))
                     continue
                 if isinstance(item.message, JSONRPCRequest):
                     if item.message.method == "initialize" and asked == {"server/discover"}:
@@ -207,6 +210,19 @@ def _refusal(item: SessionMessage | Exception, line: bytes | None) -> JSONRPCErr
     return JSONRPCError(
         jsonrpc="2.0", id=_id_in(line), error=ErrorData(code=code, message=f"{why} Nothing was changed.")
     )
+
+
+def _answer_in(line: bytes | None) -> JSONRPCResponse | None:
+    """The answer that the line wants to be, without what was in it: what waits for one need not wait for another."""
+    try:
+        match json.loads((line or b"").decode("utf-8-sig", "replace")):
+            case {"method": _} | {"id": bool()}:
+                return None
+            case {"id": int() as number, **rest} if {"result", "error"} & rest.keys():
+                return JSONRPCResponse(jsonrpc="2.0", id=number, result={})
+    except (ValueError, RecursionError):  # no JSON, or too deep
+        pass
+    return None
 
 
 def _id_in(line: bytes | None) -> RequestId | None:

@@ -1,6 +1,7 @@
 """Asking a person whether a plan may be carried out, in both eras of the protocol, and taking what comes back."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -19,17 +20,21 @@ from patchworks_deployments.audit.attempt import current_attempt
 from patchworks_deployments.caller import caller, can_ask, is_stateless
 from patchworks_deployments.consent.answers import PATIENCE_SECONDS, Answer, Round, Rounds, made_fit
 from patchworks_deployments.consent.decision import Call, Decision, decide, settle
-from patchworks_deployments.consent.once import key_of
+from patchworks_deployments.consent.once import RedisAway, key_of
 from patchworks_deployments.consent.question import Form, Question
 from patchworks_deployments.consent.services import services
-from patchworks_deployments.tools.base import Ctx
+from patchworks_deployments.tools.base import Ctx, is_first
+from patchworks_deployments.writes.outcome import NotDone
 from patchworks_deployments.writes.plan import Plan
+
+_MEANWHILE = "Meanwhile another call tried the same, or was declined as well, so read the deployment."
+"""What is said with a no that was not the first to come of several calls about the same."""
 
 SomePlan = TypeVar("SomePlan", bound=Plan[Any])
 
 
 async def counted(ctx: Ctx, plan: SomePlan) -> SomePlan:
-    """The plan that knows how often it was carried out already, if somebody has to agree to it."""
+    """The plan that knows how often it was tried or declined already, if somebody has to agree to it."""
     held = services(ctx)
     if not held.policy.must_ask(plan):
         return plan
@@ -63,7 +68,10 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
             return answer
         current_attempt().answered = answer.for_the_log()
         held = services(ctx)
-        return settle(answer, planned, _call(ctx, dry_run, confirmation_code), held.policy, held.codes)
+        decided = settle(answer, planned, _call(ctx, dry_run, confirmation_code), held.policy, held.codes)
+        if isinstance(decided, NotDone) and decided.status == "declined":
+            return await _taken_back(ctx, planned, decided)
+        return decided
 
     return Resolve(settled)
 
@@ -71,6 +79,14 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
 def _call(ctx: Ctx, dry_run: bool | None, code: str | None) -> Call:
     account = services(ctx).client.account()
     return Call(account=account, caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=code)
+
+
+async def _taken_back(ctx: Ctx, plan: Plan[Any], no: NotDone) -> NotDone:
+    """A person's no, which makes void each question and code that was given for the same before."""
+    with suppress(RedisAway):  # while it is away, no agreement is taken either
+        if not await is_first(ctx, plan):
+            return replace(no, message=f"{no.message} {_MEANWHILE}")
+    return no
 
 
 # The older era: within the call ---------------------------------------------------------------------

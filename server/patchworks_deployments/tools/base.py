@@ -37,8 +37,8 @@ which write a list as text."""
 
 
 USED = (
-    "What was agreed to was carried out already, by another call. One agreement lets one write happen, so nothing was "
-    "changed by this call. Read the deployment, and call again if it has to be done once more."
+    "Another call came first: what was agreed to was carried out by it, or declined. One agreement lets one write "
+    "happen, so nothing was changed by this call. Read the deployment, and call again if it has to be done."
 )
 
 
@@ -168,8 +168,8 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
 # Writing ------------------------------------------------------------------------------------------
 
 
-async def _is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
-    """Use up what was agreed to; False if another call with the same agreement has done so."""
+async def is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
+    """Use up all that was or will be agreed to on this reading; False if another call has done so."""
     held = services(ctx)
     return await held.once.take(key_of(plan, held.client.account().digest), plan.times_done)
 
@@ -184,7 +184,7 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
         if plan.must_be_compared(asked_live=asked_live):
             why = plan.why_not_still_so(await plan.write.plan(held.client))
             agreed = NotDone("refused", why) if why else agreed
-    if agreed in {"human", "code"} and not await _is_first(ctx, plan):
+    if agreed in {"human", "code"} and not await is_first(ctx, plan):
         agreed = NotDone("refused", USED)
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)

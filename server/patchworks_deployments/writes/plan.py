@@ -90,7 +90,7 @@ class Plan(abc.ABC, Generic[Result]):
     write: Write
     basis: tuple[Deployment, ...]
     times_done: int = 0
-    """How often this write was carried out lately on this very state, as far as agreeing to it needs to know."""
+    """How often this write was tried or declined lately on this very state, as far as agreeing to it needs to know."""
     beside: Beside = ALONE
 
     @property

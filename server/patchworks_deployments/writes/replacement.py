@@ -190,7 +190,7 @@ class Replacement(Plan[ReplaceResult]):
             status=reason.status,
             message=reason.message,
             before=self.old,
-            question=(reason.question or self.question()) if reason.status in PREVIEWS else None,
+            question=reason.question,
             confirmation_code=reason.code,
         )
 

@@ -191,7 +191,7 @@ class SwitchPlan(Plan[SwitchResult]):
             status=reason.status,
             message=reason.message,
             not_tried=would if would and reason.status in PREVIEWS else None,
-            question=(reason.question or self.question()) if reason.status in PREVIEWS else None,
+            question=reason.question,
             confirmation_code=reason.code,
         )
 

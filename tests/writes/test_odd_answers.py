@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from mcp_types import CallToolRequest
+from support.cases import FLOW, without
 from support.clients import IDS, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Upstream, reply, scripted
 
@@ -79,8 +80,27 @@ async def test_the_question_names_what_is_not_known() -> None:
     (question,) = person.asked
     assert question.startswith("Delete deployment 500 in an unknown environment: ")
     assert "\nFrom state not known to deleted; queue priority unknown, " in question
-    assert "\nNot known: virtual_environment_id, priority, enabled, enabled_at\n" in question
+    assert "; not known: enabled; whether runs under way finish is not documented\n" in question
+    for name in ("virtual_environment_id", "priority", "enabled_at"):
+        assert f"{name} (not known)" in question
     assert "Last changed" not in question
+
+
+async def test_an_update_says_nothing_of_a_state_that_it_does_not_know() -> None:
+    """Nothing "stays" of which nobody knows what it is."""
+    person = Person(no)
+    async with connected(transport=Upstream().alter(_without("enabled_at")), person=person) as client:
+        await client.call_tool("update_deployment", {**IDS, "priority": 42})
+    assert person.asked[0].splitlines()[1] == "Queue priority from 1 to 42; flow version 1001"
+
+
+async def test_flows_that_are_not_told_are_counted_as_unknown() -> None:
+    """A switch of many whose flows nobody knows does not call their flow by a name."""
+    person = Person(no)
+    transport = Upstream(Sandbox(300)).alter(lambda _, answer: without(answer, *FLOW, "flow_version"))
+    async with connected(transport=transport, person=person) as client:
+        await client.call_tool("set_deployments_enabled", {"enabled": False, "environment": "UK Live"})
+    assert "\nOf: an unknown flow: " in person.asked[0]
 
 
 @newer_era_first

@@ -133,7 +133,9 @@ def by_environment(deployments: Sequence[Deployment]) -> list[str]:
 
 def by_flow(deployments: Sequence[Deployment], room: int) -> str:
     """A line of at most `room` characters with the flows, of which fewest are first; what does not fit is counted."""
-    counts = Counter(f"flow {named(deployment.flow_name, deployment.flow_id)}" for deployment in deployments)
+    counts = Counter(
+        f"flow {named(d.flow_name, d.flow_id)}" if d.flow_name or d.flow_id else "an unknown flow" for d in deployments
+    )
     told = [f"{flow}: {count}" for flow, count in sorted(counts.items(), key=lambda flow: (flow[1], flow[0]))]
 
     def line(shown: int) -> str:

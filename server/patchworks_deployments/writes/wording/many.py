@@ -17,7 +17,6 @@ from patchworks_deployments.writes.wording.phrases import (
     environment,
     state,
     where,
-    where_in_short,
 )
 
 MAX_IDS_SHOWN = 12
@@ -39,12 +38,12 @@ def words_of_switch(pending: Sequence[Deployment], already: int, beside: Sequenc
     )
     if len(places) == 1:
         deeds = ((f"{deed} ", *where(pending[0])),)
-    in_short = where_in_short(pending[0]) if len(places) == 1 else (where_all,)
+    in_short = where(pending[0]) if len(places) == 1 else (where_all,)
     return _with_details(
         Words(
             deed=deeds,
             change=tuple(_changes(pending, then)),
-            stakes=(*beside, *([THEMSELVES, NOTHING_LOST] if enabled else [NOTHING_LOST, UNDER_WAY])),
+            stakes=(*beside, *([THEMSELVES, NOTHING_LOST] if enabled else [UNDER_WAY])),
             details=rest,
             agreed=((f"{deed[0].lower()}{deed[1:]} ", *in_short),),
         ),

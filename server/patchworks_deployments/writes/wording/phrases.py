@@ -11,7 +11,7 @@ THEMSELVES = stake("their triggers start runs by themselves")
 STOPS = "it stops processing runs"
 UNDER_WAY = stake("whether runs under way finish is not documented")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
-NOTHING_LOST = stake("nothing is lost")
+NOTHING_LOST = Stake((("nothing is lost",),), is_harmless=True)
 
 TIMES = "enabled_at ", "created_at "
 """What begins with these is lost, too, but matters least."""
@@ -39,17 +39,6 @@ def where(deployment: Deployment) -> Line:
     """`in "UK Live" (10)`."""
     place = environment(deployment)
     return ("without environment",) if place == ("no environment",) else ("in ", *place)
-
-
-def in_short(deployment: Deployment) -> Line:
-    """The environment as it stands beside a box: `UK Live`."""
-    name = deployment.virtual_environment_name
-    return (Name(name),) if name else environment(deployment)
-
-
-def where_in_short(deployment: Deployment) -> Line:
-    """`in UK Live`."""
-    return where(deployment) if in_short(deployment) == ("no environment",) else ("in ", *in_short(deployment))
 
 
 def flow(deployment: Deployment) -> Line:

@@ -62,9 +62,9 @@ def version_in_short(deployment: Deployment) -> str:
     return ", ".join([*known, f"flow {deployment.flow_id}" if deployment.flow_id else "an unknown flow"])
 
 
-def state(deployment: Deployment | None) -> str:
+def state(deployment: Deployment) -> str:
     """`enabled`, `disabled` or `state not known`."""
-    if deployment is None or deployment.enabled is None:
+    if deployment.enabled is None:
         return "state not known"
     return "enabled" if deployment.enabled else "disabled"
 
@@ -93,8 +93,6 @@ def verb(count: int, one: str, many: str) -> str:
 
 def loss(lost: Sequence[str]) -> Stake:
     """What does not come back, by the names of its fields; its values stand below."""
-    if not lost:
-        return NOTHING_LOST
     times = [told.partition(" ")[0] for told in lost if told.startswith(TIMES)]
     others = ["its id" if told.startswith("id ") else told for told in lost if not told.startswith(TIMES)]
     fullest, shorter = [*others, *times], [*others, *(["its times"] if times else [])]

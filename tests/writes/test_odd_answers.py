@@ -1,5 +1,6 @@
 """What the API leaves out, mixes up or does behind our back, and what is done and said about it."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from mcp_types import CallToolRequest
-from support.cases import FLOW, without
+from support.cases import FLOW, replaceable, without
 from support.clients import IDS, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Upstream, reply, scripted
 
@@ -92,6 +93,31 @@ async def test_an_update_says_nothing_of_a_state_that_it_does_not_know() -> None
     async with connected(transport=Upstream().alter(_without("enabled_at")), person=person) as client:
         await client.call_tool("update_deployment", {**IDS, "priority": 42})
     assert person.asked[0].splitlines()[1] == "Queue priority from 1 to 42; flow version 1001"
+
+
+async def test_what_does_not_tell_its_flow_version_is_not_called_none() -> None:
+    """Neither in a question about a replacement, nor where it runs beside another, nor in a preview of many."""
+    person, sandbox = Person(no), Sandbox()
+    _, arguments = replaceable(sandbox)
+    sandbox.account.deployments[777] = dataclasses.replace(sandbox.account.deployments[500], id=777)
+
+    def hide(_: httpx2.Request, answer: Any) -> Any:
+        told = without(answer, "flow_version_id")
+        for record in told["data"] if isinstance(told["data"], list) else [told["data"]]:
+            record.get("flow_version", {}).pop("id", None)
+        return told
+
+    async with connected(transport=Upstream(sandbox).alter(hide), person=person, confirm="all") as client:
+        await client.call_tool("replace_deployment", arguments)
+        sandbox.account.deployments[500].enabled_at = None
+        await client.call_tool("enable_deployment", IDS)
+        many = await client.call_tool(
+            "set_deployments_enabled", {"enabled": True, "deployments": ["500"], "dry_run": True}
+        )
+    assert person.asked[0].splitlines()[1].startswith("From iteration 2 (version 1001) to iteration 1 (version 1000); ")
+    assert "Beside it runs: deployment 777 of an unknown flow version, " in person.asked[1]
+    assert data(many)["not_tried"][0]["deployment"] == "500"
+    assert "None" not in "".join([*person.asked, text(many)])
 
 
 async def test_flows_that_are_not_told_are_counted_as_unknown() -> None:

@@ -180,8 +180,8 @@ async def look_if_empty(
 def _require_none(deployments: Iterable[Deployment], *, but: Sequence[str]) -> None:
     for d in deployments:
         if d.id not in but:
-            version = f"of flow version {d.flow_version_id}"
-            raise StateMoved(f"By now deployment {d.id} {version} is there: {rendering.place(d)}.")
+            version = rendering.flow_version(d)
+            raise StateMoved(f"By now deployment {d.id} of {version} is there: {rendering.place(d)}.")
 
 
 async def state_left(client: DeploymentsClient, gone: Deployment) -> str:
@@ -224,6 +224,6 @@ def _together(held: Sequence[Deployment]) -> Stake:
 def _listed(deployments: Iterable[Deployment]) -> str:
     """Each of them, because what is agreed to has to be seen; in order, because that of a listing says nothing."""
     return "; ".join(
-        f"deployment {d.id} of flow version {d.flow_version_id}, {rendering.place(d)}, {rendering.state(d)}"
+        f"deployment {d.id} of {rendering.flow_version(d)}, {rendering.place(d)}, {rendering.state(d)}"
         for d in comparing.in_order(deployments)
     )

@@ -118,7 +118,7 @@ class Switch(Write):
 
 
 def _name(deployment: Deployment) -> str:
-    return f"{deployment.flow_version_id}/{deployment.id}"
+    return "/".join(filter(None, (deployment.flow_version_id, deployment.id)))
 
 
 def _listed(names: Sequence[str]) -> str:

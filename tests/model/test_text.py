@@ -60,6 +60,12 @@ def test_what_people_write_stays_legible(written: str, shown: str) -> None:
     assert clean_text(written) == shown
 
 
+@pytest.mark.parametrize("mark", '"“”„‟″‶❝❞〝〞〟＂ʺ˝״')
+def test_no_name_can_look_as_if_it_ended(mark: str) -> None:
+    """A quotation mark of any script is shown as a single one, because names stand between double ones."""
+    assert inert(f"UK Test{mark} (11): iteration 9") == "UK Test' (11): iteration 9"
+
+
 def test_a_tower_of_marks_is_bounded() -> None:
     """Marks neither cover the lines around nor stand on the quotation mark before them."""
     assert clean_text("\u0338UK" + "\u0321" * 50 + " \u0338Live") == "UK" + "\u0321" * MAX_MARKS + " Live"

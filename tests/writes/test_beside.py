@@ -73,18 +73,20 @@ async def test_beside_what_does_not_run_nobody_is_asked(beside: dict[str, Any], 
 
 
 @newer_era_first
-async def test_what_does_not_tell_whether_it_runs_counts_as_running(era: Era) -> None:
-    """Nor does what does not tell its environment count as elsewhere."""
+@pytest.mark.parametrize("hidden", [("enabled_at",), ("virtual_environment_id", "virtual_environment")], ids=str)
+async def test_what_does_not_tell_whether_it_runs_there_may_run_there(hidden: tuple[str, ...], era: Era) -> None:
+    """It is asked about like what runs, and not said to run."""
 
     def hide(request: httpx2.Request, answer: Any) -> Any:
         if listing(request):
-            answer["data"] = [without(row, "enabled_at", "virtual_environment_id") for row in answer["data"]]
+            answer["data"] = [without(row, *hidden) for row in answer["data"]]
         return answer
 
     person = Person(no)
     await _call(Upstream(_stopped()).alter(hide), person, era, ENABLE, IDS)
-    assert "Beside it runs: deployment 777 " in person.asked[0]
-    assert "enabled or not: unknown" in person.asked[0]
+    assert person.asked[0].splitlines()[2].startswith("Beside it may run 777 (version 1000, iteration 1): the work ")
+    assert "Beside it may run: deployment 777 " in person.asked[0]
+    assert ("enabled or not: unknown" in person.asked[0]) is ("enabled_at" in hidden)
 
 
 @newer_era_first
@@ -388,6 +390,19 @@ async def test_enabling_some_beside_running_versions_asks_and_says_so(era: Era) 
     assert RUNS.replace("it runs", "them runs") in person.asked[0]
     assert "Beside them runs: deployment 777" in data(result)["message"]
     assert data(result)["status"] == "done"
+
+
+@newer_era_first
+async def test_many_of_which_nobody_knows_what_runs_beside_them_fit_the_third_line(era: Era) -> None:
+    """It names some of them and counts the others, which stand below."""
+    person = Person(no)
+    sandbox, arguments = _many(25)
+    await _call(Upstream(sandbox).always(listing, reply(500)), person, era, MANY, arguments)
+    ids = [name.partition("/")[2] for name in arguments["deployments"]]
+    at_stake, below = person.asked[0].splitlines()[2], person.asked[0].splitlines()[3:]
+    rest = "their triggers start runs by themselves; nothing is lost"
+    assert at_stake == f"Not known: what runs beside {ids[0]} and 24 more below; {rest}"
+    assert f"Not known: what runs beside {', '.join(sorted(ids, key=int))}" in below
 
 
 def _stop(sandbox: Sandbox, *ids: int) -> list[Deployment]:

@@ -1,5 +1,6 @@
 """What the API leaves out, mixes up or does behind our back, and what is done and said about it."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from mcp_types import CallToolRequest
+from support.cases import FLOW, replaceable, without
 from support.clients import IDS, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Upstream, reply, scripted
 
@@ -79,8 +81,52 @@ async def test_the_question_names_what_is_not_known() -> None:
     (question,) = person.asked
     assert question.startswith("Delete deployment 500 in an unknown environment: ")
     assert "\nFrom state not known to deleted; queue priority unknown, " in question
-    assert "\nNot known: virtual_environment_id, priority, enabled, enabled_at\n" in question
+    assert "; not known: enabled; whether runs under way finish is not documented\n" in question
+    for name in ("virtual_environment_id", "priority", "enabled_at"):
+        assert f"{name} (not known)" in question
     assert "Last changed" not in question
+
+
+async def test_an_update_says_nothing_of_a_state_that_it_does_not_know() -> None:
+    """Nothing "stays" of which nobody knows what it is."""
+    person = Person(no)
+    async with connected(transport=Upstream().alter(_without("enabled_at")), person=person) as client:
+        await client.call_tool("update_deployment", {**IDS, "priority": 42})
+    assert person.asked[0].splitlines()[1] == "Queue priority from 1 to 42; flow version 1001"
+
+
+async def test_what_does_not_tell_its_flow_version_is_not_called_none() -> None:
+    """Neither in a question about a replacement, nor where it runs beside another, nor in a preview of many."""
+    person, sandbox = Person(no), Sandbox()
+    _, arguments = replaceable(sandbox)
+    sandbox.account.deployments[777] = dataclasses.replace(sandbox.account.deployments[500], id=777)
+
+    def hide(_: httpx2.Request, answer: Any) -> Any:
+        told = without(answer, "flow_version_id")
+        for record in told["data"] if isinstance(told["data"], list) else [told["data"]]:
+            record.get("flow_version", {}).pop("id", None)
+        return told
+
+    async with connected(transport=Upstream(sandbox).alter(hide), person=person, confirm="all") as client:
+        await client.call_tool("replace_deployment", arguments)
+        sandbox.account.deployments[500].enabled_at = None
+        await client.call_tool("enable_deployment", IDS)
+        many = await client.call_tool(
+            "set_deployments_enabled", {"enabled": True, "deployments": ["500"], "dry_run": True}
+        )
+    assert person.asked[0].splitlines()[1].startswith("From iteration 2 (version 1001) to iteration 1 (version 1000); ")
+    assert "Beside it runs: deployment 777 of an unknown flow version, " in person.asked[1]
+    assert data(many)["not_tried"][0]["deployment"] == "500"
+    assert "None" not in "".join([*person.asked, text(many)])
+
+
+async def test_flows_that_are_not_told_are_counted_as_unknown() -> None:
+    """A switch of many whose flows nobody knows does not call their flow by a name."""
+    person = Person(no)
+    transport = Upstream(Sandbox(300)).alter(lambda _, answer: without(answer, *FLOW, "flow_version"))
+    async with connected(transport=transport, person=person) as client:
+        await client.call_tool("set_deployments_enabled", {"enabled": False, "environment": "UK Live"})
+    assert "\nOf: an unknown flow: " in person.asked[0]
 
 
 @newer_era_first

@@ -58,8 +58,9 @@ async def test_the_question_is_the_whole_deed(
     ]
     assert asked[1].startswith(f"From iteration 2 (version 1001) to {told}{doubt}; ")
     assert change in asked[1]
-    way = f"Yes, replace 500 in UK Live by iteration {new.iteration}"
-    assert person.titles == [way if known else f"Type {new.id} to replace 500 in UK Live by version {new.id}"]
+    begins, comes_as = ("Yes,", told.partition(" (")[0]) if known else (f"Type {new.id} to", told)
+    disabled = ", disabled" if "enabled" in given else ""
+    assert person.titles == [f'{begins} replace 500 in "UK Live" (10) by {comes_as}{disabled}']
     assert data(result)["before"]["id"] == "500"
     assert text(result) == "The person declined. Nothing was changed."
 

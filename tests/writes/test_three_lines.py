@@ -34,6 +34,7 @@ Preparing = Callable[[Sandbox], Arguments]
 
 LOST = "Protected environment: ", "ost for good: its id, package_id 60"
 KEPT = "Protected environment: ", "othing is lost"
+STOPS = "Protected environment: ", "hether runs under way finish is not documented"
 
 
 def _switch(sandbox: Sandbox) -> Arguments:
@@ -79,7 +80,7 @@ DEEDS = {
         lambda _: MOVE,
         ("Update deployment 500 in ", PLACE),
         ("From ", "(10) to ", "(12); from enabled to disabled; queue priority from 1 to 9"),
-        ("2 protected environments: ", "(10), ", "(12); ", "othing is lost"),
+        ("2 protected environments: ", "(10), ", "(12); and 2 more below"),
     ),
     "delete": Deed(
         "delete_deployment",
@@ -99,12 +100,14 @@ DEEDS = {
         DISABLE,
         ("Disable deployment 500 in ", PLACE),
         ("From enabled since 2026-02-28 19:37 UTC to disabled; queue priority 1, flow version 1001",),
+        STOPS,
     ),
     "two": Deed(
         "set_deployments_enabled",
         _switch,
         ("Disable 2 deployments in ", "(10)"),
         ("From enabled to disabled: 500, 517; 2 flows: ", "(100)"),
+        STOPS,
     ),
     "replace": Deed(
         "replace_deployment",
@@ -145,7 +148,7 @@ async def test_three_lines_are_the_whole_deed(deed: str, name: str) -> None:
         assert re.search(".*".join(map(re.escape, said)), line), (said, line)
     assert all(person.asked[0].split("\n"))
     assert MARKUP.search(person.asked[0] + person.titles[0]) is None
-    assert len(person.titles[0]) <= 80
+    assert len(person.titles[0]) <= 76
 
 
 NAMES = st.none() | st.text(min_size=1, max_size=130)
@@ -218,10 +221,12 @@ def test_no_name_and_no_id_makes_the_three_lines_longer_or_more(
     plan, ids = planned
     question = ask(plan, protected, "acme")
     lines = question.text.split("\n")
-    title = next(iter(question.form.published["properties"].values()))["title"]
+    title = _title(plan)
     assert all(lines)
+    assert "othing is lost" not in question.text or not re.search("(?i)runs under way|lost for good", question.text)
+    assert not re.search(r"(?i)\bnothing is lost.*; and \d+ more below$", lines[2])
     assert [line for line in lines[:3] if len(line) > SHOWN] == []
-    assert len(title) <= 80
+    assert len(title) <= 76
     assert not [id_ for id_ in ids if not re.search(rf"\b{id_}\b", "\n".join(lines[:3]))]
     assert not [inert(name) for _, name in protected if name and inert(name) and inert(name) not in question.text]
     assert not [id_ for id_, _ in protected if id_ and not re.search(rf"\b{id_}\b", question.text)]
@@ -244,13 +249,13 @@ async def test_the_form_has_no_other_keys_at_its_root_than_codex_takes(tool: str
         await client.call_tool(tool, IDS)
     box = {
         "type": "boolean",
-        "title": "Yes, disable 500 in UK Live",
+        "title": 'Yes, disable 500 in "UK Live" (10)',
         "description": "Without a tick nothing is changed.",
         "default": False,
     }
     typed = {
         "type": "string",
-        "title": "Type 500 to delete deployment 500 in UK Live",
+        "title": 'Type 500 to delete deployment 500 in "UK Live" (10)',
         "description": "Anything but this id changes nothing.",
     }
     name, field = ("agree", box) if tool == "disable_deployment" else ("typed_id", typed)
@@ -272,6 +277,78 @@ async def test_a_preview_holds_the_question_that_a_person_would_be_asked(deed: s
     for preview in (dry, coded):
         assert data(preview)["question"] == person.asked[0]
         assert f"\n{person.asked[0]}" in text(preview)
+
+
+ON = "2026-03-01T00:00:00Z"
+EVERYTHING: Arguments = {"virtual_environment_id": "12", "priority": 9}
+UK, DE = '"UK Live" (10)', '"DE Live, disabled" (12)'
+
+
+@pytest.mark.parametrize(
+    ("is_on", "given", "title"),
+    [
+        (True, {"priority": 9}, f"in {UK}: queue priority 9"),
+        (True, {"clear": ("priority",)}, f"in {UK}: queue priority inherited"),
+        (True, {"clear": ("enabled_at",)}, f"in {UK}: disabled"),
+        (True, {"enabled_at": ON}, f"in {UK}: enabled since 2026-03-01 00:00 UTC"),
+        (False, {"enabled_at": ON, "priority": 9}, ": enabled since 2026-03-01 00:00 UTC, queue priority 9"),
+        (True, {"virtual_environment_id": "12"}, f"from {UK} to {DE}"),
+        (True, {**EVERYTHING, "deploy_disabled": True}, f"to {DE}: disabled, queue priority 9"),
+        (False, {**EVERYTHING, "enabled_at": ON}, f"to {DE}: enabled, queue priority 9"),
+        (True, {"clear": ("virtual_environment_id",)}, f"from {UK} to no environment"),
+        (
+            True,
+            {"clear": ("virtual_environment_id", "priority", "enabled_at")},
+            "to no environment: disabled, queue priority inherited",
+        ),
+    ],
+    ids=str,
+)
+def test_what_an_update_sets_stands_beside_its_box(
+    is_on: bool,  # noqa: FBT001 - a case's state
+    given: Arguments,
+    title: str,
+) -> None:
+    """However much it is, and an environment's name is in quotation marks, whatever it says."""
+    before = Deployment(
+        id="500",
+        virtual_environment_id="10",
+        virtual_environment_name="UK Live",
+        priority=1,
+        enabled=is_on,
+        enabled_at="2026-02-28T19:37:00Z" if is_on else None,
+    )
+    change = Update(flow_version_id="1001", deployment_id="500", **given).change(before)
+    assert change.after
+    name = "DE Live, disabled" if "virtual_environment_id" in given else None
+    plan = change.at(Place(wanted=change.after, flow_id="100", name=name)) if change.comes else change
+    said = _title(plan)
+    assert said.removeprefix("Yes, update 500").removeprefix(" ") == title
+    assert len(said) <= 76
+
+
+def test_a_deployment_that_comes_enabled_is_not_called_disabled_by_its_environment() -> None:
+    """The form puts what Patchworks names apart from what it says itself."""
+    for disabled, said in ((None, ""), (True, ", disabled")):
+        change = Create(flow_version_id="1001", virtual_environment_id="12", deploy_disabled=disabled).change(())
+        assert change.after
+        plan = change.at(Place(wanted=change.after, flow_id=None, name="DE Live, disabled"))
+        assert _title(plan) == f"Yes, deploy version 1001 in {DE}{said}"
+
+
+def test_what_comes_disabled_by_a_replacement_is_called_so_beside_its_box() -> None:
+    """Whoever reads the form alone must not think that the work goes on."""
+    delete = Delete(flow_version_id="1001", deployment_id="500")
+    old = Deployment(id="500", flow_version_id="1001", flow_id="100", enabled=True, virtual_environment_id="10")
+    write = Replace(flow_version_id="1001", deployment_id="500", new_flow_version_id="1003", enabled=False)
+    create = Create(flow_version_id="1003", virtual_environment_id="10", deploy_disabled=True)
+    plan = Replacement(write=write, basis=(old,), delete=delete, create=create, lost=("id 500",))
+    assert _title(plan) == "Type 1003 to replace 500 in environment 10 by version 1003, disabled"
+
+
+def _title(plan: AnyPlan) -> str:
+    title: str = next(iter(ask(plan, [], "acme").form.published["properties"].values()))["title"]
+    return title
 
 
 CONTENTS = [{}, {"agree": 7}, {"agree": "true"}, {"agree": None}, {"agree": ["x"]}, {"typed_id": ""}, {"typed_id": 500}]

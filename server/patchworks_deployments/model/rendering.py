@@ -60,9 +60,14 @@ def place(deployment: Deployment) -> str:
 def flow_and_iteration(deployment: Deployment) -> str:
     """`flow "Orders" (104) iteration 3`, or the flow version's id where the API did not name the flow."""
     if not deployment.flow_name and not deployment.flow_id:
-        return f"flow version {deployment.flow_version_id}"
+        return flow_version(deployment)
     iteration = f" iteration {deployment.iteration}" if deployment.iteration is not None else ""
     return f"flow {named(deployment.flow_name, deployment.flow_id)}{iteration}"
+
+
+def flow_version(deployment: Deployment) -> str:
+    """`flow version 1001`, as far as it is told."""
+    return f"flow version {deployment.flow_version_id}" if deployment.flow_version_id else "an unknown flow version"
 
 
 def environment(deployment: Deployment) -> str:
@@ -87,7 +92,7 @@ def describe(deployment: Deployment) -> str:
     """One deployment in a few lines."""
     package = f"; package {named(deployment.package_name, deployment.package_id)}" if deployment.package_id else ""
     lines = [
-        f"Deployment {deployment.id} of flow version {deployment.flow_version_id}: {place(deployment)}",
+        f"Deployment {deployment.id} of {flow_version(deployment)}: {place(deployment)}",
         f"{state(deployment)}; queue priority {priority(deployment)}{package}",
     ]
     if deployment.updated_at:
@@ -100,8 +105,7 @@ def describe(deployment: Deployment) -> str:
 def there_now(deployments: Sequence[Deployment]) -> str:
     """What a place holds of a flow, in a sentence that names `MAX_NAMED` deployments at most."""
     told = [
-        f"deployment {d.id} of flow version {d.flow_version_id}, {environment(d)}, {state(d)}, "
-        f"queue priority {priority(d)}"
+        f"deployment {d.id} of {flow_version(d)}, {environment(d)}, {state(d)}, queue priority {priority(d)}"
         for d in deployments[:MAX_NAMED]
     ]
     more = f"; and {len(deployments) - MAX_NAMED} more" if len(deployments) > MAX_NAMED else ""
@@ -133,7 +137,9 @@ def by_environment(deployments: Sequence[Deployment]) -> list[str]:
 
 def by_flow(deployments: Sequence[Deployment], room: int) -> str:
     """A line of at most `room` characters with the flows, of which fewest are first; what does not fit is counted."""
-    counts = Counter(f"flow {named(deployment.flow_name, deployment.flow_id)}" for deployment in deployments)
+    counts = Counter(
+        f"flow {named(d.flow_name, d.flow_id)}" if d.flow_name or d.flow_id else "an unknown flow" for d in deployments
+    )
     told = [f"{flow}: {count}" for flow, count in sorted(counts.items(), key=lambda flow: (flow[1], flow[0]))]
 
     def line(shown: int) -> str:

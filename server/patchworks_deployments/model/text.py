@@ -33,7 +33,10 @@ The rest of that list is of `_INVISIBLE_CATEGORIES`, but for the fillers in `_BL
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159")
 """Letters and symbols that look like a space: fillers of Hangul and hieroglyphs, the empty Braille cell and note."""
 
-_LOOK_ALIKES = str.maketrans('|`"<>[]*~#\\', "¦''‹›()∗∼＃⧵")
+_DOUBLE_QUOTES = '"“”„‟″‶❝❞〝〞〟＂ʺ˝״'
+"""What may be read as the end of a name, which stands between double quotation marks; the last is Hebrew's."""
+
+_LOOK_ALIKES = str.maketrans("|`<>[]*~#\\" + _DOUBLE_QUOTES, "¦'‹›()∗∼＃⧵" + "'" * len(_DOUBLE_QUOTES))
 """Each character that may be read as markup, and the harmless one that is shown in its place."""
 
 

@@ -13,7 +13,7 @@ from patchworks_deployments.errors import InvalidArgument, StateMoved, Unexpecte
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.writes.looking import look_until
-from patchworks_deployments.writes.wording.lines import Line, Stake
+from patchworks_deployments.writes.wording.lines import Line, Stake, listed
 from patchworks_deployments.writes.wording.phrases import ALONE_THERE, neighbours, verb
 
 
@@ -95,8 +95,10 @@ class Place:
 def _running(others: Sequence[Deployment], beside: str, *, is_twice: bool) -> Stake:
     """What runs beside those that start to run, or beside one that comes disabled."""
     fullest, shortest = neighbours(others)
-    runs, twice = verb(len(others), "runs", "run"), ": the work may be done twice" if is_twice else ""
-    ways = tuple((f"beside {beside} {runs} ", *which, twice) for which in (fullest, shortest))
+    is_known = all(d.enabled and not d.hides_environment for d in others)
+    runs = verb(len(others), "runs", "run") if is_known else "may run"
+    twice = ": the work may be done twice" if is_twice else ""
+    ways = tuple((f"beside {beside} {runs} ", *which) for which in ((*fullest, twice), (*shortest, twice), shortest))
     return Stake(ways, (f"Beside {beside} {runs}: {_listed(others)}",))
 
 
@@ -109,6 +111,13 @@ def _disabled(others: Sequence[Deployment]) -> Stake:
 
 def _unknown(what: str) -> Stake:
     return Stake(((f"not known: {what}",),), (f"Not known: {what}",))
+
+
+def _unread(deployments: Sequence[Deployment]) -> Stake:
+    """Those of which nobody knows what runs beside them."""
+    ids = tuple((d.id,) for d in deployments)
+    ways = tuple(("not known: what runs beside ", *which) for which in listed(ids))
+    return Stake(ways, (f"Not known: what runs beside {', '.join(d.id for d in deployments)}",))
 
 
 def _in_the_place_of(others: Sequence[Deployment], flow_id: str | None) -> Beside:
@@ -171,8 +180,8 @@ async def look_if_empty(
 def _require_none(deployments: Iterable[Deployment], *, but: Sequence[str]) -> None:
     for d in deployments:
         if d.id not in but:
-            version = f"of flow version {d.flow_version_id}"
-            raise StateMoved(f"By now deployment {d.id} {version} is there: {rendering.place(d)}.")
+            version = rendering.flow_version(d)
+            raise StateMoved(f"By now deployment {d.id} of {version} is there: {rendering.place(d)}.")
 
 
 async def state_left(client: DeploymentsClient, gone: Deployment) -> str:
@@ -202,7 +211,7 @@ async def look_around(client: DeploymentsClient, starting: Sequence[Deployment])
     beside = [d for d in running if d.hides_environment or (d.flow_id, d.virtual_environment_id) in places]
     stakes = [_running(beside, "them" if len(starting) > 1 else "it", is_twice=True)] if beside else []
     stakes += [_together(held) for held in places.values() if len(held) > 1]
-    stakes += [_unknown(f"what runs beside {', '.join(d.id for d in unknown)}")] if unknown else []
+    stakes += [_unread(unknown)] if unknown else []
     return Beside(stakes=tuple(stakes), must_ask=bool(stakes))
 
 
@@ -215,6 +224,6 @@ def _together(held: Sequence[Deployment]) -> Stake:
 def _listed(deployments: Iterable[Deployment]) -> str:
     """Each of them, because what is agreed to has to be seen; in order, because that of a listing says nothing."""
     return "; ".join(
-        f"deployment {d.id} of flow version {d.flow_version_id}, {rendering.place(d)}, {rendering.state(d)}"
+        f"deployment {d.id} of {rendering.flow_version(d)}, {rendering.place(d)}, {rendering.state(d)}"
         for d in comparing.in_order(deployments)
     )

@@ -216,7 +216,7 @@ class Change(Plan[WriteResult]):
             before=self.before,
             after=self.after if is_preview else None,
             lost=list(self.lost) if is_preview and self.lost else None,
-            question=(reason.question or self.question()) if is_preview else None,
+            question=reason.question,
             confirmation_code=reason.code,
         )
 

@@ -151,8 +151,9 @@ class Replacement(Plan[ReplaceResult]):
     def words(self) -> Words:
         """Both deployments, side by side, and what does not come back."""
         state = {"enabled": not self.create.deploy_disabled, "priority": self.create.priority}
-        new = self.old.model_copy(update={"flow_version_id": self.write.new_flow_version_id, **state})
-        return words_of_replacement(self.old, new, self.known_of_new_flow, self.lost, self.beside.stakes)
+        old = self.old.model_copy(update={"flow_version_id": self.write.flow_version_id})
+        new = old.model_copy(update={"flow_version_id": self.write.new_flow_version_id, **state})
+        return words_of_replacement(old, new, self.known_of_new_flow, self.lost, self.beside.stakes)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """It deletes before it creates, so both sides are always looked at once more."""
@@ -190,7 +191,7 @@ class Replacement(Plan[ReplaceResult]):
             status=reason.status,
             message=reason.message,
             before=self.old,
-            question=(reason.question or self.question()) if reason.status in PREVIEWS else None,
+            question=reason.question,
             confirmation_code=reason.code,
         )
 

@@ -118,7 +118,7 @@ class Switch(Write):
 
 
 def _name(deployment: Deployment) -> str:
-    return f"{deployment.flow_version_id}/{deployment.id}"
+    return "/".join(filter(None, (deployment.flow_version_id, deployment.id)))
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -191,7 +191,7 @@ class SwitchPlan(Plan[SwitchResult]):
             status=reason.status,
             message=reason.message,
             not_tried=would if would and reason.status in PREVIEWS else None,
-            question=(reason.question or self.question()) if reason.status in PREVIEWS else None,
+            question=reason.question,
             confirmation_code=reason.code,
         )
 

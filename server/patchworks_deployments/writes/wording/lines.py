@@ -14,8 +14,8 @@ from patchworks_deployments.model.text import inert
 LINE_COLUMNS = 110
 """Columns of each of the three lines; a letter of Chinese takes two."""
 
-TITLE_COLUMNS = 80
-"""Columns of what a form says beside its box."""
+TITLE_COLUMNS = 76
+"""Columns of what a form says, which in a window of 80 leave room for its box."""
 
 NARROW_COLUMNS = 80
 """Columns of a narrow window, in which everything but the last name of the first line is to be seen."""

@@ -17,7 +17,6 @@ from patchworks_deployments.writes.wording.phrases import (
     environment,
     state,
     where,
-    where_in_short,
 )
 
 MAX_IDS_SHOWN = 12
@@ -33,20 +32,17 @@ def words_of_switch(pending: Sequence[Deployment], already: int, beside: Sequenc
     places = _by_environment(pending)
     # Without environment, or in one that is not told, a deployment is in a place, but in no environment to be counted.
     noun = "environments" if all(d.virtual_environment_id for d in pending) else "places"
-    deed, where_all = f"{verb} {len(pending)} deployments", f"in {len(places)} {noun}"
-    deeds: tuple[Line, ...] = tuple(
-        (f"{deed} {where_all}: ", *which) for which in listed([(*place, f": {count}") for place, count in places])
-    )
-    if len(places) == 1:
-        deeds = ((f"{deed} ", *where(pending[0])),)
-    in_short = where_in_short(pending[0]) if len(places) == 1 else (where_all,)
+    which: Line = where(pending[0]) if len(places) == 1 else (f"in {len(places)} {noun}",)
+    what: Line = (f" {len(pending)} deployments ", *which)
+    counts: list[Line] = [(*place, f": {count}") for place, count in places]
+    each = ((": ", *some) for some in listed(counts)) if len(places) > 1 else [()]
     return _with_details(
         Words(
-            deed=deeds,
+            deed=tuple((verb, *what, *counted) for counted in each),
             change=tuple(_changes(pending, then)),
-            stakes=(*beside, *([THEMSELVES, NOTHING_LOST] if enabled else [NOTHING_LOST, UNDER_WAY])),
+            stakes=(*beside, *([THEMSELVES, NOTHING_LOST] if enabled else [UNDER_WAY])),
             details=rest,
-            agreed=((f"{deed[0].lower()}{deed[1:]} ", *in_short),),
+            agreed=((verb.lower(), *what),),
         ),
         pending,
     )

@@ -11,14 +11,12 @@ from patchworks_deployments.writes.wording.phrases import (
     STOPS,
     UNDER_WAY,
     environment,
-    in_short,
     loss,
     state,
     state_since,
     version,
     version_in_short,
     where,
-    where_in_short,
 )
 
 MAX_SHOWN = 10
@@ -33,7 +31,7 @@ def words_of_change(
         (f"{verb} deployment {before.id} ", *where(before), ": ", *version(before)),
         (f"{verb} {before.id} ", *where(before), f": {version_in_short(before)}"),
     )
-    unknown = comparing.untold(before, comparing.COMPARED)
+    unknown = [name for name in comparing.untold(before, comparing.COMPARED) if f"{name} (not known)" not in lost]
     stops = before.enabled is not False and not (after and after.enabled and _place(after) == _place(before))
     return Words(
         deed=deeds,
@@ -42,14 +40,13 @@ def words_of_change(
             *beside,
             *([loss(lost)] if lost else []),
             *([stake(f"not known: {', '.join(unknown)}")] if unknown else []),
-            *([] if lost else [NOTHING_LOST]),
-            *([UNDER_WAY] if stops else []),
+            *([UNDER_WAY] if stops else [] if lost else [NOTHING_LOST]),
         ),
         details=(
             *([f"Last changed: {rendering.moment(before.updated_at)}"] if before.updated_at else []),
             *_nameless(after),
         ),
-        agreed=((f"{verb.lower()} ", *_agreed(verb, before, after)), (f"{verb.lower()} ", before.id)),
+        agreed=tuple((f"{verb.lower()} ", *way) for way in _agreed(verb, before, after)),
     )
 
 
@@ -57,18 +54,23 @@ def _place(deployment: Deployment) -> tuple[str | None, bool]:
     return deployment.virtual_environment_id, deployment.hides_environment
 
 
-def _agreed(verb: str, before: Deployment, after: Deployment | None) -> Line:
+def _agreed(verb: str, before: Deployment, after: Deployment | None) -> list[Line]:
     """The deed as it stands beside a box; an update says what comes."""
     if after is None:
-        return (f"deployment {before.id} ", *where_in_short(before))
+        return [(f"deployment {before.id} ", *where(before)), (before.id,)]
     if verb != "Update":
-        return (f"{before.id} ", *where_in_short(before))
-    is_moved = _place(before) != _place(after)
-    move = (" from ", *in_short(before), " to ", *in_short(after)) if is_moved else (" ", *where_in_short(before))
-    is_timed = before.enabled == after.enabled and before.enabled_at != after.enabled_at
-    then = [state_since(after)] if is_timed or before.enabled != after.enabled else []
-    then += [_priority(after)] if rendering.priority(before) != rendering.priority(after) else []
-    return (before.id, *move, *([f": {', '.join(then)}"] if then else []))
+        return [(f"{before.id} ", *where(before)), (before.id,)]
+    whole, short = (f": {then}" if then else "" for then in _then(before, after))
+    is_moved, to = _place(before) != _place(after), (" to ", *environment(after))
+    place, shorter = ((" from ", *environment(before), *to), to) if is_moved else ((" ", *where(before)), ())
+    return [(before.id, *way) for way in ((*place, whole), (*shorter, whole), (*shorter, short), shorter)]
+
+
+def _then(before: Deployment, after: Deployment) -> list[str]:
+    """What an update sets beside the environment, with the time of enabling and without."""
+    is_switched = (before.enabled, before.enabled_at) != (after.enabled, after.enabled_at)
+    priority = [_priority(after)] if rendering.priority(before) != rendering.priority(after) else []
+    return [", ".join([*([now(after)] if is_switched else []), *priority]) for now in (state_since, state)]
 
 
 def _changes(before: Deployment, after: Deployment | None) -> list[Line]:
@@ -88,14 +90,12 @@ def _changes(before: Deployment, after: Deployment | None) -> list[Line]:
         starts = f", {effect}" if effect else ""
         switch = [(f"from {now(before)} to {now(after)}{starts}",)] if is_switched else []
         timed = [(f"from {state_since(before)} to {state_since(after)}",)] if is_timed else []
-        stays = [] if is_switched or is_timed else [(f"stays {now(before)}",)]
+        stays = [] if is_switched or is_timed or before.enabled is None else [(f"stays {now(before)}",)]
         stays += [] if is_set else [(_priority(before),)]
         same = joined([*stays, (version_id,)], ", ")
         ways += [joined([*move, *switch, *timed, *raised, same]), joined([*move, *switch, *timed, *raised])]
-    then = [state(after)] if is_switched or is_timed else []
-    then += [_priority(after)] if is_set else []
-    shortest = joined([*move, *([(f"then {', '.join(then)}",)] if then else [])])
-    return [*ways[::2], *ways[1::2], *([shortest] if move else [])]
+    shortest = [joined([*move, *([(f"then {then}",)] if then else [])]) for then in _then(before, after)]
+    return [*ways[::2], *ways[1::2], *(shortest if move else [])]
 
 
 def _priority(deployment: Deployment) -> str:
@@ -121,7 +121,7 @@ def words_of_create(new: Deployment, basis: Sequence[Deployment], beside: Sequen
             f"Flow version {new.flow_version_id} is now deployed in: {_elsewhere(basis)}",
             *_nameless(new),
         ),
-        agreed=((f"deploy version {new.flow_version_id} ", *where_in_short(new), disabled),),
+        agreed=((f"deploy version {new.flow_version_id} ", *where(new), disabled),),
     )
 
 

@@ -11,7 +11,7 @@ THEMSELVES = stake("their triggers start runs by themselves")
 STOPS = "it stops processing runs"
 UNDER_WAY = stake("whether runs under way finish is not documented")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
-NOTHING_LOST = stake("nothing is lost")
+NOTHING_LOST = Stake((("nothing is lost",),), is_harmless=True)
 
 TIMES = "enabled_at ", "created_at "
 """What begins with these is lost, too, but matters least."""
@@ -41,17 +41,6 @@ def where(deployment: Deployment) -> Line:
     return ("without environment",) if place == ("no environment",) else ("in ", *place)
 
 
-def in_short(deployment: Deployment) -> Line:
-    """The environment as it stands beside a box: `UK Live`."""
-    name = deployment.virtual_environment_name
-    return (Name(name),) if name else environment(deployment)
-
-
-def where_in_short(deployment: Deployment) -> Line:
-    """`in UK Live`."""
-    return where(deployment) if in_short(deployment) == ("no environment",) else ("in ", *in_short(deployment))
-
-
 def flow(deployment: Deployment) -> Line:
     """`flow 100 "Orders"`: the name at the end, where a window cuts the line."""
     identifier = f"flow {deployment.flow_id}" if deployment.flow_id else "flow"
@@ -73,9 +62,9 @@ def version_in_short(deployment: Deployment) -> str:
     return ", ".join([*known, f"flow {deployment.flow_id}" if deployment.flow_id else "an unknown flow"])
 
 
-def state(deployment: Deployment | None) -> str:
+def state(deployment: Deployment) -> str:
     """`enabled`, `disabled` or `state not known`."""
-    if deployment is None or deployment.enabled is None:
+    if deployment.enabled is None:
         return "state not known"
     return "enabled" if deployment.enabled else "disabled"
 
@@ -104,8 +93,6 @@ def verb(count: int, one: str, many: str) -> str:
 
 def loss(lost: Sequence[str]) -> Stake:
     """What does not come back, by the names of its fields; its values stand below."""
-    if not lost:
-        return NOTHING_LOST
     times = [told.partition(" ")[0] for told in lost if told.startswith(TIMES)]
     others = ["its id" if told.startswith("id ") else told for told in lost if not told.startswith(TIMES)]
     fullest, shorter = [*others, *times], [*others, *(["its times"] if times else [])]

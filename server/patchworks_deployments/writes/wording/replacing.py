@@ -12,7 +12,6 @@ from patchworks_deployments.writes.wording.phrases import (
     state,
     state_since,
     where,
-    where_in_short,
 )
 
 
@@ -25,6 +24,7 @@ def words_of_replacement(
         if old.virtual_environment_id
         else "the new one is created, then the old one is deleted unless it went with that"
     )
+    switched = "" if bool(old.enabled) == bool(new.enabled) else f", {state(new)}"
     version, comes = f"version {new.flow_version_id}", _version(new, known)
     doubt: tuple[str, ...] = ()
     if not known:
@@ -46,8 +46,8 @@ def words_of_replacement(
             *([f"Last changed: {rendering.moment(old.updated_at)}"] if old.updated_at else []),
         ),
         agreed=(
-            (f"replace {old.id} ", *where_in_short(old), f" by {_in_short(new, known)}"),
-            (f"replace {old.id} by {_in_short(new, known)}",),
+            (f"replace {old.id} ", *where(old), f" by {_in_short(new, known)}{switched}"),
+            (f"replace {old.id} by {_in_short(new, known)}{switched}",),
             (f"replace {old.id}",),
         ),
     )

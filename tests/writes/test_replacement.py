@@ -197,7 +197,7 @@ async def test_what_changed_meanwhile_is_not_replaced(era: Era) -> None:
     async with connected(sandbox, person=person, era=era) as client:
         result = await client.call_tool(TOOL, arguments)
     assert data(result)["status"] == ("refused" if era == "legacy" else "declined")
-    assert ("Replace a deployment:" in text(result)) is (era == "legacy")
+    assert (f"Replace deployment {old.id}" in text(result)) is (era == "legacy")
     assert sandbox.writes == []
 
 

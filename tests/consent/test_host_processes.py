@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.cases import ids_of
 from support.clients import IDS, Clock, audit_lines
-from support.hosts import HOSTS, Visit, agree
+from support.hosts import HOSTS, NO_ANSWER, Visit, agree
 from support.processes import COMMAND, clean_environment
 from support.stage import in_both_eras
 from support.team import ALICE, on_loopback, serving, tokens_file
@@ -86,21 +86,19 @@ async def test_the_time_of_an_answer_is_measured_in_real_time(version: Version, 
     assert 800 <= second < 5_000
 
 
-async def test_an_answer_that_is_no_message_leaves_the_question_open(tmp_path: Path) -> None:
-    """What is no JSON-RPC answers nothing and is told so: the question can still be answered, and then is."""
+async def test_an_answer_that_is_no_message_is_nobody_s(tmp_path: Path) -> None:
+    """What is no JSON-RPC ends the question at once, and the result says that it was no answer to it."""
     async with _account(tmp_path) as account:
         visit = Visit(AGREES, "2025-06-18", Clock())
         async with account.started(visit) as wire:
-            question = await visit.ask(wire, "disable_deployment", IDS)
             for odd in ({"result": "cancel"}, {"result": ["accept"]}, {"result": None}, {"error": {"code": -1}}):
+                question = await visit.ask(wire, "disable_deployment", IDS)
                 await wire.answer(question, odd)
-                assert "error" in await wire.receive()
-            assert not account.sandbox.writes
-            await wire.answer(question, {"result": {"action": "decline"}})
-            async for message in wire.until_answered(question["call"]):
-                told = message
+                async for message in wire.until_answered(question["call"]):
+                    told = message
+                assert told["result"]["structuredContent"]["status"] == "confirmation_required"
+                assert NO_ANSWER in told["result"]["structuredContent"]["message"]
         assert not account.sandbox.writes
-    assert told["result"]["structuredContent"]["status"] in {"declined", "confirmation_required"}
 
 
 @in_both_eras

@@ -81,7 +81,7 @@ async def test_the_question_names_what_is_not_known() -> None:
     (question,) = person.asked
     assert question.startswith("Delete deployment 500 in an unknown environment: ")
     assert "\nFrom state not known to deleted; queue priority unknown, " in question
-    assert "; not known: enabled; whether runs under way finish is not documented\n" in question
+    assert "; not known: enabled; Patchworks does not say if runs under way finish\n" in question
     for name in ("virtual_environment_id", "priority", "enabled_at"):
         assert f"{name} (not known)" in question
     assert "Last changed" not in question

@@ -13,7 +13,7 @@ from support.replacing import NO, TOOL, replace
 
 from patchworks_deployments.sandbox import Sandbox
 
-UNDER_WAY = "whether runs under way finish is not documented"
+UNDER_WAY = "Patchworks does not say if runs under way finish"
 
 
 @newer_era_first

@@ -52,7 +52,7 @@ async def test_a_question_about_many_names_every_environment_and_deployment(coun
     head, change, at_stake, *places, which, _, state = person.asked[0].splitlines()
     assert head.startswith(f'Disable {count} deployments in {count} environments: "Shop 0" (5000): 1, ')
     assert change.startswith("From enabled to disabled: 900, 901")
-    assert at_stake == "Whether runs under way finish is not documented"
+    assert at_stake == "Patchworks does not say if runs under way finish"
     assert sorted(places) == sorted(f'In environment "Shop {n}" ({5000 + n}): 1 ({900 + n})' for n in range(count))
     assert which.startswith("Of: flow ")
     assert state.startswith("What changes before the answer is left alone or asked about again (state ")

@@ -34,7 +34,7 @@ Preparing = Callable[[Sandbox], Arguments]
 
 LOST = "Protected environment: ", "ost for good: its id, package_id 60"
 KEPT = "Protected environment: ", "othing is lost"
-STOPS = "Protected environment: ", "hether runs under way finish is not documented"
+STOPS = "Protected environment: ", "Patchworks does not say if runs under way finish"
 
 
 def _switch(sandbox: Sandbox) -> Arguments:

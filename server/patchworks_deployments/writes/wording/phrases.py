@@ -9,7 +9,7 @@ from patchworks_deployments.writes.wording.lines import Line, Name, Stake, more_
 ITSELF = "its triggers start runs by themselves"
 THEMSELVES = stake("their triggers start runs by themselves")
 STOPS = "it stops processing runs"
-UNDER_WAY = stake("whether runs under way finish is not documented")
+UNDER_WAY = stake("Patchworks does not say if runs under way finish")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
 NOTHING_LOST = Stake((("nothing is lost",),), is_harmless=True)
 

@@ -114,7 +114,7 @@ async def test_what_is_not_told_of_an_environment_counts_as_protected(
     async with connected(transport=transport, person=person, era=era, protected_environments=protected) as client:
         await client.call_tool("disable_deployment", IDS)
     at_stake = person.asked[0].splitlines()[2]
-    assert at_stake.startswith(f"Protected environment: {named}; " if named else "Whether runs under way ")
+    assert at_stake.startswith(f"Protected environment: {named}; " if named else "Patchworks does not say if runs ")
 
 
 async def test_all_protected_environments_are_named_in_order() -> None:

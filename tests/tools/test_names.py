@@ -85,6 +85,7 @@ WRITTEN = [
     ("UK | [Live]", "UK | [Live]"),
     ("UK | [Live]", "UK ¦ (Live)"),
     ('The "best" shop', "The 'best' shop"),
+    ('The "best" shop', "The “best” shop"),
     ("한국 주문", "한국 주문"),
     ("Café", "Cafe\u0301"),
 ]

@@ -16,7 +16,7 @@ from patchworks_deployments.errors import Incomplete, InvalidArgument
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Gathered
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import counted
-from patchworks_deployments.model.text import CACHE_ENTRIES, folded, label
+from patchworks_deployments.model.text import CACHE_ENTRIES, SHOWN_OTHERWISE, folded, label
 
 MAX_LIST_PAGES = 500
 
@@ -30,7 +30,7 @@ def ids_in(text: str | None) -> str | None:
     return ",".join(ids) if all(map(is_identifier, ids)) else None
 
 
-_SHOWN_OTHERWISE = re.compile(r"[,|`\"<>\[\]*~#\\¦‹›∗∼＃⧵∕'‘’()]")
+_SHOWN_OTHERWISE = re.compile(f"[{re.escape(SHOWN_OTHERWISE)},∕‘’]")
 """A comma, which stands between two names to the API, and what `inert` puts in another's place, or is put there."""
 
 

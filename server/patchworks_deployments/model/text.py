@@ -39,6 +39,9 @@ _DOUBLE_QUOTES = '"“”„‟″‶❝❞〝〞〟＂ʺ˝״'
 _LOOK_ALIKES = str.maketrans("|`<>[]*~#\\" + _DOUBLE_QUOTES, "¦'‹›()∗∼＃⧵" + "'" * len(_DOUBLE_QUOTES))
 """Each character that may be read as markup, and the harmless one that is shown in its place."""
 
+SHOWN_OTHERWISE = "".join(map(chr, [*_LOOK_ALIKES, *set(_LOOK_ALIKES.values())]))
+"""All of these characters: of each, a name that is shown does not tell which of several it holds."""
+
 
 def is_invisible(char: str) -> bool:
     """Whether the character shows nothing. White space counts only where it is a control, like a line feed.

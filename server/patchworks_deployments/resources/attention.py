@@ -48,16 +48,16 @@ def find(selected: Selected, flows: Flows) -> list[Finding]:
     normal in several environments: a promotion goes from one to the next.
     """
     deployments, selection = selected.deployments, selected.selection
-    has_all_flows = selection.enabled is None and not selected.doubt and not selection.flow
+    has_all_flows = not (selection.enabled is not None or selected.doubt or selection.flow or selection.deployment_id)
     off = (f"{d.id} {short_name(d.flow_name)} in {_place(d)}" for d in deployments if d.enabled is False)
     unplaced = (f"{d.id} {short_name(d.flow_name)}" for d in deployments if environment_id(d) is None)
-    missing = Finding("flows missing where all others of their package are", list(_missing(flows)), _show("missing"))
+    what_is_missing = "flows missing where all others of their package are"
     return [
         Finding("disabled", list(off), {"enabled": False, "show": "deployments"}),
         Finding(
             "flows with several enabled versions in one environment", list(_several_versions(flows)), _show("versions")
         ),
-        *([missing] if has_all_flows and not selection.deployment_id else []),
+        *([Finding(what_is_missing, list(_missing(flows)), _show("missing"))] if has_all_flows else []),
         Finding("without environment", list(unplaced), _show("unplaced")),
         Finding("names of several flows", list(_shared_names(flows)), _show("names")),
     ]

@@ -8,11 +8,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
 from mcp_types import (
     INVALID_PARAMS,
-    ResourceLink,
     TextContent,
 )
 from support.cases import HOSTILE
-from support.clients import Era, Person, complete, connected, data, newer_era_first, read, yes
+from support.clients import Era, complete, connected, data, newer_era_first, read
 from support.faults import reply, scripted
 from support.processes import over_stdio
 
@@ -216,28 +215,6 @@ async def test_names_cannot_escape_their_field(name: str) -> None:
     assert first["flow_name"].isprintable()
     assert len(first["flow_name"]) <= 120
     assert first["enabled"] is True
-
-
-@newer_era_first
-async def test_results_link_to_the_deployment_they_speak_of(era: Era) -> None:
-    """A single deployment and a done write carry a link that can be read."""
-    async with connected(person=Person(yes), era=era) as client:
-        ids = {"flow_version_id": "1001", "deployment_id": "500"}
-        for result in (
-            await client.call_tool("get_deployment", ids),
-            await client.call_tool("disable_deployment", ids),
-        ):
-            (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
-            assert (await read(client, str(link.uri)))["id"] == "500"
-
-
-async def test_a_link_leads_to_the_deployment_though_its_record_names_no_version() -> None:
-    """The flow version in the link is the one that was asked for."""
-    record = {"id": 500, "enabled_at": None, "virtual_environment_id": None, "priority": None}
-    async with connected(transport=scripted(reply(200, {"data": record}))) as client:
-        result = await client.call_tool("get_deployment", {"flow_version_id": "1001", "deployment_id": "500"})
-    (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
-    assert str(link.uri) == "patchworks://flow-versions/1001/deployments/500"
 
 
 @pytest.mark.slow

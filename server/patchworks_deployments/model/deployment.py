@@ -24,19 +24,6 @@ Maybe: TypeAlias = Annotated[T | None, _WithoutNull()]
 """Optional, with the schema of the type alone."""
 
 
-class _Inlined:
-    """Puts a model's JSON schema where it is used, because there are hosts that resolve no `$ref`."""
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        resolved = handler.resolve_ref_schema(handler(schema))
-        return {keyword: value for keyword, value in resolved.items() if keyword != "description"}
-
-
-Inlined: TypeAlias = Annotated[T, _Inlined()]
-"""A model whose schema stands in that of another, without its description."""
-
 Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
 """Fields that an update can reset to null."""
 

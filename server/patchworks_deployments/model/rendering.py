@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage, ToolCall
 from patchworks_deployments.model.text import inert
 
 MAX_NAMED = 5
@@ -110,6 +110,11 @@ def there_now(deployments: Sequence[Deployment]) -> str:
     ]
     more = f"; and {len(deployments) - MAX_NAMED} more" if len(deployments) > MAX_NAMED else ""
     return f"There now: {'; '.join(told) or 'nothing of the flow'}{more}."
+
+
+def call(tool_call: ToolCall) -> str:
+    """The call as a model copies it: `get_deployment {"deployment_id": "500"}`."""
+    return f"{tool_call.tool} {as_json(tool_call.arguments)}"
 
 
 def inert_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON came in goes out

@@ -8,8 +8,9 @@ from typing import Any
 
 from patchworks_deployments.api.selection import NOT_SEVERAL, Selected, Selection
 from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.model.deployment import Deployment, Inlined, Maybe, Output, ToolCall
-from patchworks_deployments.model.rendering import are_left_out, as_json, counted
+from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
+from patchworks_deployments.model.rendering import are_left_out, counted
 from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text, label
 from patchworks_deployments.resources import attention
 from patchworks_deployments.resources.attention import Finding, Show
@@ -42,7 +43,7 @@ class Attention(Output):
     what: str
     count: int
     examples: list[str]
-    call: Inlined[Maybe[ToolCall]] = None
+    call: Maybe[ToolCall] = None
 
 
 class Row(Output):
@@ -69,13 +70,13 @@ class Overview(Output):
     disabled: int
     missing: Maybe[int] = None
     flows: int
-    environments: Maybe[list[Inlined[EnvironmentCount]]] = None
-    attention: Maybe[list[Inlined[Attention]]] = None
+    environments: Maybe[list[EnvironmentCount]] = None
+    attention: Maybe[list[Attention]] = None
     remarks: Maybe[list[str]] = None
     page: Maybe[int] = None
     pages: Maybe[int] = None
-    rows: Maybe[list[Inlined[Row]]] = None
-    call: Inlined[Maybe[ToolCall]] = None
+    rows: Maybe[list[Row]] = None
+    call: Maybe[ToolCall] = None
 
 
 def summarise(selected: Selected, show: Show | None = None, page: int = 1) -> Overview:
@@ -230,13 +231,8 @@ def to_text(overview: Overview) -> str:
     lines = [*_names(overview), _counts(overview), *_attention(overview), *(overview.remarks or [])]
     lines += _rows(overview)
     if overview.call:
-        lines.append(f"{'next page' if overview.page else 'all deployments'}: {rendered(overview.call)}")
+        lines.append(f"{'next page' if overview.page else 'all deployments'}: {rendering.call(overview.call)}")
     return "\n".join(lines)
-
-
-def rendered(call: ToolCall) -> str:
-    """The call, to be copied."""
-    return f"{call.tool} {as_json(call.arguments)}"
 
 
 def _names(overview: Overview) -> Iterator[str]:
@@ -267,7 +263,7 @@ def _attention(overview: Overview) -> Iterator[str]:
     for kind in overview.attention or []:
         more = kind.count - len(kind.examples)
         parts = [*kind.examples, *([f"and {more} more"] if more and kind.examples else [])]
-        parts += [f"all: {rendered(kind.call)}"] if kind.call else []
+        parts += [f"all: {rendering.call(kind.call)}"] if kind.call else []
         yield f"{kind.what} ({kind.count})" + (f": {SEPARATOR.join(parts)}" if parts else "")
 
 

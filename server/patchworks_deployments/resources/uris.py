@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Self, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from mcp_types import ResourceLink
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from patchworks_deployments.api.query import DeploymentQuery
@@ -143,12 +142,6 @@ def refuse_unfit(uri: str) -> None:
         )
     if "#" in uri:
         raise InvalidArgument("The resource's URI has a fragment (#).", next_step="Write # in a value as %23.")
-
-
-def deployment_link(flow_version_id: str, deployment_id: str) -> ResourceLink:
-    """Link to one deployment by the ids that it was asked for with: Patchworks may not have sent the flow version's."""
-    uri = DEPLOYMENT.format(flow_version_id=flow_version_id, deployment_id=deployment_id)
-    return ResourceLink(uri=uri, name=f"deployment {deployment_id}", mime_type=JSON)
 
 
 TOUCHED = "patchworks://touched"

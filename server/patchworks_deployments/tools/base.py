@@ -21,7 +21,6 @@ from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, 
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
 from patchworks_deployments.resources.subscriptions import tell
-from patchworks_deployments.resources.uris import deployment_link
 from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
@@ -73,8 +72,9 @@ class DeploymentTool(Tool):
     def _create(cls, function: Callable[..., Any], title: str, description: str | None, hints: ToolAnnotations) -> Self:
         said = " ".join((description or "").split())
         tool = cast("Self", cls.from_function(function, title=title, description=said, annotations=hints))
-        tool.parameters = _compact(tool.parameters) | {"additionalProperties": False}
-        tool.fn_metadata.output_schema = _compact(tool.fn_metadata.output_schema)
+        tool.parameters = _compact(tool.parameters)
+        if told := tool.fn_metadata.output_schema:
+            tool.fn_metadata.output_schema = _outline(told)
         return tool
 
     async def run(
@@ -165,6 +165,19 @@ def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
     }
 
 
+def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result holds at its first level, by name and type.
+
+    What is deeper is seen in the result itself. Spelt out for each tool, it would cost a model thousands of tokens
+    before its first call; and there are hosts that resolve no `$ref`.
+    """
+    properties = {
+        name: {keyword: field[keyword] for keyword in ("type", "enum") if keyword in field} or {"type": "object"}
+        for name, field in schema["properties"].items()
+    }
+    return {"type": "object", "properties": properties, "required": schema["required"]}
+
+
 # Writing ------------------------------------------------------------------------------------------
 
 
@@ -199,8 +212,6 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
             result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
         unrecorded = acting.unrecorded
     content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
-    if linked := plan.link(result):
-        content.append(deployment_link(*linked))
     told = CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
     if not unrecorded:
         return told

@@ -22,7 +22,7 @@ from patchworks_deployments.model.values import (
     Page,
     Sort,
 )
-from patchworks_deployments.resources.uris import PER_PAGE, deployment_link
+from patchworks_deployments.resources.uris import PER_PAGE
 from patchworks_deployments.tools.base import DeploymentTool
 
 
@@ -83,7 +83,7 @@ async def get_deployment(
     if found.other:
         text += f"\nother fields, data from Patchworks: {rendering.inert_json(found.other)}"
     return CallToolResult(
-        content=[TextContent(type="text", text=text), deployment_link(flow_version_id, deployment_id)],
+        content=[TextContent(type="text", text=text)],
         structured_content=found.to_json(),
     )
 

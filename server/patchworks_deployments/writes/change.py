@@ -248,11 +248,6 @@ class Change(Plan[WriteResult]):
             return [*lines, f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}"]
         return lines
 
-    def link(self, result: WriteResult) -> tuple[str, str] | None:
-        """A deployment that was changed and is still there."""
-        is_there = result.status == "done" and result.after
-        return (self.write.flow_version_id, result.after.id) if is_there and result.after else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class WriteToExisting(DeploymentWrite, abc.ABC):

@@ -176,11 +176,6 @@ class Plan(abc.ABC, Generic[Result]):
     def text(self, result: Result) -> str:
         """The result in lines for people and models."""
 
-    def link(self, result: Result) -> tuple[str, str] | None:
-        """The ids (flow version, deployment) of the deployment to which the tool's answer links."""
-        del result
-        return None
-
     def only_if(self, state: str | None) -> Self:
         """This plan, if `state` is None or still the fingerprint of its target. Raises `StateMoved`."""
         comparing.require(state, self.basis)

@@ -14,6 +14,9 @@ from patchworks_deployments.model.reading import is_identifier
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
 """The fields that a write can touch; names, people and the version's status follow from others."""
 
+GOES = ("id", "enabled_at", "created_at", "deployed_at", "deployed_by")
+"""What goes with a deployment, however it is created again. Its package comes back with its flow, where it does."""
+
 _NOT_DIGESTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "other", "unreadable"}
 """What a listing tells less of than a single record, and what speaks of the version or of people."""
 
@@ -110,6 +113,19 @@ def is_same(seen: Deployment, now: Deployment) -> bool:
     return not is_later and all(getattr(seen, name) == getattr(now, name) for name in shared)
 
 
+def lost(before: Deployment, after: Deployment | None = None) -> list[str]:
+    """What of a deployment is gone where `after` came in its place; without that, what certainly goes with it."""
+    known = [name for name in GOES if getattr(before, name) is not None]
+    if after:
+        known = [name for name in known if getattr(before, name) != getattr(after, name)]
+        if before.package_id and before.package_id != after.package_id and not untold(after, ["package_id"]):
+            known.append("package_id")
+    return [
+        *(f"{name} {getattr(before, name)}" for name in known),
+        *(f"{name} (not known)" for name in before.unreadable or ()),
+    ]
+
+
 def differences(before: Deployment, after: Deployment) -> list[str]:
     """A line such as `queue priority: 5 → inherited` for each field that a write can touch and that differs.
 
@@ -127,5 +143,6 @@ def differences(before: Deployment, after: Deployment) -> list[str]:
     if before.flow_version_id != after.flow_version_id:
         lines.append(f"flow version: {before.flow_version_id} → {after.flow_version_id}")
     if before.package_id != after.package_id:
-        lines.append(f"package: {before.package_id} → {after.package_id}")
+        was, now = ((d.package_name, d.package_id) for d in (before, after))
+        lines.append(f"package: {rendering.named(*was)} → {rendering.named(*now)}")
     return lines

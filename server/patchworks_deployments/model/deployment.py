@@ -80,6 +80,10 @@ class Deployment(Output):
         """Whether nobody can know in which environment it is, if in any."""
         return "virtual_environment_id" in (self.unreadable or ())
 
+    def listed(self) -> dict[str, Any]:
+        """The JSON object with the fields that a listing shows."""
+        return self.model_dump(mode="json", exclude_none=True, exclude=UNLISTED)
+
 
 UNLISTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "created_at", "updated_at", "other"}
 """The fields of a deployment that a listing leaves out unless they are asked for."""

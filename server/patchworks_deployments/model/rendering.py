@@ -11,14 +11,15 @@ from typing import Any
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, ToolCall
 from patchworks_deployments.model.text import inert
 
-MAX_NAMED = 5
-"""Deployments of one place that a sentence names."""
-
 MAX_QUESTION_CHARACTERS = 4_000
 """Characters of a question: a yes covers what a person has seen, and nobody reads more."""
 
 MAX_FRAME_CHARACTERS = 1_000
 """Characters of what stands around it, above all the names of protected environments."""
+
+
+NONE = "none"
+"""Stands for what has neither a name nor an id."""
 
 
 def counted(count: int, noun: str) -> str:
@@ -35,7 +36,7 @@ def named(name: str | None, identifier: str | None) -> str:
     """`"UK Live" (10)`, or the one of the two that is known."""
     if name:
         return f'"{inert(name)}" ({identifier})' if identifier else f'"{inert(name)}"'
-    return identifier or "none"
+    return identifier or NONE
 
 
 def state(deployment: Deployment) -> str:
@@ -103,13 +104,17 @@ def describe(deployment: Deployment) -> str:
 
 
 def there_now(deployments: Sequence[Deployment]) -> str:
-    """What a place holds of a flow, in a sentence that names `MAX_NAMED` deployments at most."""
+    """What a place holds of a flow, in a sentence."""
     told = [
         f"deployment {d.id} of {flow_version(d)}, {environment(d)}, {state(d)}, queue priority {priority(d)}"
-        for d in deployments[:MAX_NAMED]
+        for d in deployments
     ]
-    more = f"; and {len(deployments) - MAX_NAMED} more" if len(deployments) > MAX_NAMED else ""
-    return f"There now: {'; '.join(told) or 'nothing of the flow'}{more}."
+    return f"There now: {'; '.join(told) or 'nothing of the flow'}."
+
+
+def named_parts(what: str, parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each part of a selection, with `what` its name was found to mean."""
+    return [f"{what} {part}: {', '.join(labels) or 'nothing'}" for part, labels in parts.items()]
 
 
 def call(tool_call: ToolCall) -> str:

@@ -11,14 +11,17 @@ import anyio
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import deadline, patiently, reading_back
 from patchworks_deployments.errors import NotFound, UnexpectedResponse, UpstreamError
-from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.beside import NEW, Place, look, state_left
+from patchworks_deployments.writes.beside import Place, look, state_left
 from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
 from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.one import words_of_change, words_of_create
+
+WAY_BACK = "Way back: to deploy the version there again, with this queue priority and state"
+NO_WAY_BACK = "Way back: none, as it does not tell what is needed to deploy it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,11 @@ class Change(Plan[WriteResult]):
             return words_of_create(self.after, self.basis, stakes)
         lost = [told for told in self.lost if told not in self.beside.lost]
         before = self.before.model_copy(update={"flow_version_id": self.write.flow_version_id})
-        return words_of_change(self.write.verb, before, self.after, lost, stakes)
+        words = words_of_change(self.write.verb, before, self.after, lost, stakes)
+        if self.after:
+            return words
+        way_back = WAY_BACK if self.write.undo(self.before, None) else NO_WAY_BACK
+        return replace(words, details=(way_back, *words.details))
 
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and have subscribers told.
@@ -219,34 +226,6 @@ class Change(Plan[WriteResult]):
             question=reason.question,
             confirmation_code=reason.code,
         )
-
-    def text(self, result: WriteResult) -> str:
-        """The message, the question or what is different, and the way back."""
-        lines = [result.message, *([result.question] if result.question else self._what_is(result))]
-        if result.status == "refused":
-            lines += self.beside.said
-        if result.also_changed:
-            lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
-        if result.undo:
-            lines.append(f"Undo: {result.undo.tool} {rendering.as_json(result.undo.arguments)}")
-        if result.lost and result.status == "done":
-            lines.append(f"Undo cannot bring back: {', '.join(result.lost)}")
-        if result.confirmation_code:
-            lines.append(f"confirmation_code: {result.confirmation_code}")
-        return "\n".join(lines)
-
-    def _what_is(self, result: WriteResult) -> list[str]:
-        """The deployment, and what of it is different, or as it was."""
-        target = result.after or result.before or self.after
-        assert target is not None
-        name = "New deployment" if target.id == NEW else f"Deployment {target.id}"
-        lines = [f"{name}: {rendering.place(target)}"]
-        if result.before and result.after:
-            return [*lines, *comparing.differences(result.before, result.after)]
-        if result.after or (result.before and result.status != "done"):
-            when = "state" if result.after else "state before"
-            return [*lines, f"{when}: {rendering.state(target)}; queue priority {rendering.priority(target)}"]
-        return lines
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ class Exchange:
                 held, unread = await self._glance()
                 return ReplaceResult(
                     status="partial",
-                    message=f"{what} {_shown(held, unread)} The call in `repair` deletes it.",
+                    message=f"{what}{_not_known(unread)} The call in `repair` deletes it.",
                     after=created.after,
                     now=None if unread else held,
                     repair=self.delete.call().only_if(comparing.fingerprint([found])),
@@ -173,11 +173,12 @@ class Exchange:
             is_shown = not unread and self._is_exchanged(held, back)
             return ReplaceResult(
                 status="failed",
-                message=f"{what} The old version was restored, as deployment {back.id}. {_shown(held, unread)}",
+                message=f"{what} The old version was restored, as deployment {back.id}.{_not_known(unread)}",
                 restored=back,
+                now=None if unread else held,
                 verified=bool(restored.verified) and is_shown,
                 gap_milliseconds=self._gap(),
-                lost=list(self.lost),
+                lost=comparing.lost(self.old, back),
             )
         fate = "may or may not be restored" if restored.status == "unknown" else "could NOT be restored"
         what = f"{what} The old deployment {self.old.id} is deleted and {fate}: {restored.message}"
@@ -194,23 +195,24 @@ class Exchange:
             ended = self.ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
             return ended.model_copy(update={"after": new, "undo": self._undo(created, new) if held else None})
         order = (
-            "the new version came before the old one went"
+            f"deployment {new.id} was created, then deployment {self.old.id} went"
             if gap is None
-            else f"the environment held neither version for {gap} ms"
+            else f"deployment {self.old.id} was deleted, then deployment {new.id} created; "
+            f"the environment held neither version for {gap} ms"
         )
         wanted = self.create.change(self.others).wanted
         loses_inheritance = self.old.priority is None and self.create.priority is not None
         is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
-        message = f"Replaced, and verified by reading back; {order}." if is_verified else f"Replaced. {created.message}"
+        message = f"Replaced, and verified by reading back: {order}." if is_verified else f"Replaced. {created.message}"
         if is_verified and MAY_BE_ANOTHERS in created.message:
             message += f" {MAY_BE_ANOTHERS}"
         return ReplaceResult(
             status="done",
-            message=f"{message} {_shown(held, unread)}" if unread else message,
+            message=f"{message}{_not_known(unread)}",
             after=new,
             verified=is_verified,
             gap_milliseconds=gap,
-            lost=[*self.lost, *(["inherited queue priority"] if loses_inheritance else [])],
+            lost=[*comparing.lost(self.old, new), *(["inherited queue priority"] if loses_inheritance else [])],
             undo=self._undo(created, new),
         )
 
@@ -278,7 +280,7 @@ class Exchange:
         is_taken = status == "partial" and held
         return ReplaceResult(
             status=status,
-            message=f"{message} {_shown(held, unread)}{'' if is_taken else _RESTORES}",
+            message=f"{message}{_not_known(unread)}{'' if is_taken else _RESTORES}",
             now=None if unread else list(held),
             lost=list(self.lost) if self.is_old_gone else None,
             repair=None if is_taken else self.restore.call().only_if(comparing.empty_place(self.old.flow_id)),
@@ -290,8 +292,8 @@ class Exchange:
         return None if went_last else round((time.monotonic() - self.deleting_since) * 1000)
 
 
-def _shown(held: Sequence[Deployment], unread: UpstreamError | None) -> str:
-    return f"What is there now is not known: {unread.what}" if unread else rendering.there_now(held)
+def _not_known(unread: UpstreamError | None) -> str:
+    return f" What is there now is not known: {unread.what}" if unread else ""
 
 
 def _nothing_done(what: str, step: WriteResult) -> ReplaceResult:

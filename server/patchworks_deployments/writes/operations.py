@@ -79,12 +79,7 @@ class Delete(WriteToExisting):
 
     def change(self, before: Deployment) -> Change:
         """Gone, with what a deployment that is created again does not get back."""
-        known = [
-            f"{name} {value}"
-            for name in ("id", "enabled_at", "created_at", "package_id")
-            if (value := getattr(before, name)) is not None
-        ]
-        lost = (*known, *(f"{name} (not known)" for name in before.unreadable or ()))
+        lost = tuple(comparing.lost(before))
         return Change(write=self, basis=(before,), before=before, after=None, lost=lost)
 
     async def send(self, client: DeploymentsClient) -> None:
@@ -191,8 +186,8 @@ class Update(WriteToExisting):
 class Create(DeploymentWrite):
     """Deploy a flow version, enabled unless deploy_disabled.
 
-    An environment holds one version of a flow: delete the old deployment first. Without an environment it may switch
-    off what is deployed of the flow.
+    Where another version of its flow is deployed, use replace_deployment: Patchworks may refuse a second one, or run
+    both. Without an environment it may switch off what is deployed of the flow.
     """
 
     name = "create_deployment"

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal, Self
 
 from patchworks_deployments.errors import NoAnswer, NotFound, UpstreamError
 from patchworks_deployments.model import comparing, rendering
@@ -32,68 +30,108 @@ class NotDone:
     question: str | None = None
 
 
-class WriteResult(Output):
-    """What became of one attempt to change a deployment.
+class Told(Output):
+    """A result of a write. Its JSON and its text (`wording.results.told`) say the same, because hosts show one of them.
 
-    `before` and `after` are states as read from Patchworks; in a preview `after` is what would be.
+    `before` and `after` are the deployment as read from Patchworks; in a preview `after` is what would be. The JSON has
+    of `before` what a listing shows, and of `after` the id and what differs from that.
     """
 
     status: Status
     message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object, without what is not told; a null in `after` says that something is no longer so."""
+        told, before = super().to_json(), getattr(self, "before", None)
+        for name in told:
+            match getattr(self, name):
+                case Deployment() as state:
+                    told[name] = _different(before, state) if before and name != "before" else state.listed()
+                case [Deployment(), *_] as states:
+                    told[name] = [state.listed() for state in states]
+        return told
+
+    def remarked(self, remark: str) -> Self:
+        """This result, which says one thing more."""
+        return self.model_copy(update={"message": f"{self.message} {remark}"})
+
+    def record(self) -> dict[str, Any]:
+        """What the audit log gets: the states with all that was read."""
+        return super().to_json()
+
+
+def _different(before: Deployment, after: Deployment) -> dict[str, Any]:
+    was, now = before.listed(), after.listed()
+    gone = dict.fromkeys(was.keys() - now.keys())
+    return {name: value for name, value in {**now, **gone}.items() if name == "id" or was.get(name) != value}
+
+
+class WriteResult(Told):
+    """What became of one attempt to change a deployment.
+
+    `also_changed` is what changed without being asked for, and `lost` what undo cannot bring back.
+    """
+
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
-    verified: Annotated[Maybe[bool], Field(description="Read back and found as wanted.")] = None
+    verified: Maybe[bool] = None
     confirmed_by: Maybe[ConfirmedBy] = None
-    also_changed: Annotated[Maybe[list[str]], Field(description="What changed without being asked.")] = None
-    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
+    also_changed: Maybe[list[str]] = None
+    lost: Maybe[list[str]] = None
     undo: Maybe[ToolCall] = None
-    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
+    question: Maybe[str] = None
     confirmation_code: Maybe[str] = None
 
 
 class NotSwitched(Output):
     """A deployment that is not in the wanted state, and why."""
 
-    deployment: Annotated[str, Field(description="flow_version_id/deployment_id")]
+    deployment: str
     why: str
 
 
-class SwitchResult(Output):
-    """What became of switching several deployments. Deployments are named flow_version_id/deployment_id."""
+class SwitchResult(Told):
+    """What became of switching several deployments, which are named flow_version_id/deployment_id.
 
-    status: Status
-    message: str
-    done: Annotated[Maybe[list[str]], Field(description="Switched, and seen so.")] = None
-    unverified: Annotated[Maybe[list[str]], Field(description="Accepted, but not read back.")] = None
+    Each stands in one list: in a preview in `would_change` or `unchanged`; later in `done` (switched, and seen so),
+    `unverified` (accepted, but not read back), `unchanged`, `failed` (refused), `unknown` (sent; what became of it is
+    not known) or `not_tried`. `matched` and `left_out` are what the names in the filters were found to mean.
+    """
+
+    matched: Maybe[dict[str, list[str]]] = None
+    left_out: Maybe[dict[str, list[str]]] = None
+    would_change: Maybe[list[str]] = None
+    done: Maybe[list[str]] = None
+    unverified: Maybe[list[str]] = None
     unchanged: Maybe[list[str]] = None
-    failed: Annotated[Maybe[list[NotSwitched]], Field(description="Refused.")] = None
-    unknown: Annotated[Maybe[list[NotSwitched]], Field(description="Sent; what became of it is not known.")] = None
+    failed: Maybe[list[NotSwitched]] = None
+    unknown: Maybe[list[NotSwitched]] = None
     not_tried: Maybe[list[NotSwitched]] = None
     verified: Maybe[bool] = None
     confirmed_by: Maybe[ConfirmedBy] = None
     undo: Maybe[ToolCall] = None
-    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
+    question: Maybe[str] = None
     confirmation_code: Maybe[str] = None
 
 
-class ReplaceResult(Output):
-    """What became of putting another version into an environment."""
+class ReplaceResult(Told):
+    """What became of putting another version where one is.
 
-    status: Status
-    message: str
+    `now` is what of the flow is deployed there now, unless as wanted, and `repair` the call that restores what is
+    missing. It is `verified` when every step was. For `gap_milliseconds` the environment held neither version.
+    """
+
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
     restored: Maybe[Deployment] = None
-    now: Annotated[
-        Maybe[list[Deployment]], Field(description="What of the flow is deployed there now, unless as wanted.")
-    ] = None
-    verified: Annotated[Maybe[bool], Field(description="Every step was read back and found as wanted.")] = None
-    gap_milliseconds: Annotated[Maybe[int], Field(description="How long the environment held neither version.")] = None
+    now: Maybe[list[Deployment]] = None
+    verified: Maybe[bool] = None
+    gap_milliseconds: Maybe[int] = None
     confirmed_by: Maybe[ConfirmedBy] = None
-    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
+    lost: Maybe[list[str]] = None
     undo: Maybe[ToolCall] = None
-    repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
-    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
+    repair: Maybe[ToolCall] = None
+    question: Maybe[str] = None
     confirmation_code: Maybe[str] = None
 
 
@@ -183,7 +221,7 @@ def judge_many(result: SwitchResult, done: str) -> tuple[Status, str]:
         status: Status = "partial" if is_some_done else "unknown"
         return status, f"{said}. Look at the unknown ones again before anything else is done."
     if result.failed or result.not_tried:
-        return "partial" if is_some_done else "failed", f"{said}. The same call again finishes the rest."
+        return "partial" if is_some_done else "failed", f"{said}. The same call again tries the rest once more."
     return "done", f"{said}."
 
 

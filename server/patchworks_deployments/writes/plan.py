@@ -172,10 +172,6 @@ class Plan(abc.ABC, Generic[Result]):
     def not_done(self, reason: NotDone) -> Result:
         """The result of a write that does not go ahead."""
 
-    @abc.abstractmethod
-    def text(self, result: Result) -> str:
-        """The result in lines for people and models."""
-
     def only_if(self, state: str | None) -> Self:
         """This plan, if `state` is None or still the fingerprint of its target. Raises `StateMoved`."""
         comparing.require(state, self.basis)
@@ -247,6 +243,6 @@ class Acting:
             result = await act(replace(self, attempt=step))
         except DeploymentsError as error:
             result = WriteResult(status="failed", message=error.what)
-        if trouble := await step.end(result.to_json()):
+        if trouble := await step.end(result.record()):
             self.unrecorded.append(trouble)
         return result

@@ -11,9 +11,9 @@ from typing import Any
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.errors import InvalidArgument, NoAnswer
-from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.writes.beside import ALONE, Beside, look
+from patchworks_deployments.writes.beside import ALONE, NEW, Beside, look
 from patchworks_deployments.writes.exchange import Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
@@ -26,7 +26,8 @@ from patchworks_deployments.writes.wording.replacing import words_of_replacement
 class Replace(Write):
     """Put another version of the same flow where a deployment is: deletes it, then creates the new one.
 
-    Queue priority and enabled carry over unless given. If creating fails, the old version is restored.
+    In between the environment holds neither version. Queue priority and enabled carry over unless given. If creating
+    fails, the old version is restored, as a new deployment.
     """
 
     name = "replace_deployment"
@@ -148,12 +149,19 @@ class Replacement(Plan[ReplaceResult]):
         return self
 
     @property
+    def new(self) -> Deployment:
+        """The deployment that would come."""
+        known = self.known_of_new_flow
+        told = {"iteration": known.iteration if known else None, "enabled_at": None, "unreadable": None}
+        state = {"enabled": not self.create.deploy_disabled, "priority": self.create.priority}
+        ids = {"id": NEW, "flow_version_id": self.write.new_flow_version_id}
+        return self.old.model_copy(update={**ids, **told, **state})
+
+    @property
     def words(self) -> Words:
         """Both deployments, side by side, and what does not come back."""
-        state = {"enabled": not self.create.deploy_disabled, "priority": self.create.priority}
         old = self.old.model_copy(update={"flow_version_id": self.write.flow_version_id})
-        new = old.model_copy(update={"flow_version_id": self.write.new_flow_version_id, **state})
-        return words_of_replacement(old, new, self.known_of_new_flow, self.lost, self.beside.stakes)
+        return words_of_replacement(old, self.new, self.known_of_new_flow, self.lost, self.beside.stakes)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """It deletes before it creates, so both sides are always looked at once more."""
@@ -186,28 +194,14 @@ class Replacement(Plan[ReplaceResult]):
         return self.why_not_still_so(await self.write.plan(client))
 
     def not_done(self, reason: NotDone) -> ReplaceResult:
-        """The result of a replacement that does not go ahead."""
+        """The result of a replacement that does not go ahead; a preview shows what would come, and what goes."""
+        is_preview = reason.status in PREVIEWS
         return ReplaceResult(
             status=reason.status,
             message=reason.message,
             before=self.old,
+            after=self.new if is_preview else None,
+            lost=list(self.lost) if is_preview else None,
             question=reason.question,
             confirmation_code=reason.code,
         )
-
-    def text(self, result: ReplaceResult) -> str:
-        """The message, the question where it was not answered, what is there now, and the way back."""
-        lines = [result.message]
-        if result.status in {*PREVIEWS, "refused"}:
-            lines.append(result.question or self.question())
-        if result.after and result.status == "done":
-            after = result.after
-            lines.append(f"Deployment {after.id}: {rendering.place(after)}, {rendering.state(after)}")
-        for word, call in (("Undo", result.undo), ("Repair", result.repair)):
-            if call:
-                lines.append(f"{word}: {call.tool} {rendering.as_json(call.arguments)}")
-        if result.lost:
-            lines.append(f"Lost for good: {', '.join(result.lost)}")
-        if result.confirmation_code:
-            lines.append(f"confirmation_code: {result.confirmation_code}")
-        return "\n".join(lines)

@@ -19,7 +19,7 @@ from patchworks_deployments.errors import (
     Unauthenticated,
     UpstreamError,
 )
-from patchworks_deployments.model import comparing, rendering
+from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import look_around
 from patchworks_deployments.writes.operations import Disable, Enable
@@ -34,13 +34,13 @@ from patchworks_deployments.writes.outcome import (
 )
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Tell, Write, environments_of
 from patchworks_deployments.writes.wording.lines import Words
-from patchworks_deployments.writes.wording.many import words_of_switch
+from patchworks_deployments.writes.wording.many import names_in_doubt, words_of_switch
 
 MAX_SWITCHED = 200
 """Deployments that one call switches at most."""
 
 MAX_NAMED = 12
-"""Deployments that a preview's `not_tried` and a refusal name."""
+"""Deployments that a refusal names."""
 
 HANDFUL = 5
 """Deployments that one call enables without a question, if nothing runs beside them."""
@@ -78,7 +78,14 @@ class Switch(Write):
             raise InvalidArgument(
                 "No deployments and no filter are given.", next_step="Say which deployments to switch."
             )
-        targets = await (self._named(client) if self.deployments else self._selected(client))
+        chosen: dict[str, Any] = {}
+        if self.deployments:
+            targets = await self._named(client)
+        else:
+            selected = await read_selected(client, self.selection)
+            selected.require_whole()
+            targets = selected.deployments
+            chosen = {name: dict(told) for name in ("matched", "left_out") if (told := getattr(selected, name))}
         if not targets:
             hint = f"{NOT_SEVERAL} " if self.selection.has_comma else ""
             raise InvalidArgument(
@@ -89,15 +96,10 @@ class Switch(Write):
                 f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
                 next_step="Narrow it, or go environment by environment.",
             )
-        plan = SwitchPlan(write=self, basis=comparing.in_order(targets))
+        plan = SwitchPlan(write=self, basis=comparing.in_order(targets), chosen=chosen)
         if self.enabled and plan.is_needed:
             plan = replace(plan, beside=await look_around(client.glancing(LOOK_SECONDS), plan.pending))
         return plan.readable() if plan.is_needed else plan
-
-    async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
-        selected = await read_selected(client, self.selection)
-        selected.require_whole()
-        return selected.deployments
 
     async def _named(self, client: DeploymentsClient) -> list[Deployment]:
         if len(self.deployments) > MAX_SWITCHED:
@@ -134,11 +136,18 @@ class SwitchPlan(Plan[SwitchResult]):
     how_to_split = "Go environment by environment (environment=...), or name fewer deployments."
 
     write: Switch
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """What the names in the filters were found to mean: `matched` and `left_out` of the results."""
 
     @property
     def pending(self) -> list[Deployment]:
         """The deployments that are not yet in the wanted state."""
         return [d for d in self.basis if d.enabled is not self.write.enabled]
+
+    @property
+    def already(self) -> list[Deployment]:
+        """The deployments that are."""
+        return [d for d in self.basis if d.enabled is self.write.enabled]
 
     @property
     def lines(self) -> int:
@@ -164,8 +173,8 @@ class SwitchPlan(Plan[SwitchResult]):
     @property
     def words(self) -> Words:
         """How many would be switched, and which in which environment, whatever their number; and of which flows."""
-        already, enabled = len(self.basis) - len(self.pending), self.write.enabled
-        return words_of_switch(self.pending, already, self.beside.stakes, enabled=enabled)
+        stakes = (*names_in_doubt(self.chosen), *self.beside.stakes)
+        return words_of_switch(self.pending, len(self.already), stakes, enabled=self.write.enabled)
 
     def must_be_compared(self, *, asked_live: bool) -> bool:
         """Each deployment is read again and compared at its turn, but for what runs beside those to be enabled."""
@@ -185,31 +194,18 @@ class SwitchPlan(Plan[SwitchResult]):
         return run.result()
 
     def not_done(self, reason: NotDone) -> SwitchResult:
-        """The result of a switch that does not go ahead; a preview's `not_tried` names what would be switched."""
-        would = [NotSwitched(deployment=_name(d), why=rendering.place(d)) for d in self.pending[:MAX_NAMED]]
+        """The result of a switch that does not go ahead; a preview names what would be switched, and what is so."""
+        pending, already = self.pending, self.already
+        is_preview = reason.status in PREVIEWS
         return SwitchResult(
             status=reason.status,
             message=reason.message,
-            not_tried=would if would and reason.status in PREVIEWS else None,
+            **self.chosen,
+            would_change=[_name(d) for d in pending] if is_preview else None,
+            unchanged=[_name(d) for d in already] if already and (is_preview or reason.status == "unchanged") else None,
             question=reason.question,
             confirmation_code=reason.code,
         )
-
-    def text(self, result: SwitchResult) -> str:
-        """The message, the question where it was not answered, and what went wrong, line by line."""
-        lines = [result.message]
-        if result.status in {*PREVIEWS, "refused"}:
-            lines.append(result.question or self.question())
-        lines += [f"not read back: {name}" for name in result.unverified or []]
-        lines += [f"failed {missed.deployment}: {missed.why}" for missed in result.failed or []]
-        lines += [f"unknown {missed.deployment}: {missed.why}" for missed in result.unknown or []]
-        if result.status not in PREVIEWS:
-            lines += [f"not tried {missed.deployment}: {missed.why}" for missed in result.not_tried or []]
-        if result.undo:
-            lines.append(f"Undo: {result.undo.tool} {rendering.as_json(result.undo.arguments)}")
-        if result.confirmation_code:
-            lines.append(f"confirmation_code: {result.confirmation_code}")
-        return "\n".join(lines)
 
 
 @dataclass
@@ -269,12 +265,13 @@ class _Run:
         verified = {name: fate.after for name, fate in self.fates.items() if fate.verified and fate.after}
         done = [name for name, fate in self.fates.items() if fate.status == "done"]
         unverified = [name for name in done if name not in verified]
-        already = [_name(d) for d in self.plan.basis if d.enabled is self.plan.write.enabled]
+        already = [_name(d) for d in self.plan.already]
         unchanged = already + [name for name, fate in self.fates.items() if fate.status == "unchanged"]
         failed, unknown, not_tried = self._missed("failed"), self._missed("unknown"), self._missed("refused")
         result = SwitchResult(
             status="done",
             message="",
+            **self.plan.chosen,
             done=sorted(verified) or None,
             unverified=sorted(unverified) or None,
             unchanged=sorted(unchanged) or None,

@@ -1,7 +1,7 @@
 """What a question says of switching many deployments."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -46,6 +46,16 @@ def words_of_switch(pending: Sequence[Deployment], already: int, beside: Sequenc
         ),
         pending,
     )
+
+
+def names_in_doubt(chosen: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Stake]:
+    """That a name in a filter means several things, and what a whole name leaves out, though it contains it."""
+    for part, labels in chosen.get("matched", {}).items():
+        if len(labels) > 1:
+            several, which = f"several {part}s fit the name", ", ".join(labels)
+            yield Stake(((f"{several}: {which}",), (several,)), (f"Several {part}s fit the name: {which}",))
+    for labels in chosen.get("left_out", {}).values():
+        yield Stake(((f"left out: {', '.join(labels)}",),), is_harmless=True)
 
 
 def _with_details(words: Words, pending: Sequence[Deployment]) -> Words:

@@ -11,6 +11,7 @@ from patchworks_deployments.writes.wording.phrases import (
     STOPS,
     UNDER_WAY,
     environment,
+    facts,
     loss,
     state,
     state_since,
@@ -43,7 +44,7 @@ def words_of_change(
             *([UNDER_WAY] if stops else [] if lost else [NOTHING_LOST]),
         ),
         details=(
-            *([f"Last changed: {rendering.moment(before.updated_at)}"] if before.updated_at else []),
+            *facts(before),
             *_nameless(after),
         ),
         agreed=tuple((f"{verb.lower()} ", *way) for way in _agreed(verb, before, after)),

@@ -13,7 +13,7 @@ UNDER_WAY = stake("Patchworks does not say if runs under way finish")
 ALONE_THERE = Stake((("nothing else of the flow is deployed there",),), is_harmless=True)
 NOTHING_LOST = Stake((("nothing is lost",),), is_harmless=True)
 
-TIMES = "enabled_at ", "created_at "
+HISTORY = ("enabled_at ", "created_at ", "deployed_at ", "deployed_by ")
 """What begins with these is lost, too, but matters least."""
 
 MAX_LOST_SHOWN = 4
@@ -93,11 +93,19 @@ def verb(count: int, one: str, many: str) -> str:
 
 def loss(lost: Sequence[str]) -> Stake:
     """What does not come back, by the names of its fields; its values stand below."""
-    times = [told.partition(" ")[0] for told in lost if told.startswith(TIMES)]
-    others = ["its id" if told.startswith("id ") else told for told in lost if not told.startswith(TIMES)]
-    fullest, shorter = [*others, *times], [*others, *(["its times"] if times else [])]
-    ways = (fullest, shorter) if len(fullest) <= MAX_LOST_SHOWN else ()
+    others = ["its id" if told.startswith("id ") else told for told in lost if not told.startswith(HISTORY)]
+    shown = [*others, *(["its history"] if len(others) < len(lost) else [])]
+    ways = (shown,) if len(shown) <= MAX_LOST_SHOWN else ()
     return Stake(
         tuple((f"lost for good: {', '.join(way)}",) for way in (*ways, [f"{len(lost)} things, see below"])),
         (f"Lost for good: {', '.join(lost)}",),
     )
+
+
+def facts(deployment: Deployment) -> list[str]:
+    """What no write changes, as far as it is told."""
+    package = rendering.named(deployment.package_name, deployment.package_id)
+    return [
+        *([f"Package: {package}"] if package != rendering.NONE else []),
+        *([f"Last changed: {rendering.moment(deployment.updated_at)}"] if deployment.updated_at else []),
+    ]

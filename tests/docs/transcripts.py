@@ -172,7 +172,7 @@ class _Player:
 _VARYING = (
     (re.compile(r"\b[0-9a-f]{8}-[a-z2-7]{20}\b"), "(code)"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "(state)"),
-    (re.compile(r"\b\d+ ms\b"), "(some) ms"),
+    (re.compile(r"\b\d+ ms\b|(?<=gap_milliseconds: )\d+"), "(some) ms"),
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +180,11 @@ def data(result: CallToolResult) -> dict[str, Any]:
     content: dict[str, Any] | None = result.structured_content
     assert content is not None, text(result)
     return content
+
+
+def state_after(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The deployment as the result of a write left it: what it was before, with what is different."""
+    return {n: v for n, v in {**told.get("before", {}), **told["after"]}.items() if v is not None}
 
 
 async def read(client: Client, uri: str) -> dict[str, Any]:

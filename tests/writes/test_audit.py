@@ -219,7 +219,7 @@ async def test_the_result_counts_the_steps_that_the_log_lacks(era: Era, tmp_path
     transport = Upstream().before(write, lose_the_log)
     async with connected(transport=transport, person=Person(yes), era=era, audit_log=log) as client:
         result = await client.call_tool("set_deployments_enabled", arguments)
-    assert "\n3 steps are missing in the audit log: " in text(result)
+    assert " 3 steps are missing in the audit log: " in text(result)
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])

@@ -457,7 +457,7 @@ async def test_replacing_what_does_not_run_by_what_runs_says_what_runs_beside_it
     result = await _call(sandbox, person, era, "replace_deployment", arguments)
     assert f"\n{RUNS}no environment, enabled since" in person.asked[0]
     assert f"\n{RUNS}no environment, enabled since" in text(preview)
-    assert data(result)["message"].startswith("Replaced, and verified by reading back; ")
+    assert data(result)["message"].startswith("Replaced, and verified by reading back: ")
     assert f". {RUNS}no environment, enabled since" in data(result)["message"]
 
 

@@ -260,8 +260,8 @@ async def test_the_text_of_a_write_that_failed_does_not_show_the_past_as_the_pre
     async with connected(transport=gone, person=Person(yes), era=era) as client:
         disabled = await client.call_tool("disable_deployment", IDS)
         created = await client.call_tool("create_deployment", NOWHERE)
-    assert "state before: enabled" in text(disabled)
-    assert "state" not in text(created)
+    assert "\nBefore: Deployment 500 of flow version 1001: " in text(disabled)
+    assert "enabled" not in text(created)
 
 
 @in_virtual_time

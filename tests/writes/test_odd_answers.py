@@ -116,7 +116,7 @@ async def test_what_does_not_tell_its_flow_version_is_not_called_none() -> None:
         )
     assert person.asked[0].splitlines()[1].startswith("From iteration 2 (version 1001) to iteration 1 (version 1000); ")
     assert "Beside it runs: deployment 777 of an unknown flow version, " in person.asked[1]
-    assert data(many)["not_tried"][0]["deployment"] == "500"
+    assert data(many)["would_change"] == ["500"]
     assert "None" not in "".join([*person.asked, text(many)])
 
 

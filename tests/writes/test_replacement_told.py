@@ -13,6 +13,7 @@ from support.replacing import NO, TOOL, replace
 
 from patchworks_deployments.sandbox import Sandbox
 
+LATER = "deployed_at 2026-03-01T14:07:00Z, deployed_by Tom Becker"
 UNDER_WAY = "Patchworks does not say if runs under way finish"
 
 
@@ -48,13 +49,14 @@ async def test_the_question_is_the_whole_deed(
     assert asked[:-2] == [
         'Replace deployment 500 in "UK Live" (10): flow 100 "Shopify orders to NetSuite"',
         asked[1],
-        f"Lost for good: its id, package_id 60, enabled_at, created_at; {UNDER_WAY}",
+        f"Lost for good: its id, its history; {UNDER_WAY}",
         *([] if known else [unknown]),
         f"Goes: iteration 2 (version 1001), enabled since {since}, queue priority 1",
         f"Comes: {told}, {comes}",
         "Order: the old one is deleted, then the new one is created",
+        'Package: "Order Management" (60)',
         f"Last changed: {changed}",
-        f"Lost for good: id 500, enabled_at {enabled}, created_at {created}, package_id 60",
+        f"Lost for good: id 500, enabled_at {enabled}, created_at {created}, {LATER}",
     ]
     assert asked[1].startswith(f"From iteration 2 (version 1001) to {told}{doubt}; ")
     assert change in asked[1]
@@ -62,7 +64,7 @@ async def test_the_question_is_the_whole_deed(
     disabled = ", disabled" if "enabled" in given else ""
     assert person.titles == [f'{begins} replace 500 in "UK Live" (10) by {comes_as}{disabled}']
     assert data(result)["before"]["id"] == "500"
-    assert text(result) == "The person declined. Nothing was changed."
+    assert text(result).startswith("The person declined. Nothing was changed.\nBefore: Deployment 500 of ")
 
 
 async def test_a_queue_priority_that_is_inherited_and_a_state_that_is_given_are_said_and_sent() -> None:
@@ -94,10 +96,16 @@ async def test_the_words_of_a_result_hold_what_its_data_holds(era: Era) -> None:
     head, *lines = text(result).splitlines()
     assert head == outcome["message"]
     assert lines[0].startswith(
-        f'Deployment {outcome["after"]["id"]}: flow "Shopify orders to NetSuite" (100) iteration '
+        'Before: Deployment 500 of flow version 1001: flow "Shopify orders to NetSuite" (100) iteration '
     )
-    assert ', environment "UK Live" (10), enabled since ' in lines[0]
-    assert lines[1:] == [f"Undo: {TOOL} {undo}", f"Lost for good: {', '.join(outcome['lost'])}"]
+    (new,) = (
+        n
+        for n, line in enumerate(lines)
+        if line.startswith(f"After: Deployment {outcome['after']['id']} of flow version ")
+    )
+    assert ', environment "UK Live" (10)' in lines[new]
+    assert lines[new + 1].startswith("enabled since ")
+    assert lines[-3:-1] == [f"Undo cannot bring back: {'; '.join(outcome['lost'])}", f"Undo: {TOOL} {undo}"]
     assert (outcome["before"]["id"], outcome["confirmed_by"]) == ("500", "human")
     assert (
         outcome["undo"]["arguments"].items()
@@ -120,7 +128,6 @@ async def test_a_repair_stands_in_the_words_too(era: Era) -> None:
     repair = data(result)["repair"]
     assert f"Repair: {repair['tool']} {json.dumps(repair['arguments'])}" in text(result)
     assert "Undo:" not in text(result)
-    assert "Deployment " not in text(result).splitlines()[1]
 
 
 async def test_a_preview_and_a_code_come_with_the_question() -> None:

@@ -20,7 +20,7 @@ async def test_what_was_restored_is_looked_for_in_its_place(era: Era) -> None:
     outcome = data(result)
     assert (outcome["status"], outcome["verified"]) == ("failed", True)
     assert outcome["gap_milliseconds"] >= 0
-    assert f"There now: deployment {back.id} of flow version {old.flow_version_id}" in text(result)
+    assert f"restored: Deployment {back.id} of flow version {old.flow_version_id}" in text(result)
     assert f"id {old.id}" in outcome["lost"]
     assert {"after", "now", "undo", "repair"}.isdisjoint(outcome)
 

@@ -188,7 +188,8 @@ async def test_a_new_one_that_is_not_alone_is_no_success(era: Era) -> None:
     transport.before(lambda request: listing(request) and len(transport.writes) > 1, somebody_too)
     result = await replace(transport, era, arguments)
     assert data(result)["status"] == "unknown"
-    assert "Yet the place does not hold it alone. There now: deployment" in text(result)
+    assert "Yet the place does not hold it alone." in text(result)
+    assert "\nThere now: deployment" in text(result)
     assert "777" in {held["id"] for held in data(result)["now"]}
 
 

@@ -49,10 +49,12 @@ async def test_a_question_about_many_names_every_environment_and_deployment(coun
     person = Person(no)
     async with connected(_many(count, enabled=True), person=person, era=era) as client:
         await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
-    head, change, at_stake, *places, which, _, state = person.asked[0].splitlines()
+    head, change, at_stake, *places, which, fit, _, state = person.asked[0].splitlines()
     assert head.startswith(f'Disable {count} deployments in {count} environments: "Shop 0" (5000): 1, ')
     assert change.startswith("From enabled to disabled: 900, 901")
-    assert at_stake == "Patchworks does not say if runs under way finish"
+    assert at_stake.startswith("Several flows fit the name")
+    assert at_stake.endswith("; Patchworks does not say if runs under way finish")
+    assert fit.startswith("Several flows fit the name: Shopify orders to NetSuite (3000), ")
     assert sorted(places) == sorted(f'In environment "Shop {n}" ({5000 + n}): 1 ({900 + n})' for n in range(count))
     assert which.startswith("Of: flow ")
     assert state.startswith("What changes before the answer is left alone or asked about again (state ")
@@ -154,21 +156,19 @@ async def test_a_question_about_enabling_says_so() -> None:
     async with connected(sandbox, person=person, confirm="all") as client:
         await client.call_tool(TOOL, {"enabled": True, "flow": "Shopify"})
     assert person.asked[0].startswith('Enable 2 deployments in 2 environments: "Shop 0" (5000): 1, ')
-    assert person.asked[0].splitlines()[2] == "Their triggers start runs by themselves; nothing is lost"
+    assert person.asked[0].splitlines()[2].endswith("Their triggers start runs by themselves; nothing is lost".lower())
     assert 'In environment "Shop 0" (5000): 1 (900)\nIn environment "Shop 2" (5002): 1 (902)\n' in person.asked[0]
     assert "\nAlready enabled: 1 more, left alone\n" in person.asked[0]
 
 
 async def test_a_preview_names_what_would_be_switched() -> None:
-    """Twelve of them with their places, the whole question in words, and nothing as if it had been tried."""
+    """All of them, the whole question in words, and nothing as if it had been tried."""
     async with connected(_many(13, enabled=True)) as client:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify", "dry_run": True})
         asked = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
     for shown in (result, asked):
-        assert [entry["deployment"] for entry in data(shown)["not_tried"]] == [
-            f"{4000 + n}/{900 + n}" for n in range(12)
-        ]
-        assert data(shown)["not_tried"][0]["why"].endswith('(3000) iteration 2, environment "Shop 0" (5000)')
+        assert data(shown)["would_change"] == [f"{4000 + n}/{900 + n}" for n in range(13)]
+        assert "not_tried" not in data(shown)
         assert data(shown)["question"].startswith("Disable 13 deployments")
         assert f"\n{data(shown)['question']}" in text(shown)
         assert "not tried" not in text(shown)
@@ -229,11 +229,11 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     head, *lines = text(result).splitlines()
     counts = "1 disabled and verified, 1 disabled but not read back, 1 was so already, 1 failed, 1 unknown, 1 not tried"
     assert head == data(result)["message"] == f"{counts}. {LOOK_FIRST}"
-    assert lines[0] == "not read back: 4001/901"
-    assert re.fullmatch(r"failed 4002/902: .*422.*", lines[1])
-    assert re.fullmatch(r"unknown 4003/903: .*Look again with get_deployment.*", lines[2])
-    assert lines[3] == "not tried 4004/904: It changed since it was agreed to, and was left alone."
-    assert lines[4:] == ['Undo: set_deployments_enabled {"enabled": true, "deployments": ["4000/900", "4001/901"]}']
+    assert lines[1:4] == ["done: 4000/900", "unverified: 4001/901", "unchanged: 4005/905"]
+    assert re.fullmatch(r"failed 4002/902: .*422.*", lines[4])
+    assert re.fullmatch(r"unknown 4003/903: .*Look again with get_deployment.*", lines[5])
+    assert lines[6] == "not_tried 4004/904: It changed since it was agreed to, and was left alone."
+    assert lines[7] == 'Undo: set_deployments_enabled {"enabled": true, "deployments": ["4000/900", "4001/901"]}'
     assert data(result)["unchanged"] == ["4005/905"]
     assert data(result)["confirmed_by"] == "human"
 
@@ -246,7 +246,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
         (
             reply(422, {"message": "No."}),
             "failed",
-            "0 disabled and verified, 0 were so already, 2 failed. The same call again finishes the rest.",
+            "0 disabled and verified, 0 were so already, 2 failed. The same call again tries the rest once more.",
         ),
         (
             reply(500),

@@ -32,7 +32,7 @@ MARKUP = re.compile(r"[<>`*\[\]|\x00-\x09\x0b-\x1f\u200b-\u200f\u2028-\u202e\u20
 Arguments = dict[str, Any]
 Preparing = Callable[[Sandbox], Arguments]
 
-LOST = "Protected environment: ", "ost for good: its id, package_id 60"
+LOST = "Protected environment: ", "ost for good: its id, its history"
 KEPT = "Protected environment: ", "othing is lost"
 STOPS = "Protected environment: ", "Patchworks does not say if runs under way finish"
 

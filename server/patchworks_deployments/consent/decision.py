@@ -101,8 +101,9 @@ def settle(answer: Answer, plan: AnyPlan, call: Call, policy: Policy, codes: Cod
 def _by_nobody(answer: Answer | None, plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision:
     """The next way where a client shows nobody the question: a code, if it may take the place of an answer."""
     if policy.wants_person(plan):
-        why = _PROTECTED if policy.protected_among(plan) else _HUMAN
-        return NotDone("refused", f"{answer.told if answer else _CANNOT_ASK} {why}")
+        protected = policy.protected_among(plan)
+        message = f"{answer.told if answer else _CANNOT_ASK} {_PROTECTED if protected else _HUMAN}"
+        return NotDone("refused", message, question=ask(plan, protected, call.account.name).text)
     found = _by_code(plan, call, codes)
     if answer is None or not isinstance(found, NotDone):
         return found

@@ -115,14 +115,16 @@ def is_same(seen: Deployment, now: Deployment) -> bool:
 
 def lost(before: Deployment, after: Deployment | None = None) -> list[str]:
     """What of a deployment is gone where `after` came in its place; without that, what certainly goes with it."""
-    known = [name for name in GOES if getattr(before, name) is not None]
+    names: tuple[str, ...] = GOES
     if after:
-        known = [name for name in known if getattr(before, name) != getattr(after, name)]
-        if before.package_id and before.package_id != after.package_id and not untold(after, ["package_id"]):
-            known.append("package_id")
+        names = (*GOES, *({"package_id"} - set(untold(after, ["package_id"]))))
+        names = tuple(name for name in names if getattr(before, name) != getattr(after, name))
+    unknown = before.unreadable or ()
+    inherits = "priority" not in unknown and before.priority is None
     return [
-        *(f"{name} {getattr(before, name)}" for name in known),
-        *(f"{name} (not known)" for name in before.unreadable or ()),
+        *(f"{name} {value}" for name in names if (value := getattr(before, name)) is not None),
+        *(f"{name} (not known)" for name in unknown),
+        *(["inherited queue priority"] if after and inherits and after.priority is not None else []),
     ]
 
 

@@ -175,7 +175,7 @@ class Exchange:
                 status="failed",
                 message=f"{what} The old version was restored, as deployment {back.id}.{_not_known(unread)}",
                 restored=back,
-                now=None if unread else held,
+                now=None if unread or is_shown else held,
                 verified=bool(restored.verified) and is_shown,
                 gap_milliseconds=self._gap(),
                 lost=comparing.lost(self.old, back),
@@ -194,14 +194,11 @@ class Exchange:
         if not unread and not (self._is_exchanged(held, new) and self._is_alone(held, new)):
             ended = self.ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
             return ended.model_copy(update={"after": new, "undo": self._undo(created, new) if held else None})
-        order = (
-            f"deployment {new.id} was created, then deployment {self.old.id} went"
-            if gap is None
-            else f"deployment {self.old.id} was deleted, then deployment {new.id} created; "
-            f"the environment held neither version for {gap} ms"
-        )
+        old = f"deployment {self.old.id}"
+        order = f"{old} was deleted, then deployment {new.id} created; for {gap} ms neither was there"
+        if gap is None:
+            order = f"deployment {new.id} was created, then {old} went"
         wanted = self.create.change(self.others).wanted
-        loses_inheritance = self.old.priority is None and self.create.priority is not None
         is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
         message = f"Replaced, and verified by reading back: {order}." if is_verified else f"Replaced. {created.message}"
         if is_verified and MAY_BE_ANOTHERS in created.message:
@@ -212,7 +209,7 @@ class Exchange:
             after=new,
             verified=is_verified,
             gap_milliseconds=gap,
-            lost=[*comparing.lost(self.old, new), *(["inherited queue priority"] if loses_inheritance else [])],
+            lost=comparing.lost(self.old, new),
             undo=self._undo(created, new),
         )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from support.clients import state_after
 from support.matrix import facts, rules_of_several, rules_of_words
 from support.matrix.facts import (
     NOTHING,
@@ -117,7 +118,7 @@ def done_and_verified_is_so(record: Record) -> Verdict:
         return None
     if not any(is_wanted(record, rows) for rows in record.states):
         return "it is not so"
-    after = told.data.get("after")
+    after = state_after(told.data) if "after" in told.data else None
     if after and not any(facts.is_as_shown(after, rows) for rows in record.states):
         return "`after` is not what is there"
     if "create" in told.tool and (after is None or int(after["id"]) in record.before):

@@ -13,6 +13,9 @@ IN_THE_QUESTION = {"before", "after", "lost"}
 PHRASES = {"also_changed", "lost"}
 """Lists of phrases; others are of names."""
 
+LABELS = {"undo": "Undo", "repair": "Repair", "lost": "Undo cannot bring back"}
+"""What lines begin with, where it is not the field's name."""
+
 IN_SHORT = ("status", "verified", "confirmed_by", "gap_milliseconds")
 """What stands in one line at the end."""
 
@@ -35,21 +38,22 @@ def told(result: Told) -> str:
 def _states(before: Deployment | None, after: Deployment | None) -> Iterator[str]:
     """The deployment, and what of it is different; where it is another one, both."""
     if before:
-        yield rendering.describe(before)
+        yield f"Before: {rendering.describe(before)}"
     if before and after and before.id == after.id:
         differences = comparing.differences(before, after)
         yield from differences
         # What no write sets can have changed, too: a name, or what Patchworks tells.
         if not differences and before.listed() != after.listed():
-            yield f"Now: {rendering.describe(after)}"
+            yield f"After: {rendering.describe(after)}"
     elif after:
-        yield rendering.describe(after)
+        yield f"After: {rendering.describe(after)}"
 
 
 def _lines(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever a result holds
+    label = LABELS.get(name, name)
     match value:
         case ToolCall():
-            yield f"{name}: {rendering.call(value)}"
+            yield f"{label}: {rendering.call(value)}"
         case Deployment():
             yield f"{name}: {rendering.describe(value)}"
         case [NotSwitched(), *_]:
@@ -57,6 +61,6 @@ def _lines(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever a
         case list() if name == "now":
             yield rendering.there_now(value)
         case list():
-            yield f"{name}: {('; ' if name in PHRASES else ', ').join(value)}"
+            yield f"{label}: {('; ' if name in PHRASES else ', ').join(value)}"
         case _:
             raise AssertionError(name)

@@ -109,7 +109,7 @@ def there_now(deployments: Sequence[Deployment]) -> str:
         f"deployment {d.id} of {flow_version(d)}, {environment(d)}, {state(d)}, queue priority {priority(d)}"
         for d in deployments
     ]
-    return f"There now: {'; '.join(told) or 'nothing of the flow'}."
+    return f"There now: {'; '.join(told) or 'nothing of the flow'}"
 
 
 def named_parts(what: str, parts: Mapping[str, Sequence[str]]) -> list[str]:

@@ -76,7 +76,7 @@ def pydantic_ai(saw: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("so_does", [langchain, openai_agents, google_genai, fastmcp, pydantic_ai])
 async def test_a_model_gets_through_its_work_in(so_does: Callable[[dict[str, Any]], None]) -> None:
-    """It looks, previews, disables with a code and undoes that, by what the host hands over, and fills each argument."""
+    """It fills each argument, looks, previews, disables with a code and undoes that, by what the host hands over."""
     saw = await talk(so_does.__name__)
     assert set(saw["offered"]) == definitions().keys()
     everything, listing, one, preview, asked, done, undone, unknown = saw["read"]

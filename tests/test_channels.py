@@ -103,7 +103,9 @@ SITUATIONS = {
     "an answer that shows what was before": Situation(
         "unknown", meets=lambda upstream: upstream.always(write, reply(200, {"message": "ok"}))
     ),
-    "a refusal of one of several": Situation("partial", meets=lambda up: up.on(write, NO), tools=frozenset({SWITCH})),
+    "a refusal of one of several": Situation(
+        "partial", meets=lambda up: up.on(write, reply(422)), tools=frozenset({SWITCH})
+    ),
     "one of each fate": Situation("partial", meets=_each_fate, tools=frozenset({SWITCH})),
     "a second step that fails, and is taken back": Situation(
         "failed", meets=lambda upstream: upstream.on(write, None, NO), tools=frozenset({REPLACE})

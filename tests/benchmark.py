@@ -1,4 +1,4 @@
-"""Measures start, memory, overhead and tokens against the smallest possible MCP server; prints, asserts nothing.
+"""Measures start, memory and overhead against the smallest possible MCP server; prints, asserts nothing.
 
 Run: python tests/benchmark.py [--rounds N]
 """
@@ -165,38 +165,6 @@ async def canned(base_url: str) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def tokens(base_url: str) -> dict[str, int]:
-    """Characters / 4 of what a model sees."""
-    async with running("ours", base_url) as server:
-        await server.handshake()
-        tools = (await server.request("tools/list"))["tools"]
-        page = await server.request("tools/call", name="list_deployments", arguments={"per_page": 25})
-    seen = [{key: tool[key] for key in ("name", "description", "inputSchema")} for tool in tools]
-    return {
-        f"definitions of {len(tools)} tools": _tokens(seen),
-        f"definitions of {len(tools)} tools, with output schemas": _tokens(tools),
-        **_both("25-row listing", page),
-    }
-
-
-async def overview_tokens(deployments: int) -> dict[str, int]:
-    """Characters / 4 of the overview of an account of this size."""
-    with sandbox(deployments) as base_url:
-        async with running("ours", base_url) as server:
-            await server.handshake()
-            overview = await server.request("tools/call", name="deployment_overview", arguments={})
-    return _both(f"overview of {deployments:,} deployments", overview)
-
-
-def _both(what: str, result: dict[str, Any]) -> dict[str, int]:
-    text = "".join(block.get("text", "") for block in result["content"])
-    return {f"{what}, text": len(text) // 4, f"{what}, structured": _tokens(result["structuredContent"])}
-
-
-def _tokens(value: object) -> int:
-    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False)) // 4
-
-
 async def main(rounds: int) -> None:
     with sandbox() as base_url:
         starts: dict[str, list[tuple[float, float]]] = {"smallest": [], "ours": []}
@@ -222,11 +190,6 @@ async def main(rounds: int) -> None:
             {k: statistics.median(v) * 1000 for k, v in overheads.items()},
             "at most 0.75",
         )
-        counts = await tokens(base_url)
-    for deployments in (25, 60, 2_000, 10_000):
-        counts |= await overview_tokens(deployments)
-    for what, count in counts.items():
-        print(f"{what}: {count} tokens")
 
 
 def _compare(what: str, values: dict[str, float], goal: str) -> None:

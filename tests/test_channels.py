@@ -76,7 +76,7 @@ def _each_fate(upstream: Upstream) -> None:
     def touch(_: httpx2.Request) -> None:
         touched.updated_at = datetime(2027, 1, 1, tzinfo=UTC)
 
-    upstream.always(of(refused, "POST"), NO).always(of(unknown, "POST"), httpx2.ReadTimeout)
+    upstream.always(of(refused, "POST"), reply(422)).always(of(unknown, "POST"), httpx2.ReadTimeout)
     upstream.always(of(touched, "GET"), touch).on(of(blind, "GET"), None).always(of(blind, "GET"), reply(500))
 
 
@@ -290,7 +290,7 @@ def test_what_the_text_lacks_is_found(said: str, structured: Arguments, alone: l
         ("(state 7e871a0bfabf)", {}, ["code: 7e871a0bfabf"]),
         ("Done. Look again.", {"message": "Done."}, ["sentence: Look again."]),
         ("message: Done.", {"message": "Done."}, []),
-        ("100 rows", {"rows": [0] * 100}, []),
+        ("100 rows, and 120 more", {"rows": [0] * 100}, []),
         ('"flow" of it', {"flow": True}, []),
     ],
 )

@@ -2,34 +2,18 @@
 // fails, ticks the box, and types the id that the field names. Prints what came of each call as JSON.
 //
 //     node person.mjs VERSION COMMAND [ARGUMENT...]              VERSION: 1, 2, or 2-new for MCP 2026-07-28
+import { connected, ticks, types } from './stdio.mjs'
+
 const [version, command, ...args] = process.argv.slice(2)
-const { Client, StdioClientTransport, ask } = await official()
-
-async function official() {
-  if (version !== '1') {
-    const { Client } = await import('@modelcontextprotocol/client')
-    const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio')
-    return { Client, StdioClientTransport, ask: 'elicitation/create' }
-  }
-  const { Client } = await import('@modelcontextprotocol/sdk/client/index.js')
-  const { StdioClientTransport } = await import('@modelcontextprotocol/sdk/client/stdio.js')
-  const { ElicitRequestSchema } = await import('@modelcontextprotocol/sdk/types.js')
-  return { Client, StdioClientTransport, ask: ElicitRequestSchema }
-}
-
-const titleOf = ({ requestedSchema }) => Object.values(requestedSchema.properties)[0].title
 const answers = {
   declines: () => ({ action: 'decline' }),
   fails: () => { throw new Error('no window is open') },
-  ticks: () => ({ action: 'accept', content: { agree: true } }),
-  types: (question) => ({ action: 'accept', content: { typed_id: titleOf(question).match(/ype (\S+) /)[1] } }),
+  ticks,
+  types,
 }
 
-const versionNegotiation = { mode: version === '2-new' ? { pin: '2026-07-28' } : 'legacy' }
-const client = new Client({ name: 'test', version: '1' }, { capabilities: { elicitation: {} }, versionNegotiation })
 let answer
-client.setRequestHandler(ask, async (request) => answer(request.params))
-await client.connect(new StdioClientTransport({ command, args, env: process.env, stderr: 'ignore' }))
+const client = await connected(version, command, args, (question) => answer(question))
 
 const saw = {}
 for (const [how, tool] of Object.entries({

@@ -91,6 +91,21 @@ async def test_an_official_client_answers_questions_in_every_way(version: str) -
     assert [(saw[how]["status"], saw[how]["confirmed_by"]) for how in ("ticks", "types")] == [("done", "human")] * 2
 
 
+@pytest.mark.parametrize("by", ["person", "code"])
+@pytest.mark.parametrize("version", ["1", "2", "2-new"])
+async def test_an_official_client_gets_what_it_was_promised_of_every_tool(version: str, by: str) -> None:
+    """It holds each result against the schema that was listed, and each write is previewed, agreed to and done."""
+    printed = await node.printed("every_tool.mjs", version, by, *COMMAND, "--sandbox")
+    saw = printed["saw"]
+    assert {result["tool"] for result in saw} == set(printed["tools"])
+    assert not [result for result in saw if result["isError"] or not result["content"][0]["text"]]
+    statuses = {(told["tool"], told["structuredContent"].get("status")) for told in saw}
+    writes = {tool for tool, status in statuses if status}
+    assert len(writes) == 7
+    assert statuses >= {(tool, status) for tool in writes for status in ("preview", "done")}
+    assert all(told["structuredContent"].get("verified", True) for told in saw)
+
+
 # In a browser -------------------------------------------------------------------------------------
 
 

@@ -28,8 +28,8 @@ _CALL = re.compile(r"\b([a-z]+(?:_[a-z]+)+) (?=\{)")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z| UTC|\+00:00)?")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _NAME = re.compile(r'"([^"\n]+)"')
-_ID = re.compile(r"(?<![\w.-])\d{3,}(?![\w.])|(?<=\()\d+(?=\))")
-"""A number that is an id: of three digits at least, or in brackets behind a name."""
+_ID = re.compile(r"(?<![\w.-])\d{3,}(?![\w.]| more\b)|(?<=\()\d+(?=\))")
+"""A number that is an id: of three digits at least, but for `and 120 more`, or in brackets behind a name."""
 
 _CODE = re.compile(r"(?<![\w-])(?=[a-z-]*\d)(?=[\d-]*[a-z])[0-9a-z-]{8,}(?![\w-])")
 """A code or fingerprint: eight or more letters and digits, some of each."""
@@ -153,7 +153,7 @@ def _written(call: Json) -> str:
 def _sentences(said: str) -> Iterator[str]:
     """Sentences of each line that has a full stop at its end: rows, headings and lists have none."""
     for line in said.splitlines():
-        if line.endswith((".", "!", "?")):
+        if line.endswith((".", "!")):
             yield from _SENTENCE.split(line)
 
 

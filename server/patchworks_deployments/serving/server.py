@@ -122,13 +122,15 @@ class DeploymentsServer(MCPServer[Services]):
         except (InvalidArgument, UnexpectedResourceError) as error:
             own = error if isinstance(error, DeploymentsError) else error.__cause__
             if isinstance(own, NotFound):
-                raise ResourceNotFoundError(str(own)) from own
+                raise ResourceNotFoundError(own.said(is_read=True)) from own
             if isinstance(own, InvalidArgument):
                 raise MCPError(
-                    code=INVALID_PARAMS, message=str(own), data={"uri": str(uri)[: uris.MAX_URI_CHARACTERS]}
+                    code=INVALID_PARAMS,
+                    message=own.said(is_read=True),
+                    data={"uri": str(uri)[: uris.MAX_URI_CHARACTERS]},
                 ) from own
             if isinstance(own, DeploymentsError):
-                raise ResourceError(str(own)) from own
+                raise ResourceError(own.said(is_read=True)) from own
             raise
 
 

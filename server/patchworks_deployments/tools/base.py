@@ -17,7 +17,7 @@ from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, UpstreamError
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
 from patchworks_deployments.resources.subscriptions import tell
@@ -88,7 +88,7 @@ class DeploymentTool(Tool):
             self._require_permission(arguments)
             result = await super().run(arguments, context, convert_result)
         except ToolError as error:
-            told = _in_our_words(error)
+            told = _in_our_words(error, is_read=not self.writes)
             await self._end(ending(error, str(told)))
             # A crash stays what it is: by its class the SDK knows that it has to be logged.
             raise told from error.__cause__
@@ -108,14 +108,15 @@ class DeploymentTool(Tool):
         """Raise `ToolError` for a caller who may not write, and for arguments that are unknown or much too long."""
         if self.writes and not may_write():
             raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
+        end = " Nothing was changed." if self.writes else ""
         known = self.parameters["properties"]
         if unknown := [name for name in arguments if name not in known][:MAX_UNKNOWN_NAMED]:
-            raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
+            raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)}{end}")
         # Before the SDK looks into a text, because it could be JSON.
         for name, value in arguments.items():
             if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
                 most = f"may have at most {MAX_TEXT_CHARACTERS}"
-                raise ToolError(f"{name}: has {len(value)} characters, and {most}. Nothing was changed.")
+                raise ToolError(f"{name}: has {len(value)} characters, and {most}.{end}")
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
@@ -124,11 +125,11 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
     return f'"{clean_text(name, 60)}" is not an argument of this tool: {hint}'
 
 
-def _in_our_words(error: ToolError) -> ToolError:
+def _in_our_words(error: ToolError, *, is_read: bool) -> ToolError:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        return ToolError(f"{faults(cause)}. Nothing was changed.")
-    return ToolError(str(cause)) if isinstance(cause, DeploymentsError) else error
+        cause = InvalidArgument(f"{faults(cause)}.")
+    return ToolError(cause.said(is_read=is_read)) if isinstance(cause, DeploymentsError) else error
 
 
 def ending(error: BaseException, message: str) -> dict[str, str]:

@@ -106,7 +106,7 @@ class Switch(Write):
             )
         names = dict.fromkeys(self.deployments)
         addressed = [name.split("/", 1) for name in names if "/" in name]
-        found = await each(lambda ids: client.get(ids[0], ids[1]), addressed)
+        found = await each(lambda ids: client.get_or_explain(ids[0], ids[1]), addressed)
         if bare := {name for name in names if "/" not in name}:
             selected = await read_selected(client, Selection())
             by_id = {d.id: d for d in selected.deployments}

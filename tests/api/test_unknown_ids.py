@@ -63,7 +63,7 @@ async def test_the_id_that_is_not_known_is_named(tool: str, era: Era) -> None:
 async def test_the_resource_of_a_deployment_says_the_same() -> None:
     """In the protocol's error for what is not found."""
     async with connected() as client:
-        with pytest.raises(MCPError, match="Flow version 1001 is deployed as 500, 515 and 530. Find the") as caught:
+        with pytest.raises(MCPError, match=r"is deployed as 500, 515 and 530\. Find the") as caught:
             await read(client, f"patchworks://flow-versions/1001/deployments/{UNKNOWN}")
     assert "changed" not in str(caught.value)
 

@@ -21,6 +21,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
     CallToolResult,
+    GetPromptResult,
     InputRequiredResult,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
@@ -41,7 +42,7 @@ from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
-from patchworks_deployments.resources.prompts import register_prompts
+from patchworks_deployments.resources.prompts import refuse_unfit, register_prompts
 from patchworks_deployments.resources.redis_bus import RedisBus
 from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers, Streams
 from patchworks_deployments.resources.templates import LISTED, register_resources
@@ -132,6 +133,13 @@ class DeploymentsServer(MCPServer[Services]):
             if isinstance(own, DeploymentsError):
                 raise ResourceError(own.said(is_read=True)) from own
             raise
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Services, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Get a prompt. Raises `MCPError` in words that say what to give, where it cannot be made of what was given."""
+        refuse_unfit(await self.list_prompts(), name, arguments or {})
+        return await super().get_prompt(name, arguments, context)
 
 
 def create_server(

@@ -10,7 +10,7 @@ from typing import Any
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import each, patiently, report
-from patchworks_deployments.api.selection import NOT_SEVERAL, Selection, read_selected
+from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
     Forbidden,
     InvalidArgument,
@@ -79,11 +79,6 @@ class Switch(Write):
                 "No deployments and no filter are given.", next_step="Say which deployments to switch."
             )
         targets = await (self._named(client) if self.deployments else self._selected(client))
-        if not targets:
-            hint = f"{NOT_SEVERAL} " if self.selection.has_comma else ""
-            raise InvalidArgument(
-                "No deployment matches.", next_step=f"{hint}Look with deployment_overview or list_deployments."
-            )
         if len(targets) > MAX_SWITCHED:
             raise InvalidArgument(
                 f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
@@ -97,6 +92,7 @@ class Switch(Write):
     async def _selected(self, client: DeploymentsClient) -> list[Deployment]:
         selected = await read_selected(client, self.selection)
         selected.require_whole()
+        selected.require_some()
         return selected.deployments
 
     async def _named(self, client: DeploymentsClient) -> list[Deployment]:

@@ -133,5 +133,5 @@ async def test_a_404_to_the_list_of_all_deployments_comes_from_something_else() 
             result = await client.call_tool(tool, arguments)
             assert text(result).startswith(
                 "Something answered 404 to the list of all deployments, which the Patchworks Core API has. "
-                'Patchworks says: "no Route matched." Check that PATCHWORKS_BASE_URL points at the Patchworks Core API;'
+                'Patchworks says: "no Route matched". Check that PATCHWORKS_BASE_URL points at the Patchworks Core API;'
             )

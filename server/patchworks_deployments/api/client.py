@@ -32,6 +32,9 @@ from patchworks_deployments.settings.keys import SANDBOX_KEY
 LOOK_SECONDS = 7.5
 """Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
 
+MIXED_UP = "Try again later; if it stays like this, a cache or a proxy on the way mixes up answers."
+"""What to do about the answer to another question."""
+
 T = TypeVar("T")
 
 tracer = get_tracer("patchworks_deployments")
@@ -77,9 +80,10 @@ class DeploymentsClient:
         def read(answer: object) -> DeploymentPage:
             found = read_page(answer, page=page)
             if others := {d.flow_version_id for d in found.deployments} - {None, flow_version_id}:
-                raise UnexpectedResponse(
+                what = (
                     f"Asked for flow version {flow_version_id}, Patchworks answered with flow version {others.pop()}."
                 )
+                raise UnexpectedResponse(what, next_step=MIXED_UP)
             return found
 
         paging = {"page": str(page)} if page > 1 else {}
@@ -137,10 +141,9 @@ class DeploymentsClient:
         def read(answer: object) -> Deployment:
             found = read_deployment(answer, with_other=with_other)
             if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
-                raise UnexpectedResponse(
-                    f"Asked for deployment {deployment_id} of flow version {flow_version_id}, Patchworks answered with "
-                    f"{_named(found)}."
-                )
+                asked = f"deployment {deployment_id} of flow version {flow_version_id}"
+                what = f"Asked for {asked}, Patchworks answered with {_named(found)}."
+                raise UnexpectedResponse(what, next_step=MIXED_UP)
             return found
 
         return await self._read_with_names(paths.deployment(flow_version_id, deployment_id), {}, read)
@@ -190,7 +193,9 @@ class DeploymentsClient:
             return None
         is_elsewhere = not made.hides_environment and made.virtual_environment_id != body.get("virtual_environment_id")
         if made.flow_version_id not in {None, flow_version_id} or is_elsewhere:
-            where = f"in environment {made.virtual_environment_id}" if made.virtual_environment_id else "in none"
+            where = (
+                f"in environment {made.virtual_environment_id}" if made.virtual_environment_id else "in no environment"
+            )
             raise UnexpectedResponse(
                 f"Patchworks answered with {_named(made)}{f' {where}' if is_elsewhere else ''}, which is not what was "
                 "to be created."

@@ -74,7 +74,7 @@ _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
     401: (Unauthenticated, "Patchworks does not accept the credentials (401)."),
     403: (Forbidden, "Patchworks does not allow this with these credentials (403)."),
     408: (NoAnswer, "A gateway in front of Patchworks waited in vain (408)."),
-    409: (Conflict, "Patchworks says that this conflicts with the present state (409)."),
+    409: (Conflict, "This conflicts with the present state in Patchworks (409)."),
     413: (TooLarge, "The request is too large for Patchworks (413)."),
     419: (UnexpectedResponse, "Something answered 419 (page expired), as web pages do and the API does not."),
     499: (NoAnswer, "A gateway in front of Patchworks gave the request up (499)."),
@@ -210,30 +210,30 @@ def _not_found(request: httpx2.Request, remark: str) -> UpstreamError:
 
 def _remark(said: Mapping[str, Any]) -> str:
     """Patchworks' own words, behind a blank: its message, unless the first field says the same, and the fields."""
-    message, fields = said.get("message"), _field_errors(said.get("errors"))
-    told = _sentence(message) if isinstance(message, str) and message else ""
-    first = next((texts[0] for _, texts in fields), "")
-    if first and told.startswith(first.rstrip(".")):
-        told = ""
-    words = [f'Patchworks says: "{told}"' if told else "", *(f"{field}: {' '.join(texts)}" for field, texts in fields)]
-    return "".join(f" {part}" for part in words if part)
+    fields = _field_errors(said.get("errors"))
+    message = said["message"] if isinstance(said.get("message"), str) else ""
+    told = quoted(message, _MAX_TEXT_CHARACTERS)
+    first = next((texts[0] for _, texts in fields if texts), "")
+    is_new = told and not (first and told.startswith(first))
+    words = [f'Patchworks says: "{told}"{_end(told)}'] if is_new else []
+    words += [f"{field}: {' '.join(f'{text}{_end(text)}' for text in texts)}" for field, texts in fields]
+    return "".join(f" {part}" for part in words)
 
 
 def _field_errors(errors: object) -> list[tuple[str, list[str]]]:
-    """Laravel's `{field: [text, ...]}` as sentences by field, bounded, whatever came."""
+    """Laravel's `{field: [text, ...]}` in words by field, bounded, whatever came."""
     told: list[tuple[str, list[str]]] = []
     for field, texts in list(errors.items())[:_MAX_FIELDS] if isinstance(errors, dict) else ():
         said = (texts if isinstance(texts, list) else [texts])[:_MAX_TEXTS_PER_FIELD]
         # Objects are no words: they may hold what was sent.
-        sentences = [_sentence(text if isinstance(text, str) else "") for text in said]
-        told.append((quoted(field, _MAX_FIELD_CHARACTERS) or "?", sentences))
+        words = [quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said]
+        told.append((quoted(field, _MAX_FIELD_CHARACTERS) or "?", [word or "?" for word in words]))
     return told
 
 
-def _sentence(text: str) -> str:
-    """The text, safe to be shown, with an end, so that another sentence can follow."""
-    words = quoted(text, _MAX_TEXT_CHARACTERS) or "?"
-    return words if words[-1] in ".!?\u2026" else f"{words}."
+def _end(text: str) -> str:
+    """A full stop where the text has no end of its own, so that another sentence can follow."""
+    return "" if text.endswith((".", "!", "?", "…")) else "."
 
 
 def _seconds(response: httpx2.Response) -> float | None:

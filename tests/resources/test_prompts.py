@@ -209,7 +209,7 @@ async def test_an_argument_that_a_prompt_cannot_take_is_refused_in_words(
     """As invalid parameters, with what to give; and it is no crash, so the log says nothing."""
     async with connected(era=era) as client:
         await _assert_refused(client, name, arguments, said)
-    assert caplog.records == []
+    assert not [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"]
 
 
 @both_eras

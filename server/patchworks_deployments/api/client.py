@@ -193,13 +193,9 @@ class DeploymentsClient:
             return None
         is_elsewhere = not made.hides_environment and made.virtual_environment_id != body.get("virtual_environment_id")
         if made.flow_version_id not in {None, flow_version_id} or is_elsewhere:
-            where = (
-                f"in environment {made.virtual_environment_id}" if made.virtual_environment_id else "in no environment"
-            )
-            raise UnexpectedResponse(
-                f"Patchworks answered with {_named(made)}{f' {where}' if is_elsewhere else ''}, which is not what was "
-                "to be created."
-            )
+            place = f"environment {made.virtual_environment_id}" if made.virtual_environment_id else "no environment"
+            told = f"{_named(made)}{f' in {place}' if is_elsewhere else ''}"
+            raise UnexpectedResponse(f"Patchworks answered with {told}, which is not what was to be created.")
         return made
 
     async def update(self, flow_version_id: str, deployment_id: str, body: Mapping[str, Any]) -> None:

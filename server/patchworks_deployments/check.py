@@ -43,7 +43,7 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
         try:
             page = await client.list_deployments(DeploymentQuery(per_page=100))
         except DeploymentsError as error:
-            yield False, f"list deployments: {error}"
+            yield False, f"list deployments: {error.said(is_read=True)}"
             return
         yield True, f"list deployments: accepted, {page.total if page.total is not None else 'some'} deployments"
         if page.unreadable:
@@ -79,7 +79,7 @@ async def _get(client: DeploymentsClient, flow_version_id: str, deployment_id: s
     try:
         read = await client.get(flow_version_id, deployment_id)
     except DeploymentsError as error:
-        return False, f"get deployment {deployment_id}: {error}"
+        return False, f"get deployment {deployment_id}: {error.said(is_read=True)}"
     named = "with names" if read.flow_name and read.virtual_environment_name else "without all names"
     return True, f"get deployment {deployment_id}: accepted, {named}"
 
@@ -91,7 +91,7 @@ async def _protected(settings: Settings, client: DeploymentsClient) -> AsyncIter
     try:
         selected = await read_selected(client, Selection())
     except DeploymentsError as error:
-        yield False, f"protected environments: not compared. {error}"
+        yield False, f"protected environments: not compared. {error.said(is_read=True)}"
         return
     unmatched = Policy.from_settings(settings).unmatched(environments_of(selected.deployments))
     absent = "no deployment is in an environment with this id or name, so it protects nothing"

@@ -41,8 +41,12 @@ class DeploymentsError(Exception):
         self.next_step = next_step or self.default_next_step
 
     def __str__(self) -> str:
-        change = "Nothing was changed."
-        if self.may_have_acted:
+        return self.said()
+
+    def said(self, *, is_read: bool = False) -> str:
+        """All of it in one paragraph. To one who `is_read` says nothing of changes, because no read makes any."""
+        change = "" if is_read else "Nothing was changed."
+        if self.may_have_acted and not is_read:
             change = "Whether anything was changed is not known: read the deployment before you repeat this."
         return " ".join(part for part in (self.what, change, self.next_step) if part)
 
@@ -50,7 +54,9 @@ class DeploymentsError(Exception):
 class SettingsError(DeploymentsError):
     """The settings are missing, contradictory or misspelt; the message names each."""
 
-    def __str__(self) -> str:
+    def said(self, *, is_read: bool = False) -> str:
+        """What is wrong, line by line."""
+        del is_read
         return self.what
 
 
@@ -147,7 +153,9 @@ class Forbidden(UpstreamError):
 class NotFound(UpstreamError):
     """404: no such flow version or deployment, or not this deployment under this flow version."""
 
-    default_next_step = "Check both ids with list_deployments: a deployment is found only under its own flow version."
+    default_next_step = (
+        "A flow version's id is not the iteration that people see: deployment_overview shows ids of what is deployed."
+    )
 
 
 class Conflict(UpstreamError):

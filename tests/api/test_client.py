@@ -111,7 +111,7 @@ async def test_a_read_that_cannot_succeed_is_not_tried_again(status: int) -> Non
     """Asking again would not help."""
     script = scripted(reply(status, {"message": "No."}))
     with pytest.raises(UpstreamError):
-        await operate(script, READS["list"])
+        await operate(script, READS["get"])
     assert len(script.requests) == 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from docs.pages import ROOT, code, rows
-from support.clients import Person, connected, text
+from support.clients import IDS, Person, connected, text
 
 from patchworks_deployments.sandbox import access
 from patchworks_deployments.settings import PREFIX, Settings
@@ -103,7 +103,7 @@ async def test_an_error_of_the_api_reads_as_the_page_says(row: list[str]) -> Non
     """The first sentence is the page's."""
     answer = httpx2.Response(int(row[0]), json={"message": "", "errors": {}})
     async with connected(transport=httpx2.MockTransport(lambda _: answer)) as client:
-        result = await client.call_tool("list_deployments", {})
+        result = await client.call_tool("get_deployment", IDS)
     assert result.is_error
     assert text(result).startswith(row[1])
 

@@ -35,7 +35,7 @@ async def test_a_long_pause_is_reported_instead_of_waited_for() -> None:
     async with connected(transport=throttled) as client:
         result = await client.call_tool("deployment_overview", {})
     assert result.is_error
-    assert "Nothing was changed. Wait 600 seconds" in text(result)
+    assert "(429). Wait 600 seconds" in text(result)
     assert len(throttled.requests) == 1
 
 

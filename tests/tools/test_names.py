@@ -155,7 +155,7 @@ async def test_a_whole_name_wins_also_where_other_filters_hide_it(era: Era, othe
     assert data(overview)["matched"]["environment"] == ["Production (10)"]
     assert data(overview)["left_out"]["environment"] == ["EU Production (11)"]
     assert_both_tell_all(overview)
-    assert "No deployment matches. Nothing was changed." in text(switch)
+    assert "which leaves out EU Production (11). Nothing was changed." in text(switch)
     assert (sandbox.writes, person.asked) == ([], [])
 
 

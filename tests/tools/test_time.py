@@ -84,7 +84,7 @@ async def seconds_of(ask: Ask, client: Client, progress: Progress | None = None)
     try:
         await ask(client, progress)
     except MCPError as error:
-        assert "Nothing was changed." in str(error)  # noqa: PT017 - not every read fails
+        assert "changed" not in str(error)  # noqa: PT017 - not every read fails
     return clock() - began
 
 
@@ -152,11 +152,11 @@ def test_who_listens_hears_at_least_every_five_seconds_that_a_call_goes_on(
 
 @in_virtual_time
 async def test_a_read_without_answer_says_how_long_it_waited() -> None:
-    """And that nothing was changed, and what to do next."""
+    """And what to do next."""
     async with connected(transport=scripted(delay(math.inf))) as client:
         result = await client.call_tool("list_deployments", {})
     assert re.fullmatch(
-        "Patchworks did not answer in time. This call has waited 2[45] seconds. Nothing was changed. Try again later.",
+        "Patchworks did not answer in time. This call has waited 2[45] seconds. Try again later.",
         text(result),
     )
 
@@ -186,7 +186,7 @@ async def test_a_throttle_that_outlasts_the_call_is_reported_where_nobody_listen
             began = asyncio.get_running_loop().time()
             result = await client.call_tool("deployment_overview", {})
         assert asyncio.get_running_loop().time() - began < seconds
-        assert f"Nothing was changed. Wait {wait} seconds, then call again." in text(result)
+        assert f"Wait {wait} seconds, then call again." in text(result)
 
 
 @both_eras

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from mcp_types import CallToolRequest
 from support.cases import FLOW, replaceable, without
-from support.clients import IDS, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
+from support.clients import IDS, READING, Era, Person, connected, data, in_turn, newer_era_first, no, text, yes
 from support.faults import Upstream, reply, scripted
 
 from patchworks_deployments.sandbox import Sandbox
@@ -316,10 +316,11 @@ async def test_pages_that_nobody_counted_are_all_read_or_nothing_is_switched(how
 
 
 @pytest.mark.parametrize("status", [500, 502, 302])
-async def test_a_read_that_failed_says_that_nothing_was_changed(status: int) -> None:
-    """Neither a listing nor a write that came no further than reading leaves a doubt."""
+async def test_a_write_that_came_no_further_than_reading_has_changed_nothing(status: int) -> None:
+    """It says so and leaves no doubt; of a tool that only looks it goes without saying."""
     async with connected(transport=scripted(reply(status, b"<html>")), person=Person(yes)) as client:
         for tool, arguments in (("list_deployments", {}), ("disable_deployment", IDS)):
             result = await client.call_tool(tool, arguments)
             assert result.is_error
-            assert "Nothing was changed." in text(result)
+            assert ("Nothing was changed." in text(result)) is (tool not in READING)
+            assert "hether anything was changed" not in text(result)

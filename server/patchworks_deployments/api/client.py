@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import anyio
 import httpx2
 from opentelemetry.trace import SpanKind, get_tracer
 
@@ -19,9 +20,10 @@ from patchworks_deployments.api.credentials import Account, Credentials, build_c
 from patchworks_deployments.api.failures import read_answer, reading, translating
 from patchworks_deployments.api.pacing import GLANCE_SECONDS, deadline, retried
 from patchworks_deployments.api.query import CUTS, NAMES, PAGE_SIZE, Cut, DeploymentQuery, every
-from patchworks_deployments.errors import Incomplete, NotFound, OutOfTime, Rejected, UnexpectedResponse
+from patchworks_deployments.errors import Incomplete, NotFound, OutOfTime, Rejected, UnexpectedResponse, UpstreamError
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.model.reading import read_deployment, read_id, read_page
+from patchworks_deployments.model.rendering import where_deployed
 from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.network.transport import open_http
 from patchworks_deployments.settings import Settings
@@ -29,6 +31,9 @@ from patchworks_deployments.settings.keys import SANDBOX_KEY
 
 LOOK_SECONDS = 7.5
 """Seconds for an answer to a look that a call can do without: it has to end in time where that hangs."""
+
+MIXED_UP = "Try again later; if it stays like this, a cache or a proxy on the way mixes up answers."
+"""What to do about the answer to another question."""
 
 T = TypeVar("T")
 
@@ -75,9 +80,10 @@ class DeploymentsClient:
         def read(answer: object) -> DeploymentPage:
             found = read_page(answer, page=page)
             if others := {d.flow_version_id for d in found.deployments} - {None, flow_version_id}:
-                raise UnexpectedResponse(
+                what = (
                     f"Asked for flow version {flow_version_id}, Patchworks answered with flow version {others.pop()}."
                 )
+                raise UnexpectedResponse(what, next_step=MIXED_UP)
             return found
 
         paging = {"page": str(page)} if page > 1 else {}
@@ -135,13 +141,34 @@ class DeploymentsClient:
         def read(answer: object) -> Deployment:
             found = read_deployment(answer, with_other=with_other)
             if found.id != deployment_id or found.flow_version_id not in {None, flow_version_id}:
-                raise UnexpectedResponse(
-                    f"Asked for deployment {deployment_id} of flow version {flow_version_id}, Patchworks answered with "
-                    f"deployment {found.id} of flow version {found.flow_version_id}."
-                )
+                asked = f"deployment {deployment_id} of flow version {flow_version_id}"
+                what = f"Asked for {asked}, Patchworks answered with {_named(found)}."
+                raise UnexpectedResponse(what, next_step=MIXED_UP)
             return found
 
         return await self._read_with_names(paths.deployment(flow_version_id, deployment_id), {}, read)
+
+    async def get_or_explain(self, flow_version_id: str, deployment_id: str, *, with_other: bool = False) -> Deployment:
+        """`get` for one who was given both ids: its `NotFound` says what is known of the flow version, too.
+
+        That costs one short look at the flow version's list. Where that fails, the 404 is all there is to say.
+        """
+        try:
+            return await self.get(flow_version_id, deployment_id, with_other=with_other)
+        except NotFound as error:
+            if self.requests_left != 0:
+                await self._explain(error, flow_version_id, deployment_id)
+            raise
+
+    async def _explain(self, error: NotFound, flow_version_id: str, deployment_id: str) -> None:
+        with anyio.move_on_after(GLANCE_SECONDS):
+            try:
+                page = await self.glancing().list_for_flow_version(flow_version_id)
+                error.what = f"{error.what} {where_deployed(flow_version_id, page, missed=deployment_id)}".rstrip()
+            except NotFound as neither:
+                error.what = neither.what
+            except UpstreamError:
+                return
 
     async def find(self, flow_version_id: str, deployment_id: str) -> Deployment | None:
         """One deployment, or None where two answers say that it is gone.
@@ -166,10 +193,9 @@ class DeploymentsClient:
             return None
         is_elsewhere = not made.hides_environment and made.virtual_environment_id != body.get("virtual_environment_id")
         if made.flow_version_id not in {None, flow_version_id} or is_elsewhere:
-            raise UnexpectedResponse(
-                f"Patchworks answered with deployment {made.id} of flow version {made.flow_version_id} in environment "
-                f"{made.virtual_environment_id}, which is not what was to be created."
-            )
+            place = f"environment {made.virtual_environment_id}" if made.virtual_environment_id else "no environment"
+            told = f"{_named(made)}{f' in {place}' if is_elsewhere else ''}"
+            raise UnexpectedResponse(f"Patchworks answered with {told}, which is not what was to be created.")
         return made
 
     async def update(self, flow_version_id: str, deployment_id: str, body: Mapping[str, Any]) -> None:
@@ -248,6 +274,11 @@ class DeploymentsClient:
         left = response.headers.get("X-RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isascii() and left.isdigit() and len(left) < 8 else None  # noqa: PLR2004 - enough for a minute
         return read_answer(response, (*self._auth.secrets(), *proxy_passwords(request)))
+
+
+def _named(deployment: Deployment) -> str:
+    version = deployment.flow_version_id
+    return f"deployment {deployment.id}{f' of flow version {version}' if version else ''}"
 
 
 @contextlib.asynccontextmanager

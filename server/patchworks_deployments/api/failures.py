@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -13,8 +13,9 @@ from typing import Any, TypeGuard
 import httpx2
 from pydantic_core import from_json
 
+from patchworks_deployments.api import paths
 from patchworks_deployments.api.scrubbing import Scrubber, scrubber
-from patchworks_deployments.api.strangers import leads_elsewhere, quoted, stranger
+from patchworks_deployments.api.strangers import IN_ITS_PLACE, leads_elsewhere, quoted, stranger
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,
@@ -29,6 +30,8 @@ from patchworks_deployments.errors import (
     Unreachable,
     UpstreamError,
 )
+from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import ToolCall
 from patchworks_deployments.network.causes import cause_of
 
 MAX_RETRY_AFTER_SECONDS = 20.0
@@ -70,9 +73,8 @@ _TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | Une
 _STATUS_ERRORS: dict[int, tuple[type[UpstreamError], str]] = {
     401: (Unauthenticated, "Patchworks does not accept the credentials (401)."),
     403: (Forbidden, "Patchworks does not allow this with these credentials (403)."),
-    404: (NotFound, "Patchworks knows no such flow version or deployment (404)."),
     408: (NoAnswer, "A gateway in front of Patchworks waited in vain (408)."),
-    409: (Conflict, "Patchworks says that this conflicts with the present state (409)."),
+    409: (Conflict, "This conflicts with the present state in Patchworks (409)."),
     413: (TooLarge, "The request is too large for Patchworks (413)."),
     419: (UnexpectedResponse, "Something answered 419 (page expired), as web pages do and the API does not."),
     499: (NoAnswer, "A gateway in front of Patchworks gave the request up (499)."),
@@ -172,10 +174,7 @@ def _said(response: httpx2.Response, own: Scrubber) -> dict[str, Any] | None:
 def error_for(response: httpx2.Response, own: Scrubber) -> UpstreamError:
     """Our error for an answer that is no success; the API's is `{message, errors}` in Laravel's way."""
     status, said = response.status_code, _said(response, own)
-    message = said.get("message") if said else None
-    remark = (
-        f' Patchworks says: "{quoted(message, _MAX_TEXT_CHARACTERS)}"' if isinstance(message, str) and message else ""
-    )
+    remark = _remark(said or {})
     if status == httpx2.codes.TOO_MANY_REQUESTS:
         return Throttled("Patchworks is throttling this account (429).", retry_after=_seconds(response))
     is_untold = said is None or (not said and status in _NEVER_SILENT)
@@ -188,22 +187,53 @@ def error_for(response: httpx2.Response, own: Scrubber) -> UpstreamError:
         what = f"Patchworks failed (status {status}{_MEANINGS.get(status, '')}).{remark}"
         return Unavailable(what, status=status, retry_after=_seconds(response))
     if response.is_client_error:
-        fields = _field_errors((said or {}).get("errors"))
-        return Rejected(f"Patchworks refused the request ({status}).{remark}{fields}")
+        refused = Rejected(f"Patchworks refused the request ({status}).{remark}")
+        return _not_found(response.request, remark) if status == httpx2.codes.NOT_FOUND else refused
     return UnexpectedResponse(f"Patchworks answered with status {status}, which is not followed.")
 
 
-def _field_errors(errors: object) -> str:
-    """Laravel's `{field: [text, ...]}` in words, bounded, whatever came."""
-    if not isinstance(errors, dict):
-        return ""
-    words = ""
-    for field, texts in list(errors.items())[:_MAX_FIELDS]:
+def _not_found(request: httpx2.Request, remark: str) -> UpstreamError:
+    """What a 404 says that has the API's shape, by the address that was asked for."""
+    version, deployment = paths.ids_of(request.url.path)
+    if deployment:
+        call = rendering.call(ToolCall(tool="deployment_overview", arguments={"deployment_id": deployment}))
+        what = f"Patchworks knows no deployment {deployment} of flow version {version} (404).{remark}"
+        return NotFound(what, next_step=f"Find the deployment by its id alone with {call}.")
+    if version is None:
+        what = f"Something answered 404 to the list of all deployments, which the Patchworks Core API has.{remark}"
+        return UnexpectedResponse(what, next_step=IN_ITS_PLACE)
+    if request.method == "POST":
+        # The version was read before, so it may be the environment.
+        return NotFound(f"Patchworks does not know flow version {version}, or where to deploy it (404).{remark}")
+    return NotFound(f"Patchworks knows no flow version {version} (404).{remark}")
+
+
+def _remark(said: Mapping[str, Any]) -> str:
+    """Patchworks' own words, behind a blank: its message, unless the first field says the same, and the fields."""
+    fields = _field_errors(said.get("errors"))
+    message = said["message"] if isinstance(said.get("message"), str) else ""
+    told = quoted(message, _MAX_TEXT_CHARACTERS)
+    first = next((texts[0] for _, texts in fields if texts), "")
+    is_new = told and not (first and told.startswith(first))
+    words = [f'Patchworks says: "{told}"{_end(told)}'] if is_new else []
+    words += [f"{field}: {' '.join(f'{text}{_end(text)}' for text in texts)}" for field, texts in fields]
+    return "".join(f" {part}" for part in words)
+
+
+def _field_errors(errors: object) -> list[tuple[str, list[str]]]:
+    """Laravel's `{field: [text, ...]}` in words by field, bounded, whatever came."""
+    told: list[tuple[str, list[str]]] = []
+    for field, texts in list(errors.items())[:_MAX_FIELDS] if isinstance(errors, dict) else ():
         said = (texts if isinstance(texts, list) else [texts])[:_MAX_TEXTS_PER_FIELD]
         # Objects are no words: they may hold what was sent.
-        told = (quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said)
-        words += f" {quoted(field, _MAX_FIELD_CHARACTERS) or '?'}: {'; '.join(text or '?' for text in told)}"
-    return words
+        words = [quoted(text, _MAX_TEXT_CHARACTERS) if isinstance(text, str) else "" for text in said]
+        told.append((quoted(field, _MAX_FIELD_CHARACTERS) or "?", [word or "?" for word in words]))
+    return told
+
+
+def _end(text: str) -> str:
+    """A full stop where the text has no end of its own, so that another sentence can follow."""
+    return "" if text.endswith((".", "!", "?", "…")) else "."
 
 
 def _seconds(response: httpx2.Response) -> float | None:

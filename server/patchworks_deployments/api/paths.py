@@ -1,5 +1,6 @@
 """The addresses of the API's operations."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,15 @@ def deployments(flow_version_id: str) -> str:
 def deployment(flow_version_id: str, deployment_id: str) -> str:
     """The path of one of them."""
     return f"{deployments(flow_version_id)}/{_segment(deployment_id)}"
+
+
+_IDS = re.compile(r"/flow-versions/([^/]+)/deployments(?:/([^/]+))?")
+
+
+def ids_of(path: str) -> tuple[str | None, str | None]:
+    """The ids of the flow version and the deployment that a path names, None for each that it does not."""
+    found = _IDS.search(path)
+    return (found[1], found[2]) if found else (None, None)
 
 
 def _segment(identifier: str) -> str:

@@ -13,10 +13,11 @@ from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.pacing import Progress, each, patiently
 from patchworks_deployments.api.query import CUTS, Cut, DeploymentQuery, gather, number_of_pages
 from patchworks_deployments.errors import Incomplete, InvalidArgument
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Gathered
+from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Gathered, ToolCall
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import counted
-from patchworks_deployments.model.text import CACHE_ENTRIES, SHOWN_OTHERWISE, folded, label
+from patchworks_deployments.model.text import CACHE_ENTRIES, SHOWN_OTHERWISE, folded, inert, label
 
 MAX_LIST_PAGES = 500
 
@@ -181,6 +182,30 @@ class Selected:
         if self.doubt:
             next_step = AGAIN if self.gap else "Give ids for names, or name each deployment with its flow version's id."
             raise Incomplete(f"{what} {self.doubt}".lstrip(), next_step=next_step)
+
+    def require_some(self) -> None:
+        """Raise `InvalidArgument` where the selection holds nothing, with what each of its names was found to mean."""
+        if self.deployments:
+            return
+        what, next_step = "No deployment matches.", "Look with deployment_overview, which shows names and ids."
+        if wanted := self.selection.deployment_id:
+            alone = Selection(deployment_id=wanted)
+            what = f"Deployment {wanted} is not among those selected."
+            call = rendering.call(ToolCall(tool="deployment_overview", arguments={"deployment_id": wanted}))
+            next_step = f"Find it by its id alone with {call}."
+            if self.selection == alone:
+                what, next_step = f"There is no deployment {wanted}.", "Check the id, or whether it was deleted."
+        hint = f"{NOT_SEVERAL} " if self.selection.has_comma else ""
+        raise InvalidArgument(" ".join([what, *map(self._meaning, self.matched)]), next_step=f"{hint}{next_step}")
+
+    def _meaning(self, part: str) -> str:
+        """What the name given for this part was found to mean, in a sentence."""
+        name, labels, out = inert(self.selection.names[part]), self.matched[part], self.left_out.get(part)
+        if not labels:
+            return f'No deployment has {"an" if part == "environment" else "a"} {part} with "{name}" in its name.'
+        fits = "is the whole name of" if out else "fits"
+        less = f", which leaves out {', '.join(out)}" if out else ""
+        return f'"{name}" {fits} the {part}{"s" if len(labels) > 1 else ""} {", ".join(labels)}{less}.'
 
 
 async def read_selected(client: DeploymentsClient, selection: Selection, progress: Progress | None = None) -> Selected:

@@ -117,6 +117,19 @@ def named_parts(what: str, parts: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"{what} {part}: {', '.join(labels) or 'nothing'}" for part, labels in parts.items()]
 
 
+def where_deployed(flow_version_id: str, page: DeploymentPage, *, missed: str) -> str:
+    """What a page of a flow version's deployments says, in a sentence, to one who does not find `missed` there."""
+    ids = [deployment.id for deployment in page.deployments]
+    if missed in ids:
+        return f"The list of flow version {flow_version_id} has it all the same: what Patchworks shows may lag behind."
+    if not ids:
+        return "" if page.unreadable or page.total else f"Flow version {flow_version_id} is deployed nowhere."
+    shown = ids[:MAX_NAMED]
+    more = max(page.total or 0, len(ids)) - len(shown)
+    *first, last = [*shown, *([f"{more} more"] if more else [])]
+    return f"Flow version {flow_version_id} is deployed as {', '.join(first)}{' and ' if first else ''}{last}."
+
+
 def call(tool_call: ToolCall) -> str:
     """The call as a model copies it: `get_deployment {"deployment_id": "500"}`."""
     return f"{tool_call.tool} {as_json(tool_call.arguments)}"

@@ -203,7 +203,7 @@ class OlderSubscribers:
         try:
             watch = uris.watch_of(params.uri)
         except InvalidArgument as error:
-            raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
+            raise MCPError(code=INVALID_PARAMS, message=error.said(is_read=True)) from error
         connection = connection_of(ctx)
         if connection not in self._subscribers:
             self._subscribers[connection] = _Subscriber(connection)

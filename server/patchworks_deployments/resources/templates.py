@@ -69,7 +69,7 @@ async def flow_version_listing(ctx: Context[Services, Any], flow_version_id: str
 
 async def one_deployment(ctx: Context[Services, Any], flow_version_id: str, deployment_id: str) -> str:
     """One deployment."""
-    found = await services(ctx).client.get(_identifier(flow_version_id), _identifier(deployment_id))
+    found = await services(ctx).client.get_or_explain(_identifier(flow_version_id), _identifier(deployment_id))
     return _json(found.to_json())
 
 

@@ -21,6 +21,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
     CallToolResult,
+    GetPromptResult,
     InputRequiredResult,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
@@ -41,7 +42,7 @@ from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
-from patchworks_deployments.resources.prompts import register_prompts
+from patchworks_deployments.resources.prompts import refuse_unfit, register_prompts
 from patchworks_deployments.resources.redis_bus import RedisBus
 from patchworks_deployments.resources.subscriptions import ListingBus, OlderSubscribers, Streams
 from patchworks_deployments.resources.templates import LISTED, register_resources
@@ -122,14 +123,23 @@ class DeploymentsServer(MCPServer[Services]):
         except (InvalidArgument, UnexpectedResourceError) as error:
             own = error if isinstance(error, DeploymentsError) else error.__cause__
             if isinstance(own, NotFound):
-                raise ResourceNotFoundError(str(own)) from own
+                raise ResourceNotFoundError(own.said(is_read=True)) from own
             if isinstance(own, InvalidArgument):
                 raise MCPError(
-                    code=INVALID_PARAMS, message=str(own), data={"uri": str(uri)[: uris.MAX_URI_CHARACTERS]}
+                    code=INVALID_PARAMS,
+                    message=own.said(is_read=True),
+                    data={"uri": str(uri)[: uris.MAX_URI_CHARACTERS]},
                 ) from own
             if isinstance(own, DeploymentsError):
-                raise ResourceError(str(own)) from own
+                raise ResourceError(own.said(is_read=True)) from own
             raise
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Services, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Get a prompt. Raises `MCPError` in words that say what to give, where it cannot be made of what was given."""
+        refuse_unfit(await self.list_prompts(), name, arguments or {})
+        return await super().get_prompt(name, arguments, context)
 
 
 def create_server(

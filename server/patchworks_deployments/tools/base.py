@@ -9,7 +9,7 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments.audit.attempt import current_attempt
@@ -17,14 +17,13 @@ from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, UpstreamError
+from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, UpstreamError
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
-from patchworks_deployments.writes.wording.results import told
 
 Ctx: TypeAlias = Context[Services, Any]
 
@@ -87,32 +86,37 @@ class DeploymentTool(Tool):
         """Run the tool. Every anticipated failure leaves as `ToolError`, with our words alone."""
         try:
             self._require_permission(arguments)
-            return await super().run(arguments, context, convert_result)
+            result = await super().run(arguments, context, convert_result)
         except ToolError as error:
-            said = _in_our_words(error)
-            await self._end(ending(error, str(said)))
+            told = _in_our_words(error, is_read=not self.writes)
+            await self._end(ending(error, str(told)))
             # A crash stays what it is: by its class the SDK knows that it has to be logged.
-            raise said from error.__cause__
+            raise told from error.__cause__
         except BaseException as error:
             await self._end(ending(error, str(error)))
             raise
+        # A question on its way to a person is no attempt yet: its answer comes with another call.
+        if isinstance(result, InputRequiredResult):
+            return result
+        trouble = await self._end(cast("CallToolResult", result).structured_content or {})
+        return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
 
-    async def _end(self, result: Mapping[str, Any]) -> None:
-        if self.writes and not current_attempt().has_ended:
-            await current_attempt().end(result)
+    async def _end(self, result: Mapping[str, Any]) -> AuditLogUnwritable | None:
+        return await current_attempt().end(result) if self.writes else None
 
     def _require_permission(self, arguments: Mapping[str, Any]) -> None:
         """Raise `ToolError` for a caller who may not write, and for arguments that are unknown or much too long."""
         if self.writes and not may_write():
             raise ToolError(f"This needs the scope {WRITE_SCOPE}, which the token lacks. Nothing was changed.")
+        end = " Nothing was changed." if self.writes else ""
         known = self.parameters["properties"]
         if unknown := [name for name in arguments if name not in known][:MAX_UNKNOWN_NAMED]:
-            raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)} Nothing was changed.")
+            raise ToolError(f"{'; '.join(_unknown(name, known) for name in unknown)}{end}")
         # Before the SDK looks into a text, because it could be JSON.
         for name, value in arguments.items():
             if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
                 most = f"may have at most {MAX_TEXT_CHARACTERS}"
-                raise ToolError(f"{name}: has {len(value)} characters, and {most}. Nothing was changed.")
+                raise ToolError(f"{name}: has {len(value)} characters, and {most}.{end}")
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
@@ -121,11 +125,11 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
     return f'"{clean_text(name, 60)}" is not an argument of this tool: {hint}'
 
 
-def _in_our_words(error: ToolError) -> ToolError:
+def _in_our_words(error: ToolError, *, is_read: bool) -> ToolError:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        return ToolError(f"{faults(cause)}. Nothing was changed.")
-    return ToolError(str(cause)) if isinstance(cause, DeploymentsError) else error
+        cause = InvalidArgument(f"{faults(cause)}.")
+    return ToolError(cause.said(is_read=is_read)) if isinstance(cause, DeploymentsError) else error
 
 
 def ending(error: BaseException, message: str) -> dict[str, str]:
@@ -136,6 +140,17 @@ def ending(error: BaseException, message: str) -> dict[str, str]:
     if isinstance(error, ToolError):
         return {"status": "failed" if isinstance(error.__cause__, UpstreamError) else "refused", "message": message}
     return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(message)}"}
+
+
+def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
+    """The result that says one thing more, to people and to programs."""
+    outcome = result.structured_content or {}
+    return result.model_copy(
+        update={
+            "content": [*result.content, TextContent(type="text", text=remark)],
+            "structured_content": {**outcome, "message": f"{outcome.get('message', '')} {remark}"},
+        }
+    )
 
 
 def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
@@ -197,13 +212,9 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
         except UpstreamError as error:
             result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
         unrecorded = acting.unrecorded
-    if unrecorded:
-        steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"
-        result = result.remarked(f"{steps} missing in the audit log: {unrecorded[0].what}")
-    if trouble := await attempt.end(result.record()):
-        result = result.remarked(f"This call is missing in the audit log: {trouble.what}")
-    return CallToolResult(
-        content=[TextContent(type="text", text=told(result))],
-        structured_content=result.to_json(),
-        is_error=result.status in FAILURES,
-    )
+    content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
+    told = CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
+    if not unrecorded:
+        return told
+    steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"
+    return _with_remark(told, f"{steps} missing in the audit log: {unrecorded[0].what}")

@@ -11,7 +11,6 @@ from patchworks_deployments.api.pacing import report
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.services import services
-from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model.deployment import Maybe
 from patchworks_deployments.model.values import (
     Code,
@@ -55,7 +54,7 @@ async def deployment_overview(
     selected = await read_selected(services(ctx).client, selection, report)
     if deployment_id and not selected.deployments:
         selected.require_whole(f"Deployment {deployment_id} did not show.")
-        raise InvalidArgument(f"There is no deployment {deployment_id} among those selected.")
+        selected.require_some()
     overview = summarise(selected, show, page or 1)
     content = [TextContent(type="text", text=to_text(overview))]
     return CallToolResult(content=[*content], structured_content=overview.to_json())

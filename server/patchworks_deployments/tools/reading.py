@@ -78,7 +78,7 @@ async def get_deployment(
     ] = "summary",
 ) -> Annotated[CallToolResult, Deployment]:
     """Show one deployment. It is found only under its own flow version: both ids are in list_deployments."""
-    found = await services(ctx).client.get(flow_version_id, deployment_id, with_other=detail == "full")
+    found = await services(ctx).client.get_or_explain(flow_version_id, deployment_id, with_other=detail == "full")
     text = rendering.describe(found)
     if found.other:
         text += f"\nother fields, data from Patchworks: {rendering.inert_json(found.other)}"

@@ -241,7 +241,7 @@ class WriteToExisting(DeploymentWrite, abc.ABC):
 
     async def plan(self, client: DeploymentsClient) -> Change:
         """Read the deployment, and where it comes or starts to run what else of its flow is there."""
-        before = await client.get(self.flow_version_id, self.deployment_id)
+        before = await client.get_or_explain(self.flow_version_id, self.deployment_id)
         change = self.change(before)
         if change.after is None or not change.must_look:
             return change

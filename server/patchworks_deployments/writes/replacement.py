@@ -48,7 +48,7 @@ class Replace(Write):
 
     async def plan(self, client: DeploymentsClient) -> "Replacement":
         """Read both sides. Raises `InvalidArgument` when the new version is another flow's, or is there already."""
-        old = await client.get(self.flow_version_id, self.deployment_id)
+        old = await client.get_or_explain(self.flow_version_id, self.deployment_id)
         if self.new_flow_version_id == self.flow_version_id:
             raise InvalidArgument("That version is the one deployed there.", next_step="Name another version's id.")
         if old.unreadable or old.enabled is None or old.flow_id is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import each, patiently, report
-from patchworks_deployments.api.selection import NOT_SEVERAL, Selection, read_selected
+from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
     Forbidden,
     InvalidArgument,
@@ -84,13 +84,9 @@ class Switch(Write):
         else:
             selected = await read_selected(client, self.selection)
             selected.require_whole()
+            selected.require_some()
             targets = selected.deployments
             chosen = {name: dict(told) for name in ("matched", "left_out") if (told := getattr(selected, name))}
-        if not targets:
-            hint = f"{NOT_SEVERAL} " if self.selection.has_comma else ""
-            raise InvalidArgument(
-                "No deployment matches.", next_step=f"{hint}Look with deployment_overview or list_deployments."
-            )
         if len(targets) > MAX_SWITCHED:
             raise InvalidArgument(
                 f"{len(targets)} deployments match, and at most {MAX_SWITCHED} can be switched at once.",
@@ -108,7 +104,7 @@ class Switch(Write):
             )
         names = dict.fromkeys(self.deployments)
         addressed = [name.split("/", 1) for name in names if "/" in name]
-        found = await each(lambda ids: client.get(ids[0], ids[1]), addressed)
+        found = await each(lambda ids: client.get_or_explain(ids[0], ids[1]), addressed)
         if bare := {name for name in names if "/" not in name}:
             selected = await read_selected(client, Selection())
             by_id = {d.id: d for d in selected.deployments}

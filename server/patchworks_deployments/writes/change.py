@@ -228,7 +228,7 @@ class Change(Plan[WriteResult]):
         if result.also_changed:
             lines.append(f"Changed without being asked: {'; '.join(result.also_changed)}")
         if result.undo:
-            lines.append(f"Undo: {result.undo.tool} {rendering.as_json(result.undo.arguments)}")
+            lines.append(f"Undo: {rendering.call(result.undo)}")
         if result.lost and result.status == "done":
             lines.append(f"Undo cannot bring back: {', '.join(result.lost)}")
         if result.confirmation_code:

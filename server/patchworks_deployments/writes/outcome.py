@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from patchworks_deployments.errors import NoAnswer, NotFound, UpstreamError
 from patchworks_deployments.model import comparing, rendering
@@ -42,19 +40,24 @@ class WriteResult(Output):
     message: str
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
-    verified: Annotated[Maybe[bool], Field(description="Read back and found as wanted.")] = None
+    verified: Maybe[bool] = None
+    """Read back and found as wanted."""
     confirmed_by: Maybe[ConfirmedBy] = None
-    also_changed: Annotated[Maybe[list[str]], Field(description="What changed without being asked.")] = None
-    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
+    also_changed: Maybe[list[str]] = None
+    """What changed without being asked."""
+    lost: Maybe[list[str]] = None
+    """What undo cannot bring back."""
     undo: Maybe[ToolCall] = None
-    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
+    question: Maybe[str] = None
+    """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
 
 class NotSwitched(Output):
     """A deployment that is not in the wanted state, and why."""
 
-    deployment: Annotated[str, Field(description="flow_version_id/deployment_id")]
+    deployment: str
+    """flow_version_id/deployment_id"""
     why: str
 
 
@@ -63,16 +66,21 @@ class SwitchResult(Output):
 
     status: Status
     message: str
-    done: Annotated[Maybe[list[str]], Field(description="Switched, and seen so.")] = None
-    unverified: Annotated[Maybe[list[str]], Field(description="Accepted, but not read back.")] = None
+    done: Maybe[list[str]] = None
+    """Switched, and seen so."""
+    unverified: Maybe[list[str]] = None
+    """Accepted, but not read back."""
     unchanged: Maybe[list[str]] = None
-    failed: Annotated[Maybe[list[NotSwitched]], Field(description="Refused.")] = None
-    unknown: Annotated[Maybe[list[NotSwitched]], Field(description="Sent; what became of it is not known.")] = None
+    failed: Maybe[list[NotSwitched]] = None
+    """Refused."""
+    unknown: Maybe[list[NotSwitched]] = None
+    """Sent; what became of it is not known."""
     not_tried: Maybe[list[NotSwitched]] = None
     verified: Maybe[bool] = None
     confirmed_by: Maybe[ConfirmedBy] = None
     undo: Maybe[ToolCall] = None
-    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
+    question: Maybe[str] = None
+    """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
 
@@ -84,16 +92,20 @@ class ReplaceResult(Output):
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
     restored: Maybe[Deployment] = None
-    now: Annotated[
-        Maybe[list[Deployment]], Field(description="What of the flow is deployed there now, unless as wanted.")
-    ] = None
-    verified: Annotated[Maybe[bool], Field(description="Every step was read back and found as wanted.")] = None
-    gap_milliseconds: Annotated[Maybe[int], Field(description="How long the environment held neither version.")] = None
+    now: Maybe[list[Deployment]] = None
+    """What of the flow is deployed there now, unless as wanted."""
+    verified: Maybe[bool] = None
+    """Every step was read back and found as wanted."""
+    gap_milliseconds: Maybe[int] = None
+    """How long the environment held neither version."""
     confirmed_by: Maybe[ConfirmedBy] = None
-    lost: Annotated[Maybe[list[str]], Field(description="What undo cannot bring back.")] = None
+    lost: Maybe[list[str]] = None
+    """What undo cannot bring back."""
     undo: Maybe[ToolCall] = None
-    repair: Annotated[Maybe[ToolCall], Field(description="The call that restores what is missing.")] = None
-    question: Annotated[Maybe[str], Field(description="What a person has to agree to.")] = None
+    repair: Maybe[ToolCall] = None
+    """The call that restores what is missing."""
+    question: Maybe[str] = None
+    """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
 

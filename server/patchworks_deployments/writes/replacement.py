@@ -205,7 +205,7 @@ class Replacement(Plan[ReplaceResult]):
             lines.append(f"Deployment {after.id}: {rendering.place(after)}, {rendering.state(after)}")
         for word, call in (("Undo", result.undo), ("Repair", result.repair)):
             if call:
-                lines.append(f"{word}: {call.tool} {rendering.as_json(call.arguments)}")
+                lines.append(f"{word}: {rendering.call(call)}")
         if result.lost:
             lines.append(f"Lost for good: {', '.join(result.lost)}")
         if result.confirmation_code:

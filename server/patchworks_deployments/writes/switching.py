@@ -206,7 +206,7 @@ class SwitchPlan(Plan[SwitchResult]):
         if result.status not in PREVIEWS:
             lines += [f"not tried {missed.deployment}: {missed.why}" for missed in result.not_tried or []]
         if result.undo:
-            lines.append(f"Undo: {result.undo.tool} {rendering.as_json(result.undo.arguments)}")
+            lines.append(f"Undo: {rendering.call(result.undo)}")
         if result.confirmation_code:
             lines.append(f"confirmation_code: {result.confirmation_code}")
         return "\n".join(lines)

@@ -11,7 +11,7 @@ from mcp_types import (
     TextContent,
 )
 from support.cases import HOSTILE
-from support.clients import Era, complete, connected, data, newer_era_first, read
+from support.clients import IDS, Era, Person, complete, connected, data, newer_era_first, read, yes
 from support.faults import reply, scripted
 from support.processes import over_stdio
 
@@ -215,6 +215,15 @@ async def test_names_cannot_escape_their_field(name: str) -> None:
     assert first["flow_name"].isprintable()
     assert len(first["flow_name"]) <= 120
     assert first["enabled"] is True
+
+
+@newer_era_first
+async def test_results_hold_texts_and_no_links(era: Era) -> None:
+    """Some agents end at a link, when the write is done already: neither what is read nor what is done has one."""
+    async with connected(person=Person(yes), era=era) as client:
+        for tool in ("get_deployment", "disable_deployment", "enable_deployment"):
+            result = await client.call_tool(tool, IDS)
+            assert [block.type for block in result.content] == ["text"], tool
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -30,16 +30,10 @@ Clearable = Literal["virtual_environment_id", "priority", "enabled_at"]
 Include = Literal["enabledBy", "flowVersion", "virtualEnvironment", "package", "user"]
 
 
-def _drop_titles(schema: dict[str, Any]) -> None:
-    schema.pop("title", None)
-    for described in schema.get("properties", {}).values():
-        described.pop("title", None)
-
-
 class Output(BaseModel):
-    """Data that leaves in a result. It is immutable, and its schema has no titles, which only repeat the names."""
+    """Data that leaves in a result. It is immutable."""
 
-    model_config = ConfigDict(frozen=True, json_schema_extra=_drop_titles)
+    model_config = ConfigDict(frozen=True)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object without nulls."""
@@ -70,10 +64,10 @@ class Deployment(Output):
     deployed_by: Maybe[str] = None
     created_at: Maybe[str] = None
     updated_at: Maybe[str] = None
-    unreadable: Annotated[Maybe[list[str]], Field(description="Fields that were not sent, or not readable.")] = None
-    other: Annotated[
-        Maybe[dict[str, Any]], Field(description="Further fields as Patchworks sent them, secrets masked.")
-    ] = None
+    unreadable: Maybe[list[str]] = None
+    """Fields that were not sent, or not readable."""
+    other: Maybe[dict[str, Any]] = None
+    """Further fields as Patchworks sent them, secrets masked."""
 
     @property
     def hides_environment(self) -> bool:
@@ -100,7 +94,8 @@ class DeploymentPage(Output):
     per_page: Maybe[int] = None
     pages: Maybe[int] = None
     total: Maybe[int] = None
-    unreadable: Annotated[Maybe[int], Field(description="Records that could not be read.")] = None
+    unreadable: Maybe[int] = None
+    """Records that could not be read."""
 
     def is_full(self, asked: int) -> bool:
         """Whether there may be another page: it holds as many as were `asked` for, or as many as it says to hold."""

@@ -5,7 +5,7 @@ Names come from Patchworks and are data: each passes through `text.inert`.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, ToolCall
@@ -17,6 +17,8 @@ MAX_QUESTION_CHARACTERS = 4_000
 MAX_FRAME_CHARACTERS = 1_000
 """Characters of what stands around it, above all the names of protected environments."""
 
+MAX_NAMED = 12
+"""Deployments that a sentence names."""
 
 NONE = "none"
 """Stands for what has neither a name nor an id."""
@@ -132,7 +134,7 @@ def where_deployed(flow_version_id: str, page: DeploymentPage, *, missed: str) -
 
 def call(tool_call: ToolCall) -> str:
     """The call as a model copies it: `get_deployment {"deployment_id": "500"}`."""
-    return f"{tool_call.tool} {as_json(tool_call.arguments)}"
+    return f"{tool_call.tool} {json.dumps(tool_call.arguments, ensure_ascii=False)}"
 
 
 def inert_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON came in goes out
@@ -170,11 +172,6 @@ def by_flow(deployments: Sequence[Deployment], room: int) -> str:
         return f"Of: {'; '.join([*told[:shown], *more])}"
 
     return next((line(shown) for shown in range(len(told), 0, -1) if len(line(shown)) <= room), line(0))
-
-
-def as_json(arguments: Mapping[str, Any]) -> str:
-    """A call's arguments, to be copied."""
-    return json.dumps(arguments, ensure_ascii=False)
 
 
 _COLUMNS = "id | flow version | flow (id) | iteration | environment (id) | package (id) | priority | state"

@@ -59,9 +59,8 @@ class Row(Output):
     enabled: Maybe[bool] = None
 
 
-# The docstring is the description in the output schema of deployment_overview.
 class Overview(Output):
-    """`call` shows the deployments, or the next page."""
+    """What runs where, as far as it is shown; `call` shows the deployments, or the next page."""
 
     matched: Maybe[dict[str, list[str]]] = None
     left_out: Maybe[dict[str, list[str]]] = None

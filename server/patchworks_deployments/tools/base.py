@@ -9,7 +9,7 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments.audit.attempt import current_attempt
@@ -212,8 +212,11 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
         except UpstreamError as error:
             result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
         unrecorded = acting.unrecorded
-    content: list[ContentBlock] = [TextContent(type="text", text=plan.text(result))]
-    told = CallToolResult(content=content, structured_content=result.to_json(), is_error=result.status in FAILURES)
+    told = CallToolResult(
+        content=[TextContent(type="text", text=plan.text(result))],
+        structured_content=result.to_json(),
+        is_error=result.status in FAILURES,
+    )
     if not unrecorded:
         return told
     steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"

@@ -12,7 +12,7 @@ from pydantic import Field
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Maybe
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Maybe, ToolCall
 from patchworks_deployments.model.values import (
     DeploymentId,
     FlowVersionId,
@@ -93,7 +93,7 @@ def _page_result(
 ) -> CallToolResult:
     next_call = None
     if found.pages and found.page < found.pages:
-        next_call = f"{tool} {rendering.as_json({**arguments, 'page': found.page + 1})}"
+        next_call = rendering.call(ToolCall(tool=tool, arguments={**arguments, "page": found.page + 1}))
     return CallToolResult(
         content=[TextContent(type="text", text=rendering.table(found, next_call, extra))],
         structured_content=found.to_summary(extra),

@@ -67,19 +67,19 @@ def _different(before: Deployment, after: Deployment) -> dict[str, Any]:
 
 
 class WriteResult(Told):
-    """What became of one attempt to change a deployment.
-
-    `also_changed` is what changed without being asked for, and `lost` what undo cannot bring back.
-    """
+    """What became of one attempt to change a deployment."""
 
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
     verified: Maybe[bool] = None
     confirmed_by: Maybe[ConfirmedBy] = None
     also_changed: Maybe[list[str]] = None
+    """What changed without being asked."""
     lost: Maybe[list[str]] = None
+    """What undo cannot bring back."""
     undo: Maybe[ToolCall] = None
     question: Maybe[str] = None
+    """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
 
@@ -87,6 +87,7 @@ class NotSwitched(Output):
     """A deployment that is not in the wanted state, and why."""
 
     deployment: str
+    """flow_version_id/deployment_id"""
     why: str
 
 
@@ -111,27 +112,29 @@ class SwitchResult(Told):
     confirmed_by: Maybe[ConfirmedBy] = None
     undo: Maybe[ToolCall] = None
     question: Maybe[str] = None
+    """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
 
 class ReplaceResult(Told):
-    """What became of putting another version where one is.
-
-    `now` is what of the flow is deployed there now, unless as wanted, and `repair` the call that restores what is
-    missing. It is `verified` when every step was. For `gap_milliseconds` the environment held neither version.
-    """
+    """What became of putting another version where one is: `verified` when every step was."""
 
     before: Maybe[Deployment] = None
     after: Maybe[Deployment] = None
     restored: Maybe[Deployment] = None
     now: Maybe[list[Deployment]] = None
+    """What of the flow is deployed there now, unless as wanted."""
     verified: Maybe[bool] = None
     gap_milliseconds: Maybe[int] = None
+    """How long the environment held neither version."""
     confirmed_by: Maybe[ConfirmedBy] = None
     lost: Maybe[list[str]] = None
+    """What undo cannot bring back."""
     undo: Maybe[ToolCall] = None
     repair: Maybe[ToolCall] = None
+    """The call that restores what is missing."""
     question: Maybe[str] = None
+    """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
 

@@ -132,10 +132,10 @@ Sort = Literal[
     "-flow_version_iteration",
 ]
 
-DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
-Reason = Annotated[Maybe[_LongText], Field(description="Why; kept in the audit log.")]
+DryRun = Annotated[OptionalFlag, Field(description="Preview only.")]
+Reason = Annotated[Maybe[_LongText], Field(description="For the audit log.")]
 Code = Annotated[Maybe[_ShortText], Field(description="From a preview that the person agreed to.")]
-IfState = Annotated[Maybe[_ShortText], Field(description="From an undo: refuse if changed since.")]
+IfState = Annotated[Maybe[_ShortText], Field(description="From an undo.")]
 
 MAX_FAULTS = 5
 """Clauses of a refusal; a call with more bad arguments than these is put right step by step."""

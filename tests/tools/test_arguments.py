@@ -158,7 +158,7 @@ async def test_a_code_is_good_for_the_same_call_however_it_is_filled_in(
     assert data(done)["status"] == "done", text(done)
 
 
-@pytest.mark.parametrize("tool", ["update_deployment", "disable_deployment"])
+@pytest.mark.parametrize("tool", ["update_deployment", "disable_deployment", "set_deployments_enabled"])
 @examples(30)
 @given(drawn=st.data())
 async def test_an_answer_is_taken_for_the_same_call_however_it_is_filled_in(tool: str, drawn: st.DataObject) -> None:

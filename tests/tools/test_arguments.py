@@ -29,7 +29,7 @@ from support.examples import examples
 from support.processes import ROOT
 from support.sandboxes import FakeClock
 
-from patchworks_deployments.model.values import ADDED_BY_HOSTS, Identifier
+from patchworks_deployments.model.values import Identifier
 from patchworks_deployments.model.values import given as as_given
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.app import RecordedRequest
@@ -55,13 +55,16 @@ CALLS: dict[str, Arguments] = {
 
 ASKS_BY_DEFAULT = ["update_deployment", "delete_deployment", "disable_deployment", "set_deployments_enabled"]
 
+ADDED_BY_HOSTS = ["toolCallId", "sessionId", "action", "chatInput", "tool", "task_progress"]
+"""What n8n adds to a call of any tool, and last what Cline does."""
+
 FILLERS: list[Any] = [None, "", []]
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=5,
 )
-added = st.dictionaries(st.sampled_from(sorted(ADDED_BY_HOSTS)), any_json)
+added = st.dictionaries(st.sampled_from(ADDED_BY_HOSTS), any_json)
 
 PROPERTIES: dict[str, list[str]] = {
     path.stem: list(json.loads(path.read_text(encoding="utf-8"))["inputSchema"]["properties"])

@@ -60,7 +60,9 @@ async def test_a_reader_s_attempt_to_write_leaves_an_audit_line(era: Era, tmp_pa
     with serving(*arguments) as served:
         async with calling(served.url, READER, era=era) as client:
             with pytest.raises(MCPError):
-                await client.call_tool("delete_deployment", {"deployment_id": "500", "api_key": "S3CRET"})
+                await client.call_tool(
+                    "delete_deployment", {"deployment_id": "500", "api_key": "S3CRET", "if_state": ""}
+                )
     (line,) = audit_lines(log)
     assert (line["tool"], line["outcome"], line["caller"]) == ("delete_deployment", "refused", "reader")
     assert line["message"] == "The token lacks the scope deployments:write."

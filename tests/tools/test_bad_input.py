@@ -27,9 +27,9 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("get_deployment", {**IDS, "deployment_id": ".."}, "deployment_id: must be an id"),
     ("get_deployment", {**IDS, "deployment_id": "5\n0"}, "deployment_id: must be an id"),
     ("get_deployment", {**IDS, "deployment_id": "5" * 10_000}, "deployment_id: must be an id"),
-    ("get_deployment", {**IDS, "deployment_id": ""}, "deployment_id: must be an id"),
+    ("get_deployment", {**IDS, "deployment_id": ""}, "deployment_id: is required"),
     ("get_deployment", {**IDS, "deployment_id": True}, "deployment_id: must be a valid string"),
-    ("get_deployment", {**IDS, "deployment_id": None}, "deployment_id: must be a valid string"),
+    ("get_deployment", {**IDS, "deployment_id": None}, "deployment_id: is required"),
     ("get_deployment", {**IDS, "deployment_id": {"id": 5}}, "deployment_id: must be a valid string"),
     ("get_deployment", {"deployment_id": "500"}, "flow_version_id: is required"),
     ("get_deployment", {**IDS, "detail": "everything"}, "detail: must be 'summary' or 'full'"),
@@ -75,6 +75,9 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("list_deployments", {"name": [{"of": "orders"}]}, "name: must be text, or a list of texts"),
     ("list_deployments", {"include": ["user"] * 201}, "include: has 201 values"),
     ("list_deployments", {"include": str([1] * 201)}, "include: has 201 values"),
+    ("list_deployments", {"include": ",".join(["user"] * 201)}, "include: has too many values"),
+    ("list_deployments", {"include": "package,secrets"}, "include: must be 'enabledBy'"),
+    ("list_deployments", {"include": {"package": True}}, "include: must be a valid list"),
     ("list_deployments", {"page": 1_000_001}, "page: must be at most 1000000"),
     ("list_deployments", {"page": 1e308}, "page: Unable to parse"),
     (
@@ -85,6 +88,12 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("update_deployment", {**IDS, "priority": 10**18}, "priority: is too large a number"),
     ("update_deployment", {**IDS, "clear": ["priority"] * 201}, "clear: has 201 values"),
     ("set_deployments_enabled", {"enabled": True, "deployments": ["1"] * 201}, "deployments: has 201 values"),
+    ("set_deployments_enabled", {"enabled": True, "deployments": "1," * 201}, "deployments: has too many values"),
+    ("set_deployments_enabled", {"enabled": True, "deployments": "1001/500,"}, "deployments: must be an id"),
+    ("set_deployments_enabled", {"enabled": True, "deployments": [1.5]}, "deployments: must be a valid string"),
+    ("get_deployment", {**IDS, "deployment_id": 500.5}, "deployment_id: must be a valid string"),
+    ("get_deployment", {**IDS, "deployment_id": 2.0**53}, "deployment_id: is too large a number"),
+    ("get_deployment", {**IDS, "deployment_id": "500.0"}, "deployment_id: must be an id"),
 ]
 
 

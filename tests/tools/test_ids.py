@@ -37,7 +37,7 @@ PLACES: list[tuple[str, dict[str, Any], str]] = [
 
 
 @newer_era_first
-@pytest.mark.parametrize("disguise", [*DISGUISES, 1.0, 1.5, True, -1, 0, 10**30])
+@pytest.mark.parametrize("disguise", [*DISGUISES, 1.5, -1.0, 0.0, True, -1, 0, 10**30])
 async def test_an_id_that_is_not_written_as_patchworks_writes_it_is_refused(era: Era, disguise: object) -> None:
     """In every place of every tool: nothing is sent, nobody is asked, and a write says that nothing was changed."""
     person, transport = Person(yes), Upstream()

@@ -1,5 +1,6 @@
 """The types of the tools' arguments: lenient about how models write them, strict about what they mean."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
@@ -7,10 +8,26 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from patchworks_deployments.model.deployment import Clearable, Include, Maybe
 from patchworks_deployments.model.reading import NUMBER_BOUND, is_identifier, read_time
 
+ADDED_BY_HOSTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool", "task_progress"})
+"""What n8n and Cline add to the arguments of any tool, for themselves. No tool here may call an argument so."""
+
+
+def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that somebody has given: without what hosts add, and without null, "" and [].
+
+    A host in strict mode fills each argument that it leaves out, with null or with what is empty of the right type.
+    """
+    return {
+        name: value for name, value in arguments.items() if name not in ADDED_BY_HOSTS and value not in (None, "", [])
+    }
+
+
 # What may be long is measured before anything is done with it: a caller must not keep the process from all others.
 
 MAX_VALUES = 200
 """Values of one list, or of one text that holds several."""
+
+TOO_MANY_VALUES = f"has too many values, and may have at most {MAX_VALUES}"
 
 MAX_PAGE = 1_000_000
 """A page's number; accounts have a few hundred."""
@@ -22,13 +39,26 @@ def _few(value: Any) -> Any:  # noqa: ANN401 - whatever else it is, is looked at
     return value
 
 
+EXACT_FLOATS = 2**53
+"""Below this a float is one whole number and not also the next."""
+
+
 def _as_text(value: object) -> object:
-    """A whole number as text: models pass ids either way, and the API mixes both."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    """A whole number as text: models pass ids either way, and some hosts make each number a float on its way."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
         return value
-    if abs(value) >= NUMBER_BOUND:
+    if abs(value) >= (EXACT_FLOATS if isinstance(value, float) else NUMBER_BOUND):
         raise ValueError("is too large a number: write it as text")
-    return str(value)
+    return str(int(value))
+
+
+def _as_list(value: object) -> object:
+    """A list, which may come as comma-separated text, or as its one value."""
+    if not isinstance(value, str):
+        return [value] if isinstance(value, int | float) else _few(value)
+    if value.count(",") >= MAX_VALUES:
+        raise ValueError(TOO_MANY_VALUES)
+    return [part.strip() for part in value.split(",")]
 
 
 def _as_values(value: object) -> object:
@@ -43,9 +73,12 @@ def _as_values(value: object) -> object:
 
 def _one_name(value: object) -> object:
     """A list of ids is as good as a text of them, but several names would become one that holds commas."""
-    if isinstance(value, list) and len(value) > 1 and not all(is_identifier(str(part)) for part in _few(value)):
+    if not isinstance(value, list) or len(value) < 2:  # noqa: PLR2004 - several
+        return value
+    texts = [_as_text(part) for part in _few(value)]
+    if not all(isinstance(text, str) and is_identifier(text) for text in texts):
         raise ValueError("must be one name, or ids")
-    return value
+    return texts
 
 
 def _no_bool(value: object) -> object:
@@ -62,7 +95,7 @@ def _is_identifier(value: str) -> str:
 
 def _are_identifiers(value: str) -> str:
     if value.count(",") >= MAX_VALUES:
-        raise ValueError(f"has too many values, and may have at most {MAX_VALUES}")
+        raise ValueError(TOO_MANY_VALUES)
     return ",".join(_is_identifier(part.strip()) for part in value.split(","))
 
 
@@ -115,11 +148,11 @@ OptionalIdentifier = Maybe[Identifier]
 OptionalNumber = Maybe[WholeNumber]
 OptionalFlag = Maybe[bool]
 OptionalTime = Maybe[Annotated[str, AfterValidator(_is_time)]]
-OptionalIncludes = Maybe[Annotated[list[Include], BeforeValidator(_few)]]
-OptionalClear = Maybe[Annotated[list[Clearable], BeforeValidator(_few)]]
+OptionalIncludes = Maybe[Annotated[list[Include], BeforeValidator(_as_list)]]
+OptionalClear = Maybe[Annotated[list[Clearable], BeforeValidator(_as_list)]]
 
 DeploymentName = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_deployment_name)]
-OptionalDeploymentNames = Maybe[Annotated[list[DeploymentName], BeforeValidator(_few)]]
+OptionalDeploymentNames = Maybe[Annotated[list[DeploymentName], BeforeValidator(_as_list)]]
 
 Sort = Literal[
     "created_at",
@@ -132,10 +165,10 @@ Sort = Literal[
     "-flow_version_iteration",
 ]
 
-DryRun = Annotated[OptionalFlag, Field(description="Only say what would change.")]
-Reason = Annotated[Maybe[_LongText], Field(description="Why; kept in the audit log.")]
+DryRun = Annotated[OptionalFlag, Field(description="Preview only.")]
+Reason = Annotated[Maybe[_LongText], Field(description="For the audit log.")]
 Code = Annotated[Maybe[_ShortText], Field(description="From a preview that the person agreed to.")]
-IfState = Annotated[Maybe[_ShortText], Field(description="From an undo: refuse if changed since.")]
+IfState = Annotated[Maybe[_ShortText], Field(description="From an undo.")]
 
 MAX_FAULTS = 5
 """Clauses of a refusal; a call with more bad arguments than these is put right step by step."""

@@ -1,7 +1,7 @@
 """Each call of a tool that changes something is an attempt, and leaves a line in the audit log, whoever answers it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -14,6 +14,7 @@ from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who, caller, client_name
 from patchworks_deployments.model.text import clean_text
+from patchworks_deployments.model.values import given
 from patchworks_deployments.tools.base import ending
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.plan import Write
@@ -51,15 +52,17 @@ def arguments_of(write: type[Write]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Middleware around all others: what ends before it reaches its tool is recorded as refused."""
+    """Middleware around all others: takes arguments as they were given, and records what ends before its tool."""
 
     log: AuditLog
     is_read_only: bool
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Pass the call on as the current attempt, and end that where nobody else has."""
-        is_call = ctx.method == "tools/call"
-        attempt = self._attempt(ctx.params or {}, Who(caller(), client_name(ctx.session))) if is_call else None
+        if ctx.method != "tools/call":
+            return await call_next(ctx)
+        ctx = replace(ctx, params=_as_given(ctx.params or {}))
+        attempt = self._attempt(ctx.params or {}, Who(caller(), client_name(ctx.session)))
         if attempt is None:
             return await call_next(ctx)
         try:
@@ -79,18 +82,28 @@ class Attempts:
 
     async def record(self, call: Mapping[str, Any], who: Who, message: str) -> None:
         """Record a `tools/call` with these parameters that was refused before the SDK has seen it."""
-        if attempt := self._attempt(call, who):
+        if attempt := self._attempt(_as_given(call), who):
             await attempt.end({"status": "refused", "message": message})
 
     def _attempt(self, call: Mapping[str, Any], who: Who) -> Attempt | None:
         """The attempt that a call with these parameters is; None for one of a tool that only looks."""
-        name, given = call.get("name"), call.get("arguments")
+        name, came = call.get("name"), call.get("arguments")
         write = WRITES.get(name) if isinstance(name, str) else None
         if write is None:
             return None
         known = arguments_of(write)
-        arguments = {key: value for key, value in given.items() if key in known} if isinstance(given, Mapping) else {}
+        arguments = {key: value for key, value in came.items() if key in known} if isinstance(came, Mapping) else {}
         return Attempt(self.log, write.name, arguments, who)
+
+
+def _as_given(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a call without what its host added to the arguments, or filled them up with.
+
+    Nobody sees it after this: not the tool, not the log, and not the SDK, which takes an answer for the very arguments
+    that its question was about.
+    """
+    arguments = call.get("arguments")
+    return {**call, "arguments": given(arguments)} if isinstance(arguments, Mapping) else call
 
 
 def _refusal(error: BaseException, call: Mapping[str, Any]) -> dict[str, str]:

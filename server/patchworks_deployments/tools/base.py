@@ -153,17 +153,18 @@ def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
     )
 
 
-def _compact(schema: Any) -> Any:  # noqa: ANN401 - a JSON schema
-    """The schema without titles and null defaults, which say nothing and cost tokens."""
-    if isinstance(schema, list):
-        return [_compact(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: {name: _compact(field) for name, field in value.items()} if key == "properties" else _compact(value)
-        for key, value in schema.items()
-        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
-    }
+KEYWORDS = frozenset({"type", "description", "enum", "items", "properties", "required"})
+"""The keywords of a schema that every host takes: the strict mode of some models refuses `default` and `maxLength`."""
+
+
+def _compact(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of arguments in `KEYWORDS` alone. Arguments are held to all of it, and what is refused says why."""
+    compact = {keyword: value for keyword, value in schema.items() if keyword in KEYWORDS}
+    if "properties" in compact:
+        compact["properties"] = {name: _compact(field) for name, field in compact["properties"].items()}
+    if "items" in compact:
+        compact["items"] = _compact(compact["items"])
+    return compact
 
 
 def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,11 +173,8 @@ def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
     What is deeper is seen in the result itself. Spelt out for each tool, it would cost a model thousands of tokens
     before its first call; and there are hosts that resolve no `$ref`.
     """
-    properties = {
-        name: {keyword: field[keyword] for keyword in ("type", "enum") if keyword in field} or {"type": "object"}
-        for name, field in schema["properties"].items()
-    }
-    return {"type": "object", "properties": properties, "required": schema["required"]}
+    properties = {name: {"type": field.get("type", "object")} for name, field in schema["properties"].items()}
+    return {"type": "object", "properties": properties}
 
 
 # Writing ------------------------------------------------------------------------------------------

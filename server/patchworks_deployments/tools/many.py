@@ -79,12 +79,10 @@ async def plan_switching(
 
 async def set_deployments_enabled(
     ctx: Ctx,
-    enabled: Annotated[bool, Field(description="true enables, false disables.")],
+    enabled: bool,
     plan: Annotated[SwitchPlan, Resolve(plan_switching)],
     agreed: Annotated[Decision, consent_to(plan_switching)],
-    deployments: Annotated[
-        OptionalDeploymentNames, Field(description="Ids, or flow_version_id/deployment_id; or use the filters.")
-    ] = None,
+    deployments: Annotated[OptionalDeploymentNames, Field(description="Ids, or flow_version_id/deployment_id.")] = None,
     flow: Part = None,
     environment: Part = None,
     package: Part = None,

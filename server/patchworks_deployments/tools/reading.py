@@ -37,7 +37,9 @@ async def list_deployments(
     include: Annotated[OptionalIncludes, Field(description="Adds people and version details.")] = None,
     sort: Annotated[Maybe[Sort], Field(description="- is descending.")] = None,
     page: Maybe[Page] = 1,
-    per_page: Maybe[Annotated[int, Field(ge=1, le=100)]] = PER_PAGE,
+    per_page: Maybe[
+        Annotated[int, Field(ge=1, le=100, description=f"At most 100; {PER_PAGE} if not given.")]
+    ] = PER_PAGE,
 ) -> Annotated[CallToolResult, DeploymentPage]:
     """List deployments, a page at a time. Filters take several values, comma-separated, meaning OR.
 

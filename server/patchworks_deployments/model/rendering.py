@@ -5,7 +5,7 @@ Names come from Patchworks and are data: each passes through `text.inert`.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, ToolCall

@@ -9,7 +9,7 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from patchworks_deployments.audit.attempt import current_attempt
@@ -24,6 +24,7 @@ from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
 from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
+from patchworks_deployments.writes.wording.results import told
 
 Ctx: TypeAlias = Context[Services, Any]
 
@@ -86,23 +87,19 @@ class DeploymentTool(Tool):
         """Run the tool. Every anticipated failure leaves as `ToolError`, with our words alone."""
         try:
             self._require_permission(arguments)
-            result = await super().run(arguments, context, convert_result)
+            return await super().run(arguments, context, convert_result)
         except ToolError as error:
-            told = _in_our_words(error, is_read=not self.writes)
-            await self._end(ending(error, str(told)))
+            said = _in_our_words(error, is_read=not self.writes)
+            await self._end(ending(error, str(said)))
             # A crash stays what it is: by its class the SDK knows that it has to be logged.
-            raise told from error.__cause__
+            raise said from error.__cause__
         except BaseException as error:
             await self._end(ending(error, str(error)))
             raise
-        # A question on its way to a person is no attempt yet: its answer comes with another call.
-        if isinstance(result, InputRequiredResult):
-            return result
-        trouble = await self._end(cast("CallToolResult", result).structured_content or {})
-        return _with_remark(result, f"This call is missing in the audit log: {trouble.what}") if trouble else result
 
-    async def _end(self, result: Mapping[str, Any]) -> AuditLogUnwritable | None:
-        return await current_attempt().end(result) if self.writes else None
+    async def _end(self, result: Mapping[str, Any]) -> None:
+        if self.writes and not current_attempt().has_ended:
+            await current_attempt().end(result)
 
     def _require_permission(self, arguments: Mapping[str, Any]) -> None:
         """Raise `ToolError` for a caller who may not write, and for arguments that are unknown or much too long."""
@@ -142,17 +139,6 @@ def ending(error: BaseException, message: str) -> dict[str, str]:
     return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(message)}"}
 
 
-def _with_remark(result: CallToolResult, remark: str) -> CallToolResult:
-    """The result that says one thing more, to people and to programs."""
-    outcome = result.structured_content or {}
-    return result.model_copy(
-        update={
-            "content": [*result.content, TextContent(type="text", text=remark)],
-            "structured_content": {**outcome, "message": f"{outcome.get('message', '')} {remark}"},
-        }
-    )
-
-
 KEYWORDS = frozenset({"type", "description", "enum", "items", "properties", "required"})
 """The keywords of a schema that every host takes: the strict mode of some models refuses `default` and `maxLength`."""
 
@@ -174,7 +160,7 @@ def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
     before its first call; and there are hosts that resolve no `$ref`.
     """
     properties = {name: {"type": field.get("type", "object")} for name, field in schema["properties"].items()}
-    return {"type": "object", "properties": properties}
+    return {"type": "object", "properties": properties, "required": schema["required"]}
 
 
 # Writing ------------------------------------------------------------------------------------------
@@ -210,12 +196,13 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
         except UpstreamError as error:
             result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
         unrecorded = acting.unrecorded
-    told = CallToolResult(
-        content=[TextContent(type="text", text=plan.text(result))],
+    if unrecorded:
+        steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"
+        result = result.remarked(f"{steps} missing in the audit log: {unrecorded[0].what}")
+    if trouble := await attempt.end(result.record()):
+        result = result.remarked(f"This call is missing in the audit log: {trouble.what}")
+    return CallToolResult(
+        content=[TextContent(type="text", text=told(result))],
         structured_content=result.to_json(),
         is_error=result.status in FAILURES,
     )
-    if not unrecorded:
-        return told
-    steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"
-    return _with_remark(told, f"{steps} missing in the audit log: {unrecorded[0].what}")

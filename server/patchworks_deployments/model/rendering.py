@@ -105,7 +105,7 @@ def describe_whole(deployment: Deployment) -> str:
     """All that is known of a deployment: what a listing shows, and a line for each further field."""
     lines = [describe(deployment)]
     lines += [f"{_in_words(field)}: {value}" for field in UNLISTED if (value := _value(deployment, field))]
-    if deployment.other:
+    if deployment.other is not None:
         lines.append(f"other fields, data from Patchworks: {inert_json(deployment.other)}")
     return "\n".join(lines)
 
@@ -238,17 +238,18 @@ def _cells(deployment: Deployment, page: Listing, fields: Sequence[str]) -> Iter
     package = d.package_name or (page.packages or {}).get(d.package_id or "")
     yield d.id
     yield d.flow_version_id or "?"
-    yield _name_and_id(d.flow_name, d.flow_id) or "?"
+    yield name_and_id(d.flow_name, d.flow_id) or "?"
     yield "?" if d.iteration is None else str(d.iteration)
-    yield _name_and_id(environment, d.virtual_environment_id) or _nothing(d, "virtual_environment_id")
-    yield _name_and_id(package, d.package_id) or _nothing(d, "package_id")
+    yield name_and_id(environment, d.virtual_environment_id) or _nothing(d, "virtual_environment_id")
+    yield name_and_id(package, d.package_id) or _nothing(d, "package_id")
     yield _nothing(d, "priority") if d.priority is None else str(d.priority)
     yield state(d)
     for field in fields:
         yield _value(d, field) or _nothing(d, field)
 
 
-def _name_and_id(name: str | None, identifier: str | None) -> str:
+def name_and_id(name: str | None, identifier: str | None) -> str:
+    """`UK Live (10)`, with `?` for an id that is not told, or `(10)`; empty where nothing is told."""
     if name:
         return f"{inert(name)} ({identifier or '?'})"
     return f"({identifier})" if identifier else ""

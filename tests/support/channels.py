@@ -24,15 +24,15 @@ PEOPLE_AND_TIMES = ("flow_version_status", "enabled_by", "deployed_at", "deploye
 
 def assert_listing_is_whole(result: CallToolResult) -> None:
     """The text and the data of a listing tell the same."""
-    _assert_same(_listing_in_text(text(result)), _listing_in_data(data(result)), result)
+    assert_same(_listing_in_text(text(result)), _listing_in_data(data(result)), result)
 
 
 def assert_deployment_is_whole(result: CallToolResult) -> None:
     """The text and the data of one deployment tell the same."""
-    _assert_same(_deployment_in_text(text(result)), _deployment_in_data(data(result)), result)
+    assert_same(_deployment_in_text(text(result)), _deployment_in_data(data(result)), result)
 
 
-def _assert_same(in_text: Told, in_data: Told, result: CallToolResult) -> None:
+def assert_same(in_text: Told, in_data: Told, result: CallToolResult) -> None:
     assert in_text == in_data, f"text: {in_text}\ndata: {in_data}\n{text(result)}"
 
 
@@ -41,7 +41,7 @@ def _assert_same(in_text: Told, in_data: Told, result: CallToolResult) -> None:
 
 def _listing_in_text(said: str) -> Told:
     heading, *lines = said.split("\n")
-    counts = _match(r"(\d+)(?: of (\d+))? deployments?, page (\d+)(?: of (\d+))?", heading)
+    counts = match(r"(\d+)(?: of (\d+))? deployments?, page (\d+)(?: of (\d+))?", heading)
     shown, total, page, pages = (None if count is None else int(count) for count in counts.groups())
     rows: list[Told] = []
     if shown:
@@ -49,32 +49,32 @@ def _listing_in_text(said: str) -> Told:
         assert columns[: len(TABLE)] == TABLE
         rows = [_row_in_text(dict(zip(columns, row, strict=True))) for row in cells]
         lines = lines[shown + 1 :]
-    calls = [_call(line.removeprefix("next page: ")) for line in lines[-1:] if line.startswith("next page: ")]
+    calls = [call(line.removeprefix("next page: ")) for line in lines[-1:] if line.startswith("next page: ")]
     remarks = lines[: len(lines) - len(calls)]
-    _assert_inert(remarks, quoted=True)
+    assert_inert(remarks, quoted=True)
     return {"page": page, "pages": pages, "total": total, "rows": rows, "remarks": remarks, "next": calls}
 
 
 def _row_in_text(cells: dict[str, str]) -> Told:
-    _assert_inert(cells.values())
-    flow_name, flow_id = _name_and_id(cells["flow (id)"])
+    assert_inert(cells.values())
+    flow_name, flow_id = name_and_id(cells["flow (id)"])
     told: Told = {
         "id": cells["id"],
-        "flow_version_id": _known(cells["flow version"]),
+        "flow_version_id": known(cells["flow version"]),
         "flow_name": flow_name,
         "flow_id": flow_id,
-        "iteration": _number(cells["iteration"]),
-        "priority": _number(cells["priority"]),
+        "iteration": number(cells["iteration"]),
+        "priority": number(cells["priority"]),
         **_state(cells["state"]),
         "unreadable": [field for field in cells.get("unreadable", "-").split(", ") if field != "-"],
     }
     for place, column in zip(PLACES, ("environment (id)", "package (id)"), strict=True):
-        told[f"{place}_name"], told[f"{place}_id"] = _name_and_id(cells[column])
+        told[f"{place}_name"], told[f"{place}_id"] = name_and_id(cells[column])
         if cells[column] in {"-", "?"}:
             assert (cells[column] == "?") is (f"{place}_id" in told["unreadable"])
     if told["priority"] is None:
         assert (cells["priority"] == "?") is ("priority" in told["unreadable"])
-    extra = {field: _known(cells.get(field.replace("_", " "), "-")) for field in PEOPLE_AND_TIMES}
+    extra = {field: known(cells.get(field.replace("_", " "), "-")) for field in PEOPLE_AND_TIMES}
     assert len(cells) == len(TABLE) + len(cells.keys() - set(TABLE))
     return told | extra
 
@@ -118,11 +118,11 @@ OTHER = "other fields, data from Patchworks: "
 
 def _deployment_in_text(said: str) -> Told:
     first, second, *lines = said.split("\n")
-    _assert_inert([first, second], quoted=True)
-    id_, version, flow, flow_id, only_flow_id, iteration, place, place_id, only_place_id, unplaced = _match(
+    assert_inert([first, second], quoted=True)
+    id_, version, flow, flow_id, only_flow_id, iteration, place, place_id, only_place_id, unplaced = match(
         FIRST, first
     ).groups()
-    state, priority, package, package_id, only_package_id, unreadable = _match(SECOND, second).groups()
+    state, priority, package, package_id, only_package_id, unreadable = match(SECOND, second).groups()
     told: Told = {
         "id": id_,
         "flow_version_id": version,
@@ -145,7 +145,7 @@ def _deployment_in_text(said: str) -> Told:
         if line.startswith(OTHER):
             told["other"] = json.loads(line.removeprefix(OTHER), object_pairs_hook=list)
             continue
-        _assert_inert([line])
+        assert_inert([line])
         label, _, value = line.partition(": ")
         assert told[label.replace(" ", "_")] is None
         told[label.replace(" ", "_")] = value
@@ -195,33 +195,33 @@ def _state(said: str) -> Told:
     return {"enabled": enabled, "enabled_at": since}
 
 
-def _name_and_id(cell: str) -> tuple[str | None, str | None]:
+def name_and_id(cell: str) -> tuple[str | None, str | None]:
     if cell in {"-", "?"}:
         return None, None
-    name, identifier = _match(r"(?:(.+) )?\((\d+|\?)\)", cell).groups()
-    return name, _known(identifier)
+    name, identifier = match(r"(?:(.+) )?\((\d+|\?)\)", cell).groups()
+    return name, known(identifier)
 
 
-def _known(cell: str) -> str | None:
+def known(cell: str) -> str | None:
     return None if cell in {"-", "?"} else cell
 
 
-def _number(cell: str) -> int | None:
+def number(cell: str) -> int | None:
     return None if cell in {"-", "?"} else int(cell)
 
 
-def _call(said: str) -> Told:
+def call(said: str) -> Told:
     tool, _, arguments = said.partition(" ")
     return {"tool": tool, "arguments": json.loads(arguments)}
 
 
-def _match(pattern: str, said: str) -> re.Match[str]:
+def match(pattern: str, said: str) -> re.Match[str]:
     found = re.fullmatch(pattern, said)
     assert found, said
     return found
 
 
-def _assert_inert(texts: Iterable[str], *, quoted: bool = False) -> None:
+def assert_inert(texts: Iterable[str], *, quoted: bool = False) -> None:
     """No markup and nothing that nobody sees; quotation marks only where names stand in them."""
     for said in texts:
         assert not set(said) & (MARKUP - {'"'} if quoted else MARKUP), said

@@ -13,6 +13,7 @@ from support.examples import examples
 from patchworks_deployments.errors import UnexpectedResponse
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.model.reading import read_deployment, read_page, read_time
+from patchworks_deployments.model.rendering import listing
 from patchworks_deployments.model.text import inert
 
 FLAT = {
@@ -99,7 +100,7 @@ def test_a_page_counts_what_it_could_not_read(records: list[object], meta: objec
     page = read_page({"data": records, "meta": meta}, page=3)
     assert len(page.deployments) + (page.unreadable or 0) == len(records)
     assert page.page >= 1
-    json.dumps(page.to_summary(), allow_nan=False)
+    json.dumps(listing(page).to_json(), allow_nan=False)
 
 
 @pytest.mark.parametrize(

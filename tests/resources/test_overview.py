@@ -178,13 +178,13 @@ async def test_what_patchworks_did_not_say_is_a_question_mark() -> None:
         result = await client.call_tool("deployment_overview", {})
     assert text(result).splitlines() == [
         "3 deployments of 3 flows: 0 enabled, 2 disabled, 1 unknown",
-        "environments: environment ? 1; no environment 1, 1 off; environment 10 1, 1 off",
+        "environments: environment ?: 1 | no environment: 1, 1 off | environment 10: 1, 1 off",
         "disabled (2)",
         "without environment (1)",
         "id | flow version | flow (id) | iteration | environment (id) | package | state",
-        "2 | 8 | 100 | ? | no environment | - | off",
+        "2 | 8 | (100) | ? | no environment | - | off",
         "1 | 7 | ? | ? | environment ? | - | ?",
-        "3 | 9 | Orders | ? | environment 10 | - | off",
+        "3 | 9 | Orders (?) | ? | environment 10 | - | off",
     ]
     assert_both_tell_all(result)
     assert [e.get("id") for e in data(result)["environments"]] == ["?", None, "10"]
@@ -204,4 +204,4 @@ async def test_a_flow_that_may_be_there_is_not_called_missing() -> None:
     async with connected(transport=Upstream(sandbox).alter(forget_one)) as client:
         result = await client.call_tool("deployment_overview", {})
     assert not [a for a in data(result)["attention"] if "missing" in a["what"]]
-    assert "environment ? 1" in text(result)
+    assert "environment ?: 1" in text(result)

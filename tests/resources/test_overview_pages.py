@@ -3,12 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mcp import Client
 from support.clients import Person, connected, data, newer_era_first, read, text, yes
-from support.examples import examples
-from support.faults import reply, scripted
 from support.overviews import assert_both_tell_all, packed, tokens
 
 from patchworks_deployments.cli import tool_definitions
@@ -159,48 +155,6 @@ async def test_the_definition_has_no_references() -> None:
     definition = str((await tool_definitions())[TOOL])
     assert "$ref" not in definition
     assert "$defs" not in definition
-
-
-# Any estate ---------------------------------------------------------------------------------------
-
-names = st.sampled_from(["Orders", "Orders EU", "orders", "UK | Live", "Büro", "[x](http://y)"]) | st.text(max_size=60)
-things = st.fixed_dictionaries({"id": st.integers(1, 5)}, optional={"name": names})
-records = st.fixed_dictionaries(
-    {"flow_version_id": st.integers(1, 9), "enabled_at": st.sampled_from([None, "2026-03-01T00:00:00Z"])},
-    optional={
-        "flow_id": st.integers(100, 104),
-        "flow_name": names,
-        "iteration": st.integers(1, 4),
-        "virtual_environment": st.none() | things,
-        "virtual_environment_id": st.none() | st.integers(1, 5),
-        "package": st.none() | things,
-    },
-)
-
-
-@examples(60)
-@given(
-    estate=st.lists(records, max_size=60),
-    asked=st.fixed_dictionaries(
-        {},
-        optional={
-            "flow": st.sampled_from(["100", "Orders", "orders", "e"]),
-            "environment": st.sampled_from(["1,2", "UK", "UK ¦ Live", "Bu\u0308ro"]),
-            "enabled": st.booleans(),
-            "show": st.sampled_from(["deployments", "environments", "versions", "missing", "unplaced", "names"]),
-        },
-    ),
-)
-async def test_text_and_data_of_any_overview_tell_the_same(estate: list[dict[str, Any]], asked: dict[str, Any]) -> None:
-    """Whatever the account holds and whatever is asked for: each id, name, count and call of one is in the other."""
-    rows = [{"id": 500 + number, **record} for number, record in enumerate(estate)]
-    answer = {"data": rows, "meta": {"current_page": 1, "last_page": 1, "total": len(rows)}}
-    async with connected(transport=scripted(reply(200, answer))) as client:
-        result = await client.call_tool(TOOL, asked)
-    assert not result.is_error, text(result)
-    assert_both_tell_all(result)
-    seen = data(result)
-    assert tokens(seen) <= (1_200 if seen["deployments"] > 25 and "show" not in asked else 1_800)
 
 
 async def test_the_resource_tells_what_the_tool_tells() -> None:

@@ -20,14 +20,15 @@ from patchworks_deployments.sandbox import Sandbox
 
 @newer_era_first
 async def test_a_listing_is_the_same_as_the_tool_s_for_the_same_one_request(era: Era) -> None:
-    """The resource holds the tool's structured content, and costs no more."""
-    sandbox = Sandbox()
+    """It holds the tool's structured content, costs no more, and links to the next page instead of naming a call."""
+    sandbox = Sandbox(300)
     async with connected(sandbox, era=era) as client:
         resource = await read(client, "patchworks://deployments?name=orders&sort=-flow_name&include=user,enabledBy")
         assert len(sandbox.requests) == 1
         arguments = {"name": "orders", "sort": "-flow_name", "include": ["user", "enabledBy"]}
         tool = data(await client.call_tool("list_deployments", arguments))
-    assert resource.pop("links")
+    assert resource.pop("links")["next"]
+    assert tool.pop("next")
     assert resource == tool
 
 
@@ -143,6 +144,8 @@ async def test_a_version_s_listing_is_the_same_as_the_tool_s_page_by_page(era: E
             data(await client.call_tool("list_flow_version_deployments", {"flow_version_id": "1001", "page": n}))
             for n in (1, 2, 3)
         ]
+    assert ["next" in page for page in tool] == [True, True, False]
+    tool = [{name: value for name, value in page.items() if name != "next"} for page in tool]
     plain = "patchworks://flow-versions/1001/deployments"
     first, second, third = (page.pop("links") for page in pages)
     assert first == {"self": plain, "next": f"{plain}?page=2"}
@@ -247,6 +250,6 @@ async def test_resources_completions_and_prompts_work_over_stdio(era: Era) -> No
     rows = [row for page in pages for row in page["deployments"]]
     assert len(pages) > 1
     assert len({row["id"] for row in rows}) == len(rows) == pages[0]["total"]
-    assert {row["virtual_environment_name"] for row in rows} == {"UK Live"}
+    assert {tuple(page["environments"].values()) for page in pages} == {("UK Live",)}
     assert isinstance(message.content, TextContent)
     assert 'environment "10"' in message.content.text

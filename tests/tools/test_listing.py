@@ -1,6 +1,7 @@
 """Looking: lists, one deployment, and what they show."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from support.clients import Era, connected, data, newer_era_first, text
 from support.examples import examples
 from support.faults import reply, scripted
+from support.overviews import tokens
+from support.read_back import assert_listing_is_whole
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -24,22 +27,24 @@ async def test_a_listing_shows_names_and_state_without_being_asked(era: Era) -> 
     assert first["iteration"] == sandbox.account.version_of(row).iteration
     assert first["enabled"] is (row.enabled_at is not None)
     line = next(line for line in text(result).splitlines() if line.startswith(first["id"]))
-    assert all(str(first[key]) in line for key in ("flow_name", "flow_id", "virtual_environment_name"))
+    environment = data(result)["environments"][first["virtual_environment_id"]]
+    assert all(told in line for told in (first["flow_name"], first["flow_id"], environment))
     assert [(request.method, request.status) for request in sandbox.requests] == [("GET", 200)]
 
 
 @newer_era_first
 async def test_the_next_page_is_named_as_an_exact_call_until_there_is_none(era: Era) -> None:
-    """Following the named calls yields every deployment once."""
+    """Following the calls that text and data name yields every deployment once."""
     sandbox = Sandbox(23)
     seen: list[str] = []
     async with connected(sandbox, era=era) as client:
-        arguments = {"per_page": 10, "sort": "-flow_name"}
-        while arguments:
-            result = await client.call_tool("list_deployments", arguments)
+        call: dict[str, Any] = {"tool": "list_deployments", "arguments": {"per_page": 10, "sort": "-flow_name"}}
+        while call:
+            result = await client.call_tool(call["tool"], call["arguments"])
             seen += [row["id"] for row in data(result)["deployments"]]
-            _, _, call = text(result).partition("next page: list_deployments ")
-            arguments = json.loads(call) if call else {}
+            call = data(result).get("next", {})
+            _, _, arguments = text(result).partition("next page: list_deployments ")
+            assert (json.loads(arguments) if arguments else None) == call.get("arguments")
     assert sorted(seen) == sorted(str(id_) for id_ in sandbox.account.deployments)
     assert len(sandbox.requests) == 3
 
@@ -86,8 +91,8 @@ async def test_includes_and_sorts_bring_their_columns() -> None:
         result = await client.call_tool("list_deployments", {"include": ["user", "enabledBy"], "sort": "created_at"})
     first = data(result)["deployments"][0]
     assert {"deployed_by", "created_at"} <= first.keys()
-    assert first["created_at"] in text(result)
-    assert "deployed by | enabled by | created at" in text(result)
+    assert first["created_at"][:10] in text(result)
+    assert "enabled by | deployed by | created at" in text(result)
 
 
 async def test_a_flow_version_s_deployments_are_listed() -> None:
@@ -96,16 +101,17 @@ async def test_a_flow_version_s_deployments_are_listed() -> None:
     row = next(iter(sandbox.account.deployments.values()))
     async with connected(sandbox) as client:
         result = await client.call_tool("list_flow_version_deployments", {"flow_version_id": row.flow_version_id})
-    rows = data(result)["deployments"]
-    assert {r["flow_version_id"] for r in rows} == {str(row.flow_version_id)}
-    assert any("virtual_environment_name" in r for r in rows)
+    assert {r["flow_version_id"] for r in data(result)["deployments"]} == {str(row.flow_version_id)}
+    assert data(result)["environments"]
 
 
 async def test_one_name_for_several_flows_is_said() -> None:
     """A listing in which a name means two flows names their ids."""
     async with connected(Sandbox(200)) as client:
         result = await client.call_tool("list_deployments", {"name": "Shopify orders to NetSuite", "per_page": 100})
-    assert '"Shopify orders to NetSuite" is the name of 2 different flows: 100, 103' in text(result)
+    (remark,) = data(result)["remarks"]
+    assert remark == '"Shopify orders to NetSuite" is the name of 2 different flows: 100, 103.'
+    assert remark in text(result)
 
 
 @newer_era_first
@@ -149,8 +155,9 @@ async def test_odd_records_are_counted_and_the_others_shown() -> None:
     async with connected(transport=scripted(reply(200, {"data": rows}))) as client:
         result = await client.call_tool("list_deployments", {})
     assert [row["id"] for row in data(result)["deployments"]] == ["1", "3"]
-    assert data(result)["unreadable"] == 2
-    assert "2 records could not be read" in text(result)
+    (remark,) = data(result)["remarks"]
+    assert remark == "2 records could not be read and are left out."
+    assert remark in text(result)
     assert "priority" in data(result)["deployments"][1]["unreadable"]
 
 
@@ -183,4 +190,40 @@ async def test_no_answer_of_the_api_breaks_a_listing(rows: list[object]) -> None
     async with connected(transport=scripted(reply(200, body))) as client:
         result = await client.call_tool("list_deployments", {})
     assert not result.is_error, text(result)
-    assert len(data(result)["deployments"]) + data(result).get("unreadable", 0) == len(rows)
+    told = next((remark for remark in data(result).get("remarks", []) if "could not be read" in remark), "0")
+    assert len(data(result)["deployments"]) + int(told.split()[0]) == len(rows)
+
+
+async def test_a_page_is_short_in_both_channels() -> None:
+    """Twenty-five deployments with all ids take at most 1,000 tokens of text and 1,600 of data."""
+    async with connected(Sandbox(2_000)) as client:
+        result = await client.call_tool("list_deployments", {})
+    assert len(data(result)["deployments"]) == 25
+    assert tokens(text(result)) <= 1_000
+    assert tokens(data(result)) <= 1_600
+
+
+async def test_names_of_environments_and_packages_stand_once_beside_the_rows() -> None:
+    """A row names its own only where the id is not known, or another row has another name for it."""
+    rows = [
+        {"id": 1, "virtual_environment": {"id": 10, "name": "UK Live"}, "package": {"id": 60, "name": "Core"}},
+        {"id": 2, "virtual_environment": {"id": 10, "name": "UK Live"}, "package": {"name": "Core"}},
+        {"id": 3, "virtual_environment": {"id": 10, "name": "UK Old"}, "package_id": 60},
+    ]
+    async with connected(transport=scripted(reply(200, {"data": rows}))) as client:
+        result = await client.call_tool("list_deployments", {})
+    seen = data(result)
+    assert (seen["environments"], seen["packages"]) == ({"10": "UK Live"}, {"60": "Core"})
+    names = [(row.get("virtual_environment_name"), row.get("package_name")) for row in seen["deployments"]]
+    assert names == [(None, None), (None, "Core"), ("UK Old", None)]
+    places = [line.split(" | ")[4:6] for line in text(result).splitlines()[2:]]
+    assert places == [["UK Live (10)", "Core (60)"], ["UK Live (10)", "Core (?)"], ["UK Old (10)", "Core (60)"]]
+    assert_listing_is_whole(result)
+
+
+async def test_a_page_past_the_last_one_says_so() -> None:
+    """It holds no deployment, and tells how many there are and on how many pages."""
+    async with connected() as client:
+        result = await client.call_tool("list_deployments", {"page": 9})
+    assert text(result) == "0 of 60 deployments, page 9 of 3"
+    assert data(result) == {"page": 9, "pages": 3, "total": 60, "deployments": []}

@@ -40,6 +40,17 @@ class Output(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+class ToolCall(Output):
+    """A tool and the exact arguments to call it with."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+    def only_if(self, state: str) -> "ToolCall":
+        """This call, refused unless its target is still in the state with this fingerprint."""
+        return ToolCall(tool=self.tool, arguments={**self.arguments, "if_state": state})
+
+
 class Deployment(Output):
     """One flow version deployment, flat and named for people. Times are ISO 8601 in UTC.
 
@@ -76,17 +87,18 @@ class Deployment(Output):
 
     def listed(self) -> dict[str, Any]:
         """The JSON object with the fields that a listing shows."""
-        return self.model_dump(mode="json", exclude_none=True, exclude=UNLISTED)
+        return self.model_dump(mode="json", exclude_none=True, exclude={*UNLISTED, "other"})
 
 
-UNLISTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "created_at", "updated_at", "other"}
+UNLISTED = ("flow_version_status", "enabled_by", "deployed_at", "deployed_by", "created_at", "updated_at")
 """The fields of a deployment that a listing leaves out unless they are asked for."""
 
 
 class DeploymentPage(Output):
-    """One page of deployments. `total` and `pages` are missing when Patchworks did not say.
+    """One page as Patchworks sent it, with the number of its records that could not be read.
 
-    `pages` is a lower bound where Patchworks only named a next page.
+    `total` and `pages` are missing where Patchworks did not say; `pages` is a lower bound where it only named a next
+    page.
     """
 
     deployments: list[Deployment]
@@ -101,10 +113,22 @@ class DeploymentPage(Output):
         """Whether there may be another page: it holds as many as were `asked` for, or as many as it says to hold."""
         return len(self.deployments) + (self.unreadable or 0) >= min(asked, self.per_page or asked)
 
-    def to_summary(self, extra: Sequence[str] = ()) -> dict[str, Any]:
-        """The JSON object with just the fields that a listing shows, and `extra` ones."""
-        hidden = UNLISTED - set(extra)
-        return self.model_dump(mode="json", exclude_none=True, exclude={"deployments": {"__all__": hidden}})
+
+class Listing(Output):
+    """One page of deployments as it is shown, and the call for the next one.
+
+    The names of environments and packages stand beside the rows, by id. A row has a name of its own only where its id
+    is not known, or has another name in another row.
+    """
+
+    page: int
+    pages: Maybe[int] = None
+    total: Maybe[int] = None
+    remarks: Maybe[list[str]] = None
+    environments: Maybe[dict[str, str]] = None
+    packages: Maybe[dict[str, str]] = None
+    deployments: list[Deployment]
+    next: Maybe[ToolCall] = None
 
 
 @dataclass
@@ -150,14 +174,3 @@ class Gathered:
         if self.missing:
             return f"Patchworks counts {self.total} deployments, and {self.missing} of them did not show on any page."
         return None
-
-
-class ToolCall(Output):
-    """A tool and the exact arguments to call it with."""
-
-    tool: str
-    arguments: dict[str, Any]
-
-    def only_if(self, state: str) -> "ToolCall":
-        """This call, refused unless its target is still in the state with this fingerprint."""
-        return ToolCall(tool=self.tool, arguments={**self.arguments, "if_state": state})

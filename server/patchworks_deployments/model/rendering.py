@@ -1,15 +1,18 @@
-"""Deployments as compact text for models and people.
+"""Deployments as they are shown: listings of them, and compact text for models and people.
 
 Names come from Patchworks and are data: each passes through `text.inert`.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage, ToolCall
+from patchworks_deployments.model.deployment import UNLISTED, Deployment, DeploymentPage, Listing, ToolCall
 from patchworks_deployments.model.text import inert
+
+SEPARATOR = " | "
+"""What stands between two cells of a table."""
 
 MAX_QUESTION_CHARACTERS = 4_000
 """Characters of a question: a yes covers what a person has seen, and nobody reads more."""
@@ -51,8 +54,8 @@ def state(deployment: Deployment) -> str:
 
 
 def moment(iso_time: str) -> str:
-    """`2026-03-02 09:00 UTC` for an ISO 8601 time, with seconds where there are any."""
-    return f"{iso_time[:10]} {iso_time[11:19].removesuffix(':00')} UTC"
+    """`2026-03-02 09:00 UTC` for an ISO 8601 time in UTC, with seconds and fractions where there are any."""
+    return f"{iso_time[:10]} {iso_time[11:].removesuffix('Z').removesuffix(':00')} UTC"
 
 
 def place(deployment: Deployment) -> str:
@@ -62,10 +65,9 @@ def place(deployment: Deployment) -> str:
 
 def flow_and_iteration(deployment: Deployment) -> str:
     """`flow "Orders" (104) iteration 3`, or the flow version's id where the API did not name the flow."""
-    if not deployment.flow_name and not deployment.flow_id:
-        return flow_version(deployment)
-    iteration = f" iteration {deployment.iteration}" if deployment.iteration is not None else ""
-    return f"flow {named(deployment.flow_name, deployment.flow_id)}{iteration}"
+    is_known = deployment.flow_name or deployment.flow_id
+    flow = f"flow {named(deployment.flow_name, deployment.flow_id)}" if is_known else flow_version(deployment)
+    return flow if deployment.iteration is None else f"{flow} iteration {deployment.iteration}"
 
 
 def flow_version(deployment: Deployment) -> str:
@@ -92,16 +94,22 @@ def _is_unknown(deployment: Deployment, field: str) -> bool:
 
 
 def describe(deployment: Deployment) -> str:
-    """One deployment in a few lines."""
-    package = f"; package {named(deployment.package_name, deployment.package_id)}" if deployment.package_id else ""
-    lines = [
-        f"Deployment {deployment.id} of {flow_version(deployment)}: {place(deployment)}",
-        f"{state(deployment)}; queue priority {priority(deployment)}{package}",
-    ]
-    if deployment.updated_at:
-        lines.append(f"last changed {moment(deployment.updated_at)}")
-    if deployment.unreadable:
-        lines.append(f"not known: {', '.join(deployment.unreadable)}")
+    """All of a deployment that a listing shows, in two lines."""
+    d = deployment
+    parts = [state(d), f"queue priority {priority(d)}"]
+    if d.package_id or d.package_name:
+        parts.append(f"package {named(d.package_name, d.package_id)}")
+    if d.unreadable:
+        parts.append(f"unreadable: {', '.join(d.unreadable)}")
+    return f"Deployment {d.id} of {flow_version(d)}: {place(d)}\n{'; '.join(parts)}"
+
+
+def describe_whole(deployment: Deployment) -> str:
+    """All that is known of a deployment: what a listing shows, and a line for each further field."""
+    lines = [describe(deployment)]
+    lines += [f"{_in_words(field)}: {value}" for field in UNLISTED if (value := _value(deployment, field))]
+    if deployment.other is not None:
+        lines.append(f"other fields, data from Patchworks: {inert_json(deployment.other)}")
     return "\n".join(lines)
 
 
@@ -139,15 +147,11 @@ def call(tool_call: ToolCall) -> str:
 
 def inert_json(value: Any) -> str:  # noqa: ANN401 - whatever JSON came in goes out
     """JSON of data from Patchworks, in which no text, not even a key, is markup."""
-    return json.dumps(_inert(value), ensure_ascii=False)
-
-
-def _inert(value: Any) -> Any:  # noqa: ANN401 - whatever JSON came in goes out
     if isinstance(value, dict):
-        return {_inert(key): _inert(entry) for key, entry in value.items()}
+        return f"{{{', '.join(f'{inert_json(key)}: {inert_json(entry)}' for key, entry in value.items())}}}"
     if isinstance(value, list):
-        return [_inert(entry) for entry in value]
-    return inert(value, len(value)) if isinstance(value, str) else value
+        return f"[{', '.join(map(inert_json, value))}]"
+    return json.dumps(inert(value, len(value)) if isinstance(value, str) else value, ensure_ascii=False)
 
 
 def by_environment(deployments: Sequence[Deployment]) -> list[str]:
@@ -174,67 +178,109 @@ def by_flow(deployments: Sequence[Deployment], room: int) -> str:
     return next((line(shown) for shown in range(len(told), 0, -1) if len(line(shown)) <= room), line(0))
 
 
-_COLUMNS = "id | flow version | flow (id) | iteration | environment (id) | package (id) | priority | state"
+# Listings -----------------------------------------------------------------------------------------
 
 
-def table(page: DeploymentPage, next_call: str | None, extra: Sequence[str] = ()) -> str:
-    """A page as one table, with what it leaves out and how to go on.
+def listing(page: DeploymentPage, fields: Sequence[str] = (), next_call: ToolCall | None = None) -> Listing:
+    """The page as it is shown, with `fields` beyond those of every listing."""
+    environments = _names((d.virtual_environment_id, d.virtual_environment_name) for d in page.deployments)
+    packages = _names((d.package_id, d.package_name) for d in page.deployments)
+    hidden = dict.fromkeys(set(UNLISTED).difference(fields))
 
-    `next_call` is the exact call for the next page; `extra` names fields that get a column of their own.
-    """
-    lines = [_heading(page)]
-    if page.deployments:
-        lines.append(" | ".join([_COLUMNS, *(field.replace("_", " ") for field in extra)]))
-    lines.extend(" | ".join(_cells(deployment, extra)) for deployment in page.deployments)
-    return "\n".join([*lines, *_remarks(page, next_call)])
+    def row(d: Deployment) -> Deployment:
+        names = {
+            "virtual_environment_name": environments.get(d.virtual_environment_id or ""),
+            "package_name": packages.get(d.package_id or ""),
+        }
+        beside = {field: None for field, name in names.items() if getattr(d, field) == name}
+        return d.model_copy(update={**hidden, **beside})
 
-
-def _heading(page: DeploymentPage) -> str:
-    total = "" if page.total is None else f" of {page.total}"
-    if not page.deployments:
-        return f"No deployments on page {page.page}{total}."
-    pages = f" of {page.pages}" if page.pages else ""
-    shown = f"{len(page.deployments)} of " if total else ""
-    return f"{shown}{counted(page.total or len(page.deployments), 'deployment')}, page {page.page}{pages}"
-
-
-def _cells(deployment: Deployment, extra: Sequence[str]) -> Iterable[str]:
-    return (
-        deployment.id,
-        deployment.flow_version_id or "?",
-        _name_and_id(deployment.flow_name, deployment.flow_id),
-        "?" if deployment.iteration is None else str(deployment.iteration),
-        _name_and_id(deployment.virtual_environment_name, deployment.virtual_environment_id),
-        _name_and_id(deployment.package_name, deployment.package_id),
-        "-" if deployment.priority is None else str(deployment.priority),
-        _state_and_day(deployment),
-        *(inert(str(getattr(deployment, field) or "-")) for field in extra),
+    return Listing(
+        page=page.page,
+        pages=page.pages,
+        total=page.total,
+        remarks=list(_remarks(page)) or None,
+        environments=environments or None,
+        packages=packages or None,
+        deployments=list(map(row, page.deployments)),
+        next=next_call,
     )
 
 
-def _name_and_id(name: str | None, identifier: str | None) -> str:
-    known = [inert(name)] if name else []
-    known += [f"({identifier})"] if identifier else []
-    return " ".join(known) or "-"
+def _names(things: Iterable[tuple[str | None, str | None]]) -> dict[str, str]:
+    """The first name of each id."""
+    names: dict[str, str] = {}
+    for identifier, name in things:
+        if identifier and name:
+            names.setdefault(identifier, name)
+    return names
 
 
-def _state_and_day(deployment: Deployment) -> str:
-    if deployment.enabled is None:
-        return "?"
-    if deployment.enabled and deployment.enabled_at:
-        return f"enabled {deployment.enabled_at[:10]}"
-    return "enabled" if deployment.enabled else "disabled"
-
-
-def _remarks(page: DeploymentPage, next_call: str | None) -> Iterable[str]:
+def _remarks(page: DeploymentPage) -> Iterator[str]:
     flows: defaultdict[str, set[str]] = defaultdict(set)
     for deployment in page.deployments:
         if deployment.flow_name and deployment.flow_id:
             flows[deployment.flow_name].add(deployment.flow_id)
     for name, ids in flows.items():
         if len(ids) > 1:
-            yield f'"{inert(name)}" is the name of {len(ids)} different flows: {", ".join(sorted(ids))}'
+            yield f'"{inert(name)}" is the name of {len(ids)} different flows: {", ".join(sorted(ids))}.'
     if page.unreadable:
-        yield are_left_out(page.unreadable, "record", "could not be read")
-    if next_call:
-        yield f"next page: {next_call}"
+        yield f"{are_left_out(page.unreadable, 'record', 'could not be read')}."
+
+
+_COLUMNS = "id", "flow version", "flow (id)", "iteration", "environment (id)", "package (id)", "priority", "state"
+
+
+def table(page: Listing) -> str:
+    """All that the listing holds, as one table."""
+    fields = [field for field in (*UNLISTED, "unreadable") if any(getattr(d, field) for d in page.deployments)]
+    shown = len(page.deployments)
+    of_all = f"{shown} of {counted(page.total, 'deployment')}" if page.total is not None else ""
+    of_pages = f" of {page.pages}" if page.pages else ""
+    lines = [f"{of_all or counted(shown, 'deployment')}, page {page.page}{of_pages}"]
+    if page.deployments:
+        lines.append(SEPARATOR.join([*_COLUMNS, *(_in_words(field) for field in fields)]))
+    lines += [SEPARATOR.join(_cells(deployment, page, fields)) for deployment in page.deployments]
+    lines += page.remarks or []
+    if page.next:
+        lines.append(f"next page: {call(page.next)}")
+    return "\n".join(lines)
+
+
+def _cells(deployment: Deployment, page: Listing, fields: Sequence[str]) -> Iterator[str]:
+    d = deployment
+    environment = d.virtual_environment_name or (page.environments or {}).get(d.virtual_environment_id or "")
+    package = d.package_name or (page.packages or {}).get(d.package_id or "")
+    yield d.id
+    yield d.flow_version_id or "?"
+    yield name_and_id(d.flow_name, d.flow_id) or "?"
+    yield "?" if d.iteration is None else str(d.iteration)
+    yield name_and_id(environment, d.virtual_environment_id) or _nothing(d, "virtual_environment_id")
+    yield name_and_id(package, d.package_id) or _nothing(d, "package_id")
+    yield _nothing(d, "priority") if d.priority is None else str(d.priority)
+    yield state(d)
+    for field in fields:
+        yield _value(d, field) or _nothing(d, field)
+
+
+def name_and_id(name: str | None, identifier: str | None) -> str:
+    """`UK Live (10)`, with `?` for an id that is not told, or `(10)`; empty where nothing is told."""
+    if name:
+        return f"{inert(name)} ({identifier or '?'})"
+    return f"({identifier})" if identifier else ""
+
+
+def _nothing(deployment: Deployment, field: str) -> str:
+    return "?" if _is_unknown(deployment, field) else "-"
+
+
+def _in_words(field: str) -> str:
+    return field.replace("_", " ")
+
+
+def _value(deployment: Deployment, field: str) -> str:
+    """A field that few listings show; empty where it is not told."""
+    value = getattr(deployment, field) or ""
+    if isinstance(value, list):
+        return ", ".join(value)
+    return moment(value) if value and field.endswith("_at") else inert(value)

@@ -3,27 +3,29 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 from patchworks_deployments.api.selection import NOT_SEVERAL, Selected, Selection
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
-from patchworks_deployments.model.rendering import are_left_out, counted
-from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text, label
+from patchworks_deployments.model.rendering import SEPARATOR, are_left_out, counted, name_and_id
+from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text
 from patchworks_deployments.resources import attention
 from patchworks_deployments.resources.attention import Finding, Show
 
 PAGE_ROWS = 25
 """Deployments, environments or examples on a page; so many deployments are shown without being asked for."""
 
-MAX_ENVIRONMENTS, MAX_EXAMPLES = 20, 3
-"""The largest environments, and examples of each kind, that the overview of a larger account shows at most."""
+MAX_EXAMPLES = 3
+"""Examples of each kind that an overview shows."""
+
+MAX_ENVIRONMENT_CHARACTERS = 1_200
+"""Characters, as data, of the largest environments of a larger account: 20 with usual names and ids, 10 at least."""
 
 NOT_LOOKED_FOR = "A flow that the filters hide, or that cannot be read, is not missing: ask for everything."
 STATES = {True: "on", False: "off", None: "?"}
-SEPARATOR = " | "
 
 ASK_AGAIN = "Ask again, or narrow it by ids until at most 100 match, which one page shows."
 
@@ -140,7 +142,7 @@ class _Estate:
                     call=None if is_in_rows or is_whole else self._call(**finding.arguments),
                 )
             )
-        largest = self.environments if is_small else self.environments[:MAX_ENVIRONMENTS]
+        largest = self.environments if is_small else _as_many_as_fit(self.environments)
         if more := len(self.environments) - len(largest):
             call = self._call(show="environments")
             kinds.append(Attention(what="smaller environments", count=more, examples=[], call=call))
@@ -186,6 +188,11 @@ class _Estate:
     def _call(self, **more: Any) -> ToolCall:  # noqa: ANN401 - arguments of a tool
         given = {name: value for name, value in asdict(self.selection).items() if value is not None}
         return ToolCall(tool="deployment_overview", arguments={**given, **more})
+
+
+def _as_many_as_fit(environments: Sequence[EnvironmentCount]) -> list[EnvironmentCount]:
+    ends = accumulate(len(environment.model_dump_json()) for environment in environments)
+    return [e for e, end in zip(environments, ends, strict=True) if end <= MAX_ENVIRONMENT_CHARACTERS]
 
 
 def _environments(deployments: Sequence[Deployment]) -> list[EnvironmentCount]:
@@ -249,8 +256,8 @@ def _counts(overview: Overview) -> str:
     lines = [f"{of}: {states}" + (f"; {overview.missing} missing" if overview.missing else "")]
     if overview.environments:
         off = {e.id: f", {e.disabled} off" if e.disabled else "" for e in overview.environments}
-        told = "; ".join(f"{_place(e)} {e.deployments}{off[e.id]}" for e in overview.environments)
-        lines.append(f"environments: {told}")
+        told = (f"{_place(e)}: {e.deployments}{off[e.id]}" for e in overview.environments)
+        lines.append(f"environments: {SEPARATOR.join(told)}")
     return "\n".join(lines)
 
 
@@ -277,7 +284,7 @@ def _rows(overview: Overview) -> Iterator[str]:
             (
                 row.id,
                 row.flow_version_id or attention.UNKNOWN,
-                label(row.flow_name, row.flow_id),
+                name_and_id(row.flow_name, row.flow_id) or attention.UNKNOWN,
                 attention.iteration_label(row.iteration),
                 places[row.environment_id],
                 row.package_id or "-",

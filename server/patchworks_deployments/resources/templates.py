@@ -11,6 +11,7 @@ from mcp_types import Resource as ListedResource
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.resources import uris
@@ -103,13 +104,13 @@ def _identifier(segment: str) -> str:
     return identifier
 
 
-def _page(found: DeploymentPage, uri_of: Callable[[int], str], extra: Sequence[str] = ()) -> str:
+def _page(found: DeploymentPage, uri_of: Callable[[int], str], fields: Sequence[str] = ()) -> str:
     links = {"self": uri_of(found.page)}
     if found.page > 1:
         links["prev"] = uri_of(found.page - 1)
     if found.pages and found.page < found.pages:
         links["next"] = uri_of(found.page + 1)
-    return _json({**found.to_summary(extra), "links": links})
+    return _json({**rendering.listing(found, fields).to_json(), "links": links})
 
 
 def _json(content: dict[str, Any]) -> str:

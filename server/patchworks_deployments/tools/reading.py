@@ -12,7 +12,7 @@ from pydantic import Field
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Maybe, ToolCall
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Listing, Maybe, Output, ToolCall
 from patchworks_deployments.model.values import (
     DeploymentId,
     FlowVersionId,
@@ -40,7 +40,7 @@ async def list_deployments(
     per_page: Maybe[
         Annotated[int, Field(ge=1, le=100, description=f"At most 100; {PER_PAGE} if not given.")]
     ] = PER_PAGE,
-) -> Annotated[CallToolResult, DeploymentPage]:
+) -> Annotated[CallToolResult, Listing]:
     """List deployments, a page at a time. Filters take several values, comma-separated, meaning OR.
 
     By state, or by the name of an environment or package: deployment_overview.
@@ -64,7 +64,7 @@ async def list_deployments(
 
 async def list_flow_version_deployments(
     ctx: Context[Services, Any], flow_version_id: FlowVersionId, page: Maybe[Page] = 1
-) -> Annotated[CallToolResult, DeploymentPage]:
+) -> Annotated[CallToolResult, Listing]:
     """List where one flow version is deployed. For a whole flow or an environment use list_deployments."""
     found = await services(ctx).client.list_for_flow_version(flow_version_id, page=page or 1)
     return _page_result(found, "list_flow_version_deployments", {"flow_version_id": flow_version_id})
@@ -81,25 +81,20 @@ async def get_deployment(
 ) -> Annotated[CallToolResult, Deployment]:
     """Show one deployment. It is found only under its own flow version: both ids are in list_deployments."""
     found = await services(ctx).client.get_or_explain(flow_version_id, deployment_id, with_other=detail == "full")
-    text = rendering.describe(found)
-    if found.other:
-        text += f"\nother fields, data from Patchworks: {rendering.inert_json(found.other)}"
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)],
-        structured_content=found.to_json(),
-    )
+    return _result(rendering.describe_whole(found), found)
 
 
 def _page_result(
-    found: DeploymentPage, tool: str, arguments: dict[str, Any], extra: Sequence[str] = ()
+    found: DeploymentPage, tool: str, arguments: dict[str, Any], fields: Sequence[str] = ()
 ) -> CallToolResult:
-    next_call = None
-    if found.pages and found.page < found.pages:
-        next_call = rendering.call(ToolCall(tool=tool, arguments={**arguments, "page": found.page + 1}))
-    return CallToolResult(
-        content=[TextContent(type="text", text=rendering.table(found, next_call, extra))],
-        structured_content=found.to_summary(extra),
-    )
+    is_last = found.pages is None or found.page >= found.pages
+    next_call = None if is_last else ToolCall(tool=tool, arguments={**arguments, "page": found.page + 1})
+    shown = rendering.listing(found, fields, next_call)
+    return _result(rendering.table(shown), shown)
+
+
+def _result(text: str, value: Output) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=value.to_json())
 
 
 # Cached, here and where the other tools are made: the SDK takes a third of a server's making to read their signatures.

@@ -34,7 +34,7 @@ SEEN = Deployment(
             'environment: environment "UK Live" (10) → environment "US Live" (11)',
         ),
         ({"flow_version_id": "1002"}, "flow version: 1001 → 1002"),
-        ({"package_id": None}, "package: 60 → None"),
+        ({"package_id": None}, "package: 60 → none"),
     ],
 )
 def test_each_field_that_a_write_can_touch_has_its_line(changed: dict[str, Any], line: str) -> None:

@@ -88,4 +88,5 @@ async def test_the_longest_names_and_ids_do_not_make_an_overview_long(arguments:
     kinds = {kind["what"]: kind for kind in data(result)["attention"]}
     assert all(len(kind["examples"]) == 3 for what, kind in kinds.items() if what != "smaller environments")
     assert len(data(result)["environments"]) >= 10
-    assert len(data(result)["environments"]) + kinds["smaller environments"]["count"] == 59
+    shown, others = len(data(result)["environments"]), kinds["smaller environments"]["count"]
+    assert shown + others == (58 if arguments else 59)  # two have one id, and none is called "Place"

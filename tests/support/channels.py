@@ -63,10 +63,9 @@ def missing_in_data(result: CallToolResult) -> list[str]:
     if result.structured_content is None:
         return []
     said, content = text(result), result.structured_content
-    known = [call for _, call in _calls_of(content)]
-    calls = _calls_in(said)
-    missing = [f"call: {_written(call)}" for call in calls if call not in known]
     leaves = [str(value) for _, value in _leaves(content)]
+    known = [*(call for _, call in _calls_of(content)), *(call for leaf in leaves for call in _calls_in(leaf))]
+    missing = [f"call: {_written(call)}" for call in _calls_in(said) if call not in known]
     held = "\n".join(_flat(line) for leaf in [*leaves, *_keys(content)] for line in leaf.splitlines())
     rest = "\n".join(_without_calls(said))
     counts = {str(count) for count in _lengths(content)}

@@ -16,7 +16,7 @@ from support.clients import data, text
 Told = dict[str, Any]
 
 MARKUP = set('`<>[]*~#\\"')
-TABLE = ["id", "flow version", "flow (id)", "iteration", "environment (id)", "package (id)", "priority", "state"]
+TABLE = ["id", "flow version", "flow (id)", "iteration", "environment (id)", "package (id)", "priority", "state (UTC)"]
 ROW = ("id", "flow_version_id", "flow_id", "flow_name", "iteration", "priority", "enabled", "enabled_at")
 PLACES = ("virtual_environment", "package")
 PEOPLE_AND_TIMES = ("flow_version_status", "enabled_by", "deployed_at", "deployed_by", "created_at", "updated_at")
@@ -65,7 +65,7 @@ def _row_in_text(cells: dict[str, str]) -> Told:
         "flow_id": flow_id,
         "iteration": number(cells["iteration"]),
         "priority": number(cells["priority"]),
-        **_state(cells["state"]),
+        **_state(re.sub(r"^enabled (\d.*)", r"enabled since \1 UTC", cells["state (UTC)"])),
         "unreadable": [field for field in cells.get("unreadable", "-").split(", ") if field != "-"],
     }
     for place, column in zip(PLACES, ("environment (id)", "package (id)"), strict=True):
@@ -184,8 +184,7 @@ def _shown(name: str, value: Any) -> Any:
 
 def _moment(time: str) -> str:
     day, clock = time.removesuffix("Z").split("T")
-    minutes = clock[:5] if clock[5:] == ":00" else clock
-    return f"{day} {minutes} UTC"
+    return f"{day} {clock[:8].removesuffix(':00')} UTC"
 
 
 def _state(said: str) -> Told:

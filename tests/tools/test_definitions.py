@@ -82,7 +82,7 @@ async def test_schemas_are_plain_enough_for_every_host() -> None:
     """
     for name, tool in (await tool_definitions()).items():
         assert _keywords(tool["inputSchema"]) <= {"type", "description", "enum", "items", "properties", "required"}
-        assert _keywords(tool["outputSchema"]) == {"type", "properties"}, name
+        assert _keywords(tool["outputSchema"]) == {"type", "properties", "required"}, name
         arguments = tool["inputSchema"]["properties"]
         assert all(isinstance(argument["type"], str) for argument in arguments.values()), name
         assert all(isinstance(value, str) for argument in arguments.values() for value in argument.get("enum", ()))

@@ -94,7 +94,7 @@ async def test_a_write_whose_fate_cannot_be_learned_is_unknown(step: Step, case:
     result, arguments = await _attempt(case, sandbox, transport, era)
     assert data(result)["status"] == "unknown"
     assert result.is_error
-    assert f"(flow_version_id={arguments['flow_version_id']}" in text(result).rpartition("Look again with")[2]
+    assert f'"flow_version_id": "{arguments["flow_version_id"]}"' in text(result).rpartition("Look again with")[2]
     assert len(transport.writes) == 1
 
 

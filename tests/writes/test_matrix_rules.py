@@ -61,11 +61,11 @@ def _repairs_nothing(record: Record) -> None:
 
 
 def _stands_twice(record: Record) -> None:
-    record.told.data["failed"] = [{"deployment": record.told.data["done"][0], "why": "?"}]
+    record.told.data["failed"] = [{"why": "?", "deployments": record.told.data["done"][:1]}]
 
 
 def _stands_wrong(record: Record) -> None:
-    record.told.data["not_tried"] = [{"deployment": name, "why": "?"} for name in record.told.data.pop("done")]
+    record.told.data["not_tried"] = [{"why": "?", "deployments": record.told.data.pop("done")}]
 
 
 def _leaves_it_empty(record: Record) -> None:

@@ -75,7 +75,7 @@ async def test_a_version_that_turns_out_to_be_of_another_flow_is_reported_with_t
         result = await client.call_tool(TOOL, {**arguments, "new_flow_version_id": str(other)})
         assert data(result)["status"] == "partial"
         assert "The new version is not known to be of the same flow" in text(result)
-        assert "There now: nothing of the flow." in text(result)
+        assert "There now: nothing of the flow" in text(result)
         assert f"Deployment {data(result)['after']['id']}:" not in text(result)
         assert data(result)["now"] == []
         for word in ("repair", "undo"):

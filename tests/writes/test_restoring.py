@@ -32,7 +32,7 @@ async def test_what_was_restored_and_is_not_in_its_place_is_not_verified(era: Er
     _, arguments = replaceable(sandbox)
     result = await replace(Upstream(sandbox).on("POST", NO).always(listing, EMPTY), era, arguments)
     assert (data(result)["status"], data(result)["verified"]) == ("failed", False)
-    assert "There now: nothing of the flow." in text(result)
+    assert "There now: nothing of the flow" in text(result)
 
 
 @newer_era_first

@@ -136,7 +136,7 @@ async def test_what_changes_between_consent_and_its_turn_is_skipped_and_reported
         result = await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"})
     assert data(result)["status"] == "partial"
     assert result.is_error
-    assert [item["deployment"] for item in data(result)["not_tried"]] == [_name(touched)]
+    assert [item["deployments"] for item in data(result)["not_tried"]] == [[_name(touched)]]
     assert "changed since it was agreed to" in text(result)
     assert touched.enabled_at
     assert data(result)["done"] == sorted(_name(d) for d in rows[1:])
@@ -157,9 +157,10 @@ async def test_a_failure_at_the_k_th_is_reported_and_the_same_call_finishes_the_
     assert data(first)["status"] == "partial"
     (failed,) = data(first)["failed"]
     assert "422" in failed["why"]
-    assert failed["deployment"] in text(first)
+    (name,) = failed["deployments"]
+    assert name in text(first)
     assert len(data(first)["done"]) == len(rows) - 1
-    assert data(second)["done"] == [failed["deployment"]]
+    assert data(second)["done"] == [name]
     assert len(sandbox.writes) == len(rows)
 
 
@@ -191,11 +192,11 @@ async def test_every_fate_has_its_place(era: Era) -> None:
     assert (outcome["status"], outcome["verified"]) == ("partial", False)
     assert outcome["done"] == sorted(_name(d) for d in (seen, *others))
     assert outcome["unverified"] == [_name(blind)]
-    assert [entry["deployment"] for entry in outcome["failed"]] == [_name(refused)]
-    assert [entry["deployment"] for entry in outcome["unknown"]] == [_name(lost_one)]
-    assert [entry["deployment"] for entry in outcome["not_tried"]] == [_name(touched)]
+    assert [entry["deployments"] for entry in outcome["failed"]] == [[_name(refused)]]
+    assert [entry["deployments"] for entry in outcome["unknown"]] == [[_name(lost_one)]]
+    assert [entry["deployments"] for entry in outcome["not_tried"]] == [[_name(touched)]]
     assert "1 disabled but not read back" in outcome["message"]
-    assert "Look at the unknown ones again" in outcome["message"]
+    assert "Look again with set_deployments_enabled" in outcome["message"]
     assert "same call again" not in text(result)
     assert data(undone)["done"] == sorted(_name(d) for d in (seen, blind, *others))
 
@@ -208,7 +209,7 @@ async def test_what_could_not_be_read_was_not_tried(status: int) -> None:
     transport = Upstream(sandbox).always(reading(target.id), reply(status, {"message": "No."}))
     async with connected(transport=transport, person=Person(yes)) as client:
         result = data(await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"}))
-    assert _name(target) in [entry["deployment"] for entry in result["not_tried"]]
+    assert [_name(target)] in [entry["deployments"] for entry in result["not_tried"]]
     assert "failed" not in result
     assert target.enabled_at
 
@@ -221,8 +222,9 @@ async def test_lost_rights_stop_the_rest() -> None:
         result = data(await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"}))
     assert result["status"] == "failed"
     assert len(transport.writes) <= 8
-    assert len(result["failed"]) == len(transport.writes)
-    assert all("stopped after" in item["why"] for item in result["not_tried"])
+    (failed,), (left,) = result["failed"], result["not_tried"]
+    assert len(failed["deployments"]) == len(transport.writes)
+    assert "stopped after" in left["why"]
     assert sandbox.writes == []
 
 
@@ -246,7 +248,7 @@ async def test_a_throttle_that_lasts_is_reported_and_not_waited_out() -> None:
         result = await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"})
     assert data(result)["status"] == "failed"
     assert "Nothing was changed. Wait 86400 seconds" in data(result)["failed"][0]["why"]
-    assert len(data(result)["failed"]) == len(transport.writes) <= 8
+    assert len(data(result)["failed"][0]["deployments"]) == len(transport.writes) <= 8
     assert "throttling" in data(result)["not_tried"][0]["why"]
 
 

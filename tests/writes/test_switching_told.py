@@ -1,5 +1,6 @@
 """What is said of switching many: in the question, in a preview, and of each deployment afterwards."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +20,11 @@ from patchworks_deployments.sandbox.account import VirtualEnvironment
 
 TOOL = "set_deployments_enabled"
 
-LOOK_FIRST = "Look at the unknown ones again before anything else is done."
+
+def look_first(*names: str) -> str:
+    """The call that shows what became of those that are unknown, as a sentence."""
+    call = f'set_deployments_enabled {{"enabled": false, "deployments": {json.dumps(names)}, "dry_run": true}}'
+    return f"Look again with {call} before anything else is done."
 
 
 def _many(count: int, *, enabled: bool) -> Sandbox:
@@ -228,10 +233,10 @@ async def test_each_fate_has_its_line(era: Era) -> None:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
     head, *lines = text(result).splitlines()
     counts = "1 disabled and verified, 1 disabled but not read back, 1 was so already, 1 failed, 1 unknown, 1 not tried"
-    assert head == data(result)["message"] == f"{counts}. {LOOK_FIRST}"
+    assert head == data(result)["message"] == f"{counts}. {look_first('4003/903')}"
     assert lines[1:4] == ["done: 4000/900", "unverified: 4001/901", "unchanged: 4005/905"]
     assert re.fullmatch(r"failed 4002/902: .*422.*", lines[4])
-    assert re.fullmatch(r"unknown 4003/903: .*Look again with get_deployment.*", lines[5])
+    assert re.fullmatch(r"unknown 4003/903: .*Whether it was done is not known\.", lines[5])
     assert lines[6] == "not_tried 4004/904: It changed since it was agreed to, and was left alone."
     assert lines[7] == 'Undo: set_deployments_enabled {"enabled": true, "deployments": ["4000/900", "4001/901"]}'
     assert data(result)["unchanged"] == ["4005/905"]
@@ -251,7 +256,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
         (
             reply(500),
             "unknown",
-            f"0 disabled and verified, 0 were so already, 2 unknown. {LOOK_FIRST}",
+            f"0 disabled and verified, 0 were so already, 2 unknown. {look_first('4000/900', '4001/901')}",
         ),
     ],
 )

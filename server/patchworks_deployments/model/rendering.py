@@ -20,8 +20,8 @@ MAX_QUESTION_CHARACTERS = 4_000
 MAX_FRAME_CHARACTERS = 1_000
 """Characters of what stands around it, above all the names of protected environments."""
 
-MAX_NAMED = 12
-"""Deployments that a sentence names."""
+MAX_NAMED = 5
+"""Deployments of one place that a sentence names."""
 
 NONE = "none"
 """Stands for what has neither a name nor an id."""
@@ -54,8 +54,12 @@ def state(deployment: Deployment) -> str:
 
 
 def moment(iso_time: str) -> str:
-    """`2026-03-02 09:00 UTC` for an ISO 8601 time in UTC, with seconds and fractions where there are any."""
-    return f"{iso_time[:10]} {iso_time[11:].removesuffix('Z').removesuffix(':00')} UTC"
+    """`2026-03-02 09:00 UTC` for an ISO 8601 time in UTC, with seconds where there are any."""
+    return f"{_minute(iso_time)} UTC"
+
+
+def _minute(iso_time: str) -> str:
+    return f"{iso_time[:10]} {iso_time[11:19].removesuffix(':00')}"
 
 
 def place(deployment: Deployment) -> str:
@@ -228,7 +232,7 @@ def _remarks(page: DeploymentPage) -> Iterator[str]:
         yield f"{are_left_out(page.unreadable, 'record', 'could not be read')}."
 
 
-_COLUMNS = "id", "flow version", "flow (id)", "iteration", "environment (id)", "package (id)", "priority", "state"
+_COLUMNS = "id", "flow version", "flow (id)", "iteration", "environment (id)", "package (id)", "priority", "state (UTC)"
 
 
 def table(page: Listing) -> str:
@@ -258,7 +262,7 @@ def _cells(deployment: Deployment, page: Listing, fields: Sequence[str]) -> Iter
     yield name_and_id(environment, d.virtual_environment_id) or _nothing(d, "virtual_environment_id")
     yield name_and_id(package, d.package_id) or _nothing(d, "package_id")
     yield _nothing(d, "priority") if d.priority is None else str(d.priority)
-    yield state(d)
+    yield f"enabled {_minute(d.enabled_at)}" if d.enabled and d.enabled_at else state(d)
     for field in fields:
         yield _value(d, field) or _nothing(d, field)
 

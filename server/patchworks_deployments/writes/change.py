@@ -15,7 +15,15 @@ from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import Place, look, state_left
 from patchworks_deployments.writes.looking import look_until
-from patchworks_deployments.writes.outcome import PREVIEWS, Facts, NotDone, WriteResult, also_changed, judge
+from patchworks_deployments.writes.outcome import (
+    PREVIEWS,
+    Facts,
+    NotDone,
+    WriteResult,
+    also_changed,
+    how_to_find_out,
+    judge,
+)
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write, environments_of
 from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.one import words_of_change, words_of_create
@@ -191,7 +199,9 @@ class Change(Plan[WriteResult]):
 
     async def report(self, facts: Facts, acting: Acting) -> WriteResult:
         """The result, of which subscribers hear as much as the caller: also of what may have changed."""
-        status, message = judge(facts, self.write.done, self.write.flow_version_id)
+        status, message = judge(facts, self.write.done)
+        if status == "unknown" and not acting.is_one_of_many:
+            message += f" {how_to_find_out(facts, self.write.flow_version_id)}"
         after = facts.found or facts.answered
         undo = self.write.undo(self.before, after or self.after) if status == "done" or facts.took_in_part else None
         if undo and facts.found:

@@ -1,6 +1,6 @@
 """What became of a write: the results that tools return, and the judgement they rest on. Pure: no requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -84,11 +84,11 @@ class WriteResult(Told):
 
 
 class NotSwitched(Output):
-    """A deployment that is not in the wanted state, and why."""
+    """Deployments that are not in the wanted state for one reason."""
 
-    deployment: str
-    """flow_version_id/deployment_id"""
     why: str
+    deployments: list[str]
+    """Each flow_version_id/deployment_id."""
 
 
 class SwitchResult(Told):
@@ -188,7 +188,7 @@ class Facts:
         return any(getattr(self.found, name) == self.wanted[name] for name in changed)
 
 
-def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
+def judge(facts: Facts, done: str) -> tuple[Status, str]:
     """The status, and what happened in words; `done` is the word for what was wanted, such as `Deleted`.
 
     A write that was sent and not refused has not `failed`: what nobody has seen so far may still come.
@@ -198,17 +198,19 @@ def judge(facts: Facts, done: str, flow_version_id: str) -> tuple[Status, str]:
         return "done", f"{trouble}{done}, and verified by reading back.{_by_whom(facts)}"
     if facts.unread and not trouble:
         return "done", f"{done}: Patchworks accepted it. Reading back could not verify it: {facts.unread.what}"
-    find_out = _how_to_find_out(facts, flow_version_id)
     if facts.unread:
-        return "unknown", f"{trouble}{facts.unread.what} Whether it was done is not known. {find_out}"
+        return "unknown", f"{trouble}{facts.unread.what} Whether it was done is not known."
     shown = _what_is_shown(facts)
     if trouble:
-        return "unknown", f"{trouble}Reading back shows {shown}, but the change may still come. {find_out}"
-    return "unknown", f"Patchworks accepted it, and still shows {shown}. {find_out}"
+        return "unknown", f"{trouble}Reading back shows {shown}, but the change may still come."
+    return "unknown", f"Patchworks accepted it, and still shows {shown}."
 
 
-def judge_many(result: SwitchResult, done: str) -> tuple[Status, str]:
-    """The status of a switch by what stands in its lists, and their counts; `done` is the word for its effect."""
+def judge_many(result: SwitchResult, done: str, look: ToolCall) -> tuple[Status, str]:
+    """The status of a switch by what stands in its lists, and their counts.
+
+    `done` is the word for its effect, and `look` the call that shows what became of those that are unknown.
+    """
     words = {
         "done": f"{done} and verified",
         "unverified": f"{done} but not read back",
@@ -217,15 +219,19 @@ def judge_many(result: SwitchResult, done: str) -> tuple[Status, str]:
         "unknown": "unknown",
         "not_tried": "not tried",
     }
-    counts = {name: len(getattr(result, name) or ()) for name in words}
+    counts = {name: _count(getattr(result, name) or ()) for name in words}
     said = ", ".join(f"{n} {words[name]}" for name, n in counts.items() if n or name in {"done", "unchanged"})
     is_some_done = counts["done"] + counts["unverified"] > 0
     if result.unknown:
         status: Status = "partial" if is_some_done else "unknown"
-        return status, f"{said}. Look at the unknown ones again before anything else is done."
+        return status, f"{said}. Look again with {rendering.call(look)} before anything else is done."
     if result.failed or result.not_tried:
         return "partial" if is_some_done else "failed", f"{said}. The same call again tries the rest once more."
     return "done", f"{said}."
+
+
+def _count(entries: Sequence[str | NotSwitched]) -> int:
+    return sum(len(entry.deployments) if isinstance(entry, NotSwitched) else 1 for entry in entries)
 
 
 def _by_whom(facts: Facts) -> str:
@@ -247,13 +253,13 @@ def _what_is_shown(facts: Facts) -> str:
     return f"something else ({'; '.join(changed)})" if changed else f"the old state ({rendering.state(facts.found)})"
 
 
-def _how_to_find_out(facts: Facts, flow_version_id: str) -> str:
-    call = (
-        f"get_deployment(flow_version_id={flow_version_id}, deployment_id={facts.before.id})"
-        if facts.before
-        else f"list_flow_version_deployments(flow_version_id={flow_version_id})"
-    )
-    return f"Look again with {call} before anything is repeated."
+def how_to_find_out(facts: Facts, flow_version_id: str) -> str:
+    """The call that shows what became of a write whose status is unknown."""
+    of = {"flow_version_id": flow_version_id}
+    call = ToolCall(tool="list_flow_version_deployments", arguments=of)
+    if facts.before:
+        call = ToolCall(tool="get_deployment", arguments={**of, "deployment_id": facts.before.id})
+    return f"Look again with {rendering.call(call)} before anything is repeated."
 
 
 def also_changed(before: Deployment | None, after: Deployment | None, wanted: Mapping[str, Any]) -> list[str] | None:

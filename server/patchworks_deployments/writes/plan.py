@@ -202,8 +202,9 @@ class Acting:
     """What carrying out a write needs: the client, the attempt that it is, why, who agreed, whom to tell, and a stop.
 
     One that `is_step` is one of several writes: also reading back waits where Patchworks throttles, because what comes
-    next rests on it, and nobody asks for its own undo. Once the first is sent, a call that `must_finish` goes on to the
-    last, however long that takes. Of the steps that the audit log lacks, `unrecorded` says why.
+    next rests on it, and nobody asks for its own undo. What became of those that are each `is_one_of_many` is looked
+    for with one call for all. Once the first is sent, a call that `must_finish` goes on to the last, however long that
+    takes. Of the steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient
@@ -213,6 +214,7 @@ class Acting:
     agreed: ConfirmedBy
     tell: Tell
     is_step: bool = False
+    is_one_of_many: bool = False
     must_finish: bool = False
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 

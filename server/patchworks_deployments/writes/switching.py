@@ -3,6 +3,7 @@
 Each deployment is switched by the same change, write and verification as a single one.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -242,13 +243,14 @@ class _Run:
                 why = "It changed since it was agreed to" if is_told else "It does not tell whether it changed"
                 return WriteResult(status="refused", message=f"{why}, and was left alone.")
             is_sent = True
-            return await change.carry_out(replace(acting, tell=self._telling(target), is_step=True))
+            telling = self._telling(target)
+            return await change.carry_out(replace(acting, tell=telling, is_step=True, is_one_of_many=True))
 
         try:
             return await self.acting.unless_stopped(patiently(switch))
         except UpstreamError as error:
             if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime)):
-                self.stopped_by = f"stopped after {_name(target)}: {error.what}"
+                self.stopped_by = self.stopped_by or f"stopped after {_name(target)}: {error.what}"
             is_tried = is_sent and not isinstance(error, OutOfTime)
             return WriteResult(status="failed" if is_tried else "refused", message=str(error))
 
@@ -278,11 +280,18 @@ class _Run:
             confirmed_by=self.acting.agreed,
             undo=self._undo(verified, unverified) if done else None,
         )
-        status, message = judge_many(result, "enabled" if self.plan.write.enabled else "disabled")
+        enabled, in_doubt = self.plan.write.enabled, [name for missed in unknown for name in missed.deployments]
+        look = ToolCall(tool=Switch.name, arguments={"enabled": enabled, "deployments": in_doubt, "dry_run": True})
+        status, message = judge_many(result, "enabled" if enabled else "disabled", look)
         return result.model_copy(update={"status": status, "message": self.plan.beside.added_to(message)})
 
     def _missed(self, status: Status) -> list[NotSwitched]:
-        return [NotSwitched(deployment=n, why=fate.message) for n, fate in self.fates.items() if fate.status == status]
+        """Those with this fate, together where they share the reason: 200 may have met the same one."""
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for name, fate in sorted(self.fates.items()):
+            if fate.status == status:
+                names[fate.message].append(name)
+        return [NotSwitched(why=why, deployments=those) for why, those in names.items()]
 
     def _undo(self, verified: Mapping[str, Deployment], unverified: Sequence[str]) -> ToolCall:
         """Back with all that was done. The state of what was not read back is not known, so none is named then."""

@@ -181,8 +181,9 @@ def fates(record: Record) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = {id_: [] for id_ in record.scene.targets}
     for fate in FATES:
         for entry in record.told.data.get(fate) or []:
-            name, why = (entry["deployment"], entry["why"]) if isinstance(entry, dict) else (entry, "")
-            found.setdefault(int(name.rpartition("/")[2]), []).append((fate, why))
+            names, why = (entry["deployments"], entry["why"]) if isinstance(entry, dict) else ([entry], "")
+            for name in names:
+                found.setdefault(int(name.rpartition("/")[2]), []).append((fate, why))
     return found
 
 

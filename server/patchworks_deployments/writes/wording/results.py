@@ -57,7 +57,7 @@ def _lines(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever a
         case Deployment():
             yield f"{name}: {rendering.describe(value)}"
         case [NotSwitched(), *_]:
-            yield from (f"{name} {missed.deployment}: {missed.why}" for missed in value)
+            yield from (f"{name} {', '.join(missed.deployments)}: {missed.why}" for missed in value)
         case list() if name == "now":
             yield rendering.there_now(value)
         case list():

@@ -263,8 +263,10 @@ class _Run:
         verified = {name: fate.after for name, fate in self.fates.items() if fate.verified and fate.after}
         done = [name for name, fate in self.fates.items() if fate.status == "done"]
         unverified = [name for name in done if name not in verified]
-        already = [_name(d) for d in self.plan.already]
-        unchanged = already + [name for name, fate in self.fates.items() if fate.status == "unchanged"]
+        unchanged = [
+            *map(_name, self.plan.already),
+            *(n for n, fate in self.fates.items() if fate.status == "unchanged"),
+        ]
         failed, unknown, not_tried = self._missed("failed"), self._missed("unknown"), self._missed("refused")
         result = SwitchResult(
             status="done",

@@ -105,7 +105,7 @@ async def test_deployments_can_be_named_by_id_alone_or_with_their_version() -> N
         ({"deployments": ["500"], "flow": "orders"}, "Both deployments and a filter"),
         ({"environment": "Atlantis"}, "No deployment matches"),
         ({"flow": " "}, "flow: must be text"),
-        ({"deployments": ["7", "8"]}, "There is no deployment 7, 8"),
+        ({"deployments": ["7", "8"]}, "There is no deployment 7 and 8"),
         ({"deployments": ["1/2/3"]}, "deployments: must be a deployment's id"),
         ({"search": "x"}, "is not an argument"),
         ({"environment": "e"}, "at most 200"),

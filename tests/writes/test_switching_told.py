@@ -300,7 +300,7 @@ async def test_the_order_in_which_deployments_are_named_does_not_matter() -> Non
         ({}, "Say which deployments to switch."),
         ({"deployments": ["900"], "flow": "orders"}, "Give one of the two."),
         ({"environment": "Atlantis"}, "Look with deployment_overview, which shows names and ids."),
-        ({"deployments": ["7", "900", "8"]}, "There is no deployment 7, 8. Nothing was changed. Correct the ids."),
+        ({"deployments": ["7", "900", "8"]}, "There is no deployment 7 and 8. Nothing was changed. Correct the ids."),
         ({"flow": "Shopify"}, "201 deployments match, and at most 200 can be switched at once. Nothing was changed."),
         ({"flow": "Shopify"}, "Narrow it, or go environment by environment."),
     ],

@@ -32,6 +32,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def several(names: Sequence[str], most: int, total: int | None = None) -> str:
+    """`500, 515 and 530`: at most so many of them, and how many there are beside these."""
+    shown = names[:most]
+    more = max(total or 0, len(names)) - len(shown)
+    *first, last = [*shown, *([f"{more} more"] if more else [])]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def are_left_out(count: int, noun: str, why: str) -> str:
     """`1 record could not be read and is left out`."""
     return f"{counted(count, noun)} {why} and {'is' if count == 1 else 'are'} left out"
@@ -138,10 +146,7 @@ def where_deployed(flow_version_id: str, page: DeploymentPage, *, missed: str) -
         return f"The list of flow version {flow_version_id} has it all the same: what Patchworks shows may lag behind."
     if not ids:
         return "" if page.unreadable or page.total else f"Flow version {flow_version_id} is deployed nowhere."
-    shown = ids[:MAX_NAMED]
-    more = max(page.total or 0, len(ids)) - len(shown)
-    *first, last = [*shown, *([f"{more} more"] if more else [])]
-    return f"Flow version {flow_version_id} is deployed as {', '.join(first)}{' and ' if first else ''}{last}."
+    return f"Flow version {flow_version_id} is deployed as {several(ids, MAX_NAMED, page.total)}."
 
 
 def call(tool_call: ToolCall) -> str:

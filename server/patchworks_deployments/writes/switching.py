@@ -20,7 +20,7 @@ from patchworks_deployments.errors import (
     Unauthenticated,
     UpstreamError,
 )
-from patchworks_deployments.model import comparing
+from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import look_around
 from patchworks_deployments.writes.operations import Disable, Enable
@@ -109,20 +109,16 @@ class Switch(Write):
         if bare := {name for name in names if "/" not in name}:
             selected = await read_selected(client, Selection())
             by_id = {d.id: d for d in selected.deployments}
-            if missing := sorted(bare - by_id.keys()):
-                selected.require_whole(f"{_listed(missing)} did not show among the deployments.")
-                raise InvalidArgument(f"There is no deployment {_listed(missing)}.", next_step="Correct the ids.")
+            if unknown := sorted(bare - by_id.keys()):
+                missing = rendering.several(unknown, MAX_NAMED)
+                selected.require_whole(f"{missing} did not show among the deployments.")
+                raise InvalidArgument(f"There is no deployment {missing}.", next_step="Correct the ids.")
             found += [by_id[name] for name in bare]
         return list({d.id: d for d in found}.values())
 
 
 def _name(deployment: Deployment) -> str:
     return "/".join(filter(None, (deployment.flow_version_id, deployment.id)))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    return ", ".join([*names[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, kw_only=True)

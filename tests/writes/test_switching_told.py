@@ -236,7 +236,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     assert head == data(result)["message"] == f"{counts}. {look_first('4003/903')}"
     assert lines[1:4] == ["done: 4000/900", "unverified: 4001/901", "unchanged: 4005/905"]
     assert re.fullmatch(r"failed 4002/902: .*422.*", lines[4])
-    assert re.fullmatch(r"unknown 4003/903: .*Whether it was done is not known\.", lines[5])
+    assert re.fullmatch(r"unknown 4003/903: .*but the change may still come\.", lines[5])
     assert lines[6] == "not_tried 4004/904: It changed since it was agreed to, and was left alone."
     assert lines[7] == 'Undo: set_deployments_enabled {"enabled": true, "deployments": ["4000/900", "4001/901"]}'
     assert data(result)["unchanged"] == ["4005/905"]

@@ -261,13 +261,15 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     ],
 )
 async def test_one_fate_of_all_is_the_fate_of_the_call(step: Any, status: str, said: str, era: Era) -> None:
-    """Where none was done the call has failed, or nobody knows; only what was done can be undone."""
+    """The call has failed, or nobody knows; only what was done can be undone, and a reason they share is said once."""
     transport = Upstream(_many(2, enabled=True)).always(write, step)
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
     assert (data(result)["status"], data(result)["message"]) == (status, said)
     assert ("undo" in data(result), "verified" in data(result)) == (status == "done", status == "done")
     assert result.is_error is (status != "done")
+    if result.is_error:
+        assert [missed["deployments"] for missed in data(result)[status]] == [["4000/900", "4001/901"]]
 
 
 @newer_era_first

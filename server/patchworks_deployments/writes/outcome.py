@@ -250,7 +250,10 @@ def _what_is_shown(facts: Facts) -> str:
     changed = comparing.differences(facts.before, facts.found)
     if facts.took_in_part:
         return f"only a part of it ({'; '.join(changed)})"
-    return f"something else ({'; '.join(changed)})" if changed else f"the old state ({rendering.state(facts.found)})"
+    if changed:
+        return f"something else ({'; '.join(changed)})"
+    # Without the time: one of many shares the reason with others then, and `before` tells it.
+    return f"the old state ({rendering.state(facts.found.model_copy(update={'enabled_at': None}))})"
 
 
 def how_to_find_out(facts: Facts, flow_version_id: str) -> str:

@@ -88,7 +88,7 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("made", "said"), ELSEWHERE)
 @in_virtual_time
 async def test_a_create_that_is_answered_with_another_place_names_what_is_told(made: dict[str, Any], said: str) -> None:
-    """And nothing that is not."""
+    """The environment or flow version that differs, and none where Patchworks named none."""
     answer: Step = Answered(lambda _: httpx2.Response(201, json={"data": made}))
     async with connected(transport=Upstream().on(write, answer), person=Person(yes)) as client:
         result = await client.call_tool("create_deployment", CALLS["create_deployment"])

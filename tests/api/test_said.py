@@ -49,6 +49,7 @@ async def test_an_error_before_anything_was_sent_reads_as_sentences(fault: str, 
     """From every tool; only what could have changed something says that nothing was changed."""
     upstream = Upstream().always(every, FAULTS[fault])
     async with connected(transport=upstream, person=Person(yes), era=era) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == CALLS.keys()
         for tool, arguments in CALLS.items():
             result = await client.call_tool(tool, arguments)
             assert result.is_error

@@ -10,6 +10,7 @@ from patchworks_deployments.errors import InvalidArgument, StateMoved
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.model.reading import is_identifier
+from patchworks_deployments.model.text import inert
 
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
 """The fields that a write can touch; names, people and the version's status follow from others."""
@@ -122,7 +123,7 @@ def lost(before: Deployment, after: Deployment | None = None) -> list[str]:
     unknown = before.unreadable or ()
     inherits = "priority" not in unknown and before.priority is None
     return [
-        *(f"{name} {value}" for name in names if (value := getattr(before, name)) is not None),
+        *(f"{name} {inert(value)}" for name in names if (value := getattr(before, name)) is not None),
         *(f"{name} (not known)" for name in unknown),
         *(["inherited queue priority"] if after and inherits and after.priority is not None else []),
     ]

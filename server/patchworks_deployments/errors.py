@@ -44,10 +44,12 @@ class DeploymentsError(Exception):
         return self.said()
 
     def said(self, *, is_read: bool = False) -> str:
-        """All of it in one paragraph. To one who `is_read` says nothing of changes, because no read makes any."""
-        change = "" if is_read else "Nothing was changed."
-        if self.may_have_acted and not is_read:
+        """All of it in one paragraph. The error of what only reads (`is_read`) does not speak of changes."""
+        change = "Nothing was changed."
+        if self.may_have_acted:
             change = "Whether anything was changed is not known: read the deployment before you repeat this."
+        if is_read:
+            change = ""
         return " ".join(part for part in (self.what, change, self.next_step) if part)
 
 

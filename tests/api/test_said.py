@@ -49,6 +49,7 @@ async def test_an_error_before_anything_was_sent_reads_as_sentences(fault: str, 
     """From every tool; only what could have changed something says that nothing was changed."""
     upstream = Upstream().always(every, FAULTS[fault])
     async with connected(transport=upstream, person=Person(yes), era=era) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == CALLS.keys()
         for tool, arguments in CALLS.items():
             result = await client.call_tool(tool, arguments)
             assert result.is_error
@@ -88,7 +89,7 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("made", "said"), ELSEWHERE)
 @in_virtual_time
 async def test_a_create_that_is_answered_with_another_place_names_what_is_told(made: dict[str, Any], said: str) -> None:
-    """And nothing that is not."""
+    """The environment or flow version that differs, and none where Patchworks named none."""
     answer: Step = Answered(lambda _: httpx2.Response(201, json={"data": made}))
     async with connected(transport=Upstream().on(write, answer), person=Person(yes)) as client:
         result = await client.call_tool("create_deployment", CALLS["create_deployment"])

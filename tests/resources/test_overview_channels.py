@@ -28,7 +28,7 @@ asked = st.fixed_dictionaries(
 totals = st.none() | st.integers(0, 3)
 
 
-@examples(100)
+@examples(60)
 @given(estate=estates(max_size=60), more=totals, arguments=asked)
 async def test_text_and_data_of_any_overview_tell_the_same(
     estate: list[Any], more: int | None, arguments: dict[str, Any]

@@ -1,7 +1,7 @@
-"""What one channel of a result says and the other does not: hosts hand their model the text or the structured content.
+"""What one channel of a write's result says and the other does not: hosts hand their model the text or the data.
 
 Both functions return what is missing, each as a model would look for it, and nothing for a result without structured
-content. Truth values are not compared, and of times only the day, which is all that a row of a listing shows.
+content. Truth values are not compared.
 """
 
 import json
@@ -18,18 +18,14 @@ from support.clients import text
 
 Json: TypeAlias = Any
 
-UNSAID = frozenset({"per_page"})
-"""Fields that no text says: how many rows a page has at most, which its rows show."""
-
 PREVIEW_ID = "new"
 """The id in a preview of a deployment that is not there yet."""
 
 _CALL = re.compile(r"\b([a-z]+(?:_[a-z]+)+) (?=\{)")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z| UTC|\+00:00)?")
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::(?!00)\d\d)?)(?::00)?(?:\.\d+)?(?:Z| UTC)")
 _NAME = re.compile(r'"([^"\n]+)"')
-_ID = re.compile(r"(?<![\w.-])\d{3,}(?![\w.]| more\b)|(?<=\()\d+(?=\))")
-"""A number that is an id: of three digits at least, but for `and 120 more`, or in brackets behind a name."""
+_ID = re.compile(r"(?<![\w.-])\d{3,}(?![\w.])|(?<=\()\d+(?=\))")
+"""A number that is an id: of three digits at least, or in brackets behind a name."""
 
 _CODE = re.compile(r"(?<![\w-])(?=[a-z-]*\d)(?=[\d-]*[a-z])[0-9a-z-]{8,}(?![\w-])")
 """A code or fingerprint: eight or more letters and digits, some of each."""
@@ -66,25 +62,23 @@ def missing_in_data(result: CallToolResult) -> list[str]:
     leaves = [str(value) for _, value in _leaves(content)]
     known = [*(call for _, call in _calls_of(content)), *(call for leaf in leaves for call in _calls_in(leaf))]
     missing = [f"call: {_written(call)}" for call in _calls_in(said) if call not in known]
-    held = "\n".join(_flat(line) for leaf in [*leaves, *_keys(content)] for line in leaf.splitlines())
+    held = "\n".join(_flat(line) for leaf in leaves for line in leaf.splitlines())
     rest = "\n".join(_without_calls(said))
-    counts = {str(count) for count in _lengths(content)}
+    timeless = _TIME.sub("", rest)
     tokens = {
         "name": [name for name in _NAME.findall(rest) if _flat(name) not in held],
-        "id": [found for found in _ID.findall(_timeless(rest)) if found not in counts and not _has_word(held, found)],
-        "code": [code for code in _CODE.findall(_timeless(rest)) if code not in held],
+        "id": [found for found in _ID.findall(timeless) if not _has_word(held, found)],
+        "code": [code for code in _CODE.findall(timeless) if code not in held],
         "sentence": [sentence for sentence in _sentences(rest) if not _is_said(sentence, held)],
     }
     return missing + [f"{kind}: {found}" for kind, several in tokens.items() for found in dict.fromkeys(several)]
 
 
 def _leaves(value: Json, where: str = "") -> Iterator[tuple[str, str | int]]:
-    """Each text and number outside of calls, and each id that is a key, with the path to it."""
+    """Each text and number outside of calls, with the path to it."""
     if isinstance(value, dict):
         for name, held in value.items():
-            if name.isdigit():
-                yield where, name
-            if name not in UNSAID and not _is_call(held):
+            if not _is_call(held):
                 yield from _leaves(held, f"{where}.{name}".lstrip("."))
     elif isinstance(value, list):
         for n, held in enumerate(value):
@@ -103,24 +97,6 @@ def _calls_of(value: Json, where: str = "") -> Iterator[tuple[str, Json]]:
     elif isinstance(value, dict | list):
         for name, held in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _calls_of(held, f"{where}.{name}".lstrip("."))
-
-
-def _keys(value: Json) -> Iterator[str]:
-    """The names of fields at each depth, which a text that shows JSON says in quotation marks."""
-    if isinstance(value, dict):
-        yield from value
-    if isinstance(value, dict | list):
-        for held in value.values() if isinstance(value, dict) else value:
-            yield from _keys(held)
-
-
-def _lengths(value: Json) -> Iterator[int]:
-    """How many each list holds, which a text may say."""
-    if isinstance(value, list):
-        yield len(value)
-    if isinstance(value, dict | list):
-        for held in value.values() if isinstance(value, dict) else value:
-            yield from _lengths(held)
 
 
 def _calls_in(said: str) -> list[Json]:
@@ -162,12 +138,8 @@ def _is_said(sentence: str, held: str) -> bool:
 
 
 def _flat(words: str) -> str:
-    """The words as text shows them: on one line, without markup, with the days of times alone."""
-    return inert(_TIME.sub(r"\1", words), len(words))
-
-
-def _timeless(words: str) -> str:
-    return _DAY.sub("", _TIME.sub("", words))
+    """The words as text shows them: on one line, without markup, and with times in one form."""
+    return inert(_TIME.sub(r"\1 \2", words), len(words))
 
 
 def _has_word(words: str, word: str) -> bool:

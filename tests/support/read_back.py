@@ -74,17 +74,16 @@ def _row_in_text(cells: dict[str, str]) -> Told:
             assert (cells[column] == "?") is (f"{place}_id" in told["unreadable"])
     if told["priority"] is None:
         assert (cells["priority"] == "?") is ("priority" in told["unreadable"])
-    extra = {field: known(cells.get(field.replace("_", " "), "-")) for field in PEOPLE_AND_TIMES}
-    assert len(cells) == len(TABLE) + len(cells.keys() - set(TABLE))
-    return told | extra
+    columns = {field: field.replace("_", " ") for field in PEOPLE_AND_TIMES}
+    assert cells.keys() <= {*TABLE, "unreadable", *columns.values()}
+    return told | {field: known(cells.get(column, "-")) for field, column in columns.items()}
 
 
 def _listing_in_data(seen: Told) -> Told:
     rows = [_row_in_data(row, seen) for row in seen["deployments"]]
     calls = [seen["next"]] if "next" in seen else []
     paging = {name: seen.get(name) for name in ("page", "pages", "total")}
-    known = {*paging, "deployments", "remarks", "next", "environments", "packages"}
-    assert seen.keys() <= known
+    assert seen.keys() <= {*paging, "deployments", "remarks", "next", "environments", "packages"}
     return {**paging, "rows": rows, "remarks": seen.get("remarks", []), "next": calls}
 
 

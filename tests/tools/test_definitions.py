@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from support.clients import Era, both_eras, connected
+from support.overviews import tokens
 from support.processes import ROOT
 
 from patchworks_deployments.cli import tool_definitions
@@ -57,16 +58,12 @@ async def test_every_hint_is_explicit_and_true(era: Era) -> None:
     assert said == HINTS
 
 
-CHARACTERS_A_TOKEN = 4
-
-
 async def test_the_definitions_stay_within_their_token_budget() -> None:
     """The eleven tools cost 2,000 tokens where a model sees names, descriptions and arguments, and 3,500 in all."""
     whole = list((await tool_definitions()).values())
     seen = [{key: tool[key] for key in ("name", "description", "inputSchema")} for tool in whole]
-    for definitions, tokens in ((seen, 2_000), (whole, 3_500)):
-        written = json.dumps(definitions, separators=(",", ":"), ensure_ascii=False)
-        assert len(written) / CHARACTERS_A_TOKEN <= tokens
+    assert tokens(seen) <= 2_000
+    assert tokens(whole) <= 3_500
 
 
 def _keywords(schema: Any) -> set[str]:

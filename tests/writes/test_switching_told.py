@@ -161,7 +161,7 @@ async def test_a_question_about_enabling_says_so() -> None:
     async with connected(sandbox, person=person, confirm="all") as client:
         await client.call_tool(TOOL, {"enabled": True, "flow": "Shopify"})
     assert person.asked[0].startswith('Enable 2 deployments in 2 environments: "Shop 0" (5000): 1, ')
-    assert person.asked[0].splitlines()[2].endswith("Their triggers start runs by themselves; nothing is lost".lower())
+    assert person.asked[0].splitlines()[2].endswith("; their triggers start runs by themselves; nothing is lost")
     assert 'In environment "Shop 0" (5000): 1 (900)\nIn environment "Shop 2" (5002): 1 (902)\n' in person.asked[0]
     assert "\nAlready enabled: 1 more, left alone\n" in person.asked[0]
 

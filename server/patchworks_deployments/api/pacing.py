@@ -37,7 +37,8 @@ ANSWER_SECONDS = 5.0
 """Seconds that must be left for an answer: with less, nothing is tried again."""
 
 GLANCE_SECONDS = 5.0
-"""Seconds for an answer to a look that is repeated anyway: where one hangs there is time for another."""
+"""Seconds for an answer to a look that is repeated anyway, so that there is time for another where one hangs, or that
+only makes an error say more."""
 
 MAX_PAUSE_SECONDS = 65.0
 """Seconds: Laravel throttles by the minute. A longer `Retry-After` is reported instead of waited for."""

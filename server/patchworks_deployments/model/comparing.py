@@ -10,12 +10,13 @@ from patchworks_deployments.errors import InvalidArgument, StateMoved
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.model.reading import is_identifier
+from patchworks_deployments.model.text import inert
 
 COMPARED = ("flow_version_id", "virtual_environment_id", "package_id", "priority", "enabled", "enabled_at")
 """The fields that a write can touch; names, people and the version's status follow from others."""
 
-GOES = ("id", "enabled_at", "created_at", "deployed_at", "deployed_by")
-"""What goes with a deployment, however it is created again. Its package comes back with its flow, where it does."""
+_GOES = ("id", "enabled_at", "created_at", "deployed_at", "deployed_by")
+"""The fields that a deployment does not get back when it is created again; of its package that shows only then."""
 
 _NOT_DIGESTED = {"flow_version_status", "enabled_by", "deployed_at", "deployed_by", "other", "unreadable"}
 """What a listing tells less of than a single record, and what speaks of the version or of people."""
@@ -115,14 +116,14 @@ def is_same(seen: Deployment, now: Deployment) -> bool:
 
 def lost(before: Deployment, after: Deployment | None = None) -> list[str]:
     """What of a deployment is gone where `after` came in its place; without that, what certainly goes with it."""
-    names: tuple[str, ...] = GOES
+    names: tuple[str, ...] = _GOES
     if after:
-        names = (*GOES, *({"package_id"} - set(untold(after, ["package_id"]))))
+        names = (*_GOES, *({"package_id"} - set(untold(after, ["package_id"]))))
         names = tuple(name for name in names if getattr(before, name) != getattr(after, name))
     unknown = before.unreadable or ()
     inherits = "priority" not in unknown and before.priority is None
     return [
-        *(f"{name} {value}" for name in names if (value := getattr(before, name)) is not None),
+        *(f"{name} {inert(value)}" for name in names if (value := getattr(before, name)) is not None),
         *(f"{name} (not known)" for name in unknown),
         *(["inherited queue priority"] if after and inherits and after.priority is not None else []),
     ]

@@ -21,7 +21,7 @@ MAX_FRAME_CHARACTERS = 1_000
 """Characters of what stands around it, above all the names of protected environments."""
 
 MAX_NAMED = 5
-"""Deployments of one place that a sentence names."""
+"""Deployments of a flow version that a sentence names."""
 
 NONE = "none"
 """Stands for what has neither a name nor an id."""

@@ -10,8 +10,8 @@ from patchworks_deployments.writes.wording.phrases import (
     NOTHING_LOST,
     STOPS,
     UNDER_WAY,
+    background,
     environment,
-    facts,
     loss,
     state,
     state_since,
@@ -44,7 +44,7 @@ def words_of_change(
             *([UNDER_WAY] if stops else [] if lost else [NOTHING_LOST]),
         ),
         details=(
-            *facts(before),
+            *background(before),
             *_nameless(after),
         ),
         agreed=tuple((f"{verb.lower()} ", *way) for way in _agreed(verb, before, after)),

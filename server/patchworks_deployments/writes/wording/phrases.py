@@ -102,8 +102,8 @@ def loss(lost: Sequence[str]) -> Stake:
     )
 
 
-def facts(deployment: Deployment) -> list[str]:
-    """What no write changes, as far as it is told."""
+def background(deployment: Deployment) -> list[str]:
+    """The package of a deployment and when it was last changed, as far as that is told: it helps to know it again."""
     package = rendering.named(deployment.package_name, deployment.package_id)
     return [
         *([f"Package: {package}"] if package != rendering.NONE else []),

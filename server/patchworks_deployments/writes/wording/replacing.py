@@ -7,7 +7,7 @@ from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.writes.wording.lines import JOINT, Line, Stake, Words
 from patchworks_deployments.writes.wording.phrases import (
     UNDER_WAY,
-    facts,
+    background,
     flow,
     loss,
     state,
@@ -44,7 +44,7 @@ def words_of_replacement(
             f"Goes: {_version(old, old)}, {state_since(old)}, queue priority {rendering.priority(old)}",
             f"Comes: {comes}, {state(new)}, queue priority {rendering.priority(new)}",
             f"Order: {order}",
-            *facts(old),
+            *background(old),
         ),
         agreed=(
             (f"replace {old.id} ", *where(old), f" by {_in_short(new, known)}{switched}"),

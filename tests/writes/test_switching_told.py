@@ -251,7 +251,8 @@ async def test_each_fate_has_its_line(era: Era) -> None:
         (
             reply(422, {"message": "No."}),
             "failed",
-            "0 disabled and verified, 0 were so already, 2 failed. The same call again tries the rest once more.",
+            "0 disabled and verified, 0 were so already, 2 failed. "
+            "The same call again, without if_state, tries the rest once more.",
         ),
         (
             reply(500),
@@ -268,6 +269,20 @@ async def test_one_fate_of_all_is_the_fate_of_the_call(step: Any, status: str, s
     assert (data(result)["status"], data(result)["message"]) == (status, said)
     assert ("undo" in data(result), "verified" in data(result)) == (status == "done", status == "done")
     assert result.is_error is (status != "done")
+
+
+async def test_an_undo_of_which_a_part_failed_can_be_finished() -> None:
+    """Its own part has moved the state that it named, so the advice is to call again without that."""
+    sandbox = _many(2, enabled=True)
+    transport = Upstream(sandbox)
+    async with connected(transport=transport, person=Person(yes)) as client:
+        undo = data(await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"}))["undo"]
+        transport.on(write, reply(422))
+        result = data(await client.call_tool(undo["tool"], undo["arguments"]))
+        assert result["message"].endswith("The same call again, without if_state, tries the rest once more.")
+        again = {name: value for name, value in undo["arguments"].items() if name != "if_state"}
+        assert data(await client.call_tool(undo["tool"], again))["status"] == "done"
+    assert all(row.enabled_at for row in sandbox.account.deployments.values())
 
 
 @newer_era_first

@@ -1,5 +1,6 @@
 """What became of a write: the results that tools return, and the judgement they rest on. Pure: no requests."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -138,6 +139,11 @@ class ReplaceResult(Told):
     confirmation_code: Maybe[str] = None
 
 
+MAX_REASONS = 10
+"""Reasons that a result has for one fate: of 200 deployments each may have met its own."""
+
+OTHER_REASONS = "For other reasons, too many to tell."
+
 MAY_BE_ANOTHERS = "Patchworks did not say which deployment this call made, so it may be somebody else's."
 
 
@@ -233,6 +239,21 @@ def judge_many(result: SwitchResult, done: str, look: ToolCall) -> tuple[Status,
     return "done", f"{said}."
 
 
+def by_reason(fates: Mapping[str, WriteResult], fate: Status) -> list[NotSwitched]:
+    """The names of those with this fate, together where they share the reason; of many reasons the most frequent."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for name, result in sorted(fates.items()):
+        if result.status == fate:
+            names[result.message].append(name)
+    told = [NotSwitched(why=why, deployments=those) for why, those in sorted(names.items(), key=_by_number)]
+    rest = [name for missed in told[MAX_REASONS:] for name in missed.deployments]
+    return [*told[:MAX_REASONS], *([NotSwitched(why=OTHER_REASONS, deployments=rest)] if rest else [])]
+
+
+def _by_number(reason: tuple[str, list[str]]) -> int:
+    return -len(reason[1])
+
+
 def _count(entries: Sequence[str | NotSwitched]) -> int:
     return sum(len(entry.deployments) if isinstance(entry, NotSwitched) else 1 for entry in entries)
 
@@ -253,7 +274,7 @@ def _what_is_shown(facts: Facts) -> str:
     changed = comparing.differences(facts.before, facts.found)
     if facts.took_in_part:
         return f"only a part of it ({'; '.join(changed)})"
-    return f"something else ({'; '.join(changed)})" if changed else f"the old state ({rendering.state(facts.found)})"
+    return f"something else ({'; '.join(changed)})" if changed else "the old state"
 
 
 def how_to_find_out(facts: Facts, flow_version_id: str) -> str:

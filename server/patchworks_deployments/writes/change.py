@@ -28,7 +28,15 @@ from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write,
 from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.one import words_of_change, words_of_create
 
-WAY_BACK = "Way back: to deploy the version there again, with this queue priority and state"
+WAY_BACK = "Way back: to deploy the version there again, with "
+KEPT = {
+    (): "this queue priority and state",
+    ("enabled",): "this queue priority, disabled",
+    ("priority",): "this state and the flow's queue priority",
+    ("priority", "enabled"): "the flow's queue priority, disabled",
+}
+"""What comes back on that way, by what of it is not known."""
+
 NO_WAY_BACK = "Way back: none, as it does not tell what is needed to deploy it again"
 
 
@@ -120,8 +128,14 @@ class Change(Plan[WriteResult]):
         words = words_of_change(self.write.verb, before, self.after, lost, stakes)
         if self.after:
             return words
-        way_back = WAY_BACK if self.write.undo(self.before, None) else NO_WAY_BACK
+        way_back = f"{WAY_BACK}{self._kept}" if self.write.undo(self.before, None) else NO_WAY_BACK
         return replace(words, details=(way_back, *words.details))
+
+    @property
+    def _kept(self) -> str:
+        """What a deployment that is created again has of the one before."""
+        unknown = comparing.untold(self.before, ("priority", "enabled")) if self.before else []
+        return KEPT[tuple(unknown)]
 
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and have subscribers told.

@@ -233,8 +233,8 @@ class Change(Plan[WriteResult]):
             verified=facts.is_seen,
             confirmed_by=acting.agreed,
             also_changed=also_changed(self.before, after, self.wanted),
-            # What has gone is seen; what a create may have switched off is not, and its undo does not bring it back.
-            lost=list(self.lost) if (facts.is_seen or self.before is None) and self.lost else None,
+            # Also what a create that nobody has seen may have switched off, which its undo does not bring back.
+            lost=list(self.lost) if (status == "done" or self.before is None) and self.lost else None,
             undo=undo,
         )
 

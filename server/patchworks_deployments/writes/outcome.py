@@ -127,7 +127,7 @@ class ReplaceResult(Told):
     """What of the flow is deployed there now, unless as wanted."""
     verified: Maybe[bool] = None
     gap_milliseconds: Maybe[int] = None
-    """How long the environment held neither version."""
+    """How long the environment held neither version, at most: until the new one was read back."""
     confirmed_by: Maybe[ConfirmedBy] = None
     lost: Maybe[list[str]] = None
     """What undo cannot bring back."""

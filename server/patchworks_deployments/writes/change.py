@@ -214,7 +214,7 @@ class Change(Plan[WriteResult]):
     async def report(self, facts: Facts, acting: Acting) -> WriteResult:
         """The result, of which subscribers hear as much as the caller: also of what may have changed."""
         status, message = judge(facts, self.write.done)
-        if status == "unknown" and not acting.is_one_of_many:
+        if not facts.is_seen and not acting.is_one_of_many:
             message += f" {how_to_find_out(facts, self.write.flow_version_id)}"
         after = facts.found or facts.answered
         undo = self.write.undo(self.before, after or self.after) if status == "done" or facts.took_in_part else None

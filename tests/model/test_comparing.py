@@ -31,7 +31,11 @@ SEEN = Deployment(
         ({"priority": None}, "queue priority: 5 → inherited"),
         (
             {"virtual_environment_id": "11", "virtual_environment_name": "US Live"},
-            'environment: environment "UK Live" (10) → environment "US Live" (11)',
+            'environment: "UK Live" (10) → "US Live" (11)',
+        ),
+        (
+            {"virtual_environment_id": None, "virtual_environment_name": None},
+            'environment: "UK Live" (10) → no environment',
         ),
         ({"flow_version_id": "1002"}, "flow version: 1001 → 1002"),
         ({"package_id": None}, "package: 60 → none"),

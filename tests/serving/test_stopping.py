@@ -167,7 +167,7 @@ async def test_of_many_writes_those_that_were_sent_are_finished_and_no_other_is_
     told = data(result)
     assert told["status"] == "partial"
     assert 4 <= len(told["done"]) == len(sandbox.writes) <= 3 + 8
-    assert {missed["why"].partition(" Nothing")[0] for missed in told["not_tried"]} == {"The server is stopping."}
+    assert {missed["why"].partition(" Call again")[0] for missed in told["not_tried"]} == {"The server is stopping."}
     lines = audit_lines(tmp_path / "log")
     assert len([line for line in lines if line["outcome"] == "done"]) == len(sandbox.writes)
     assert lines[-1]["tool"] == "set_deployments_enabled"

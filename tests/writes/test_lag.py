@@ -50,7 +50,7 @@ async def test_a_write_that_was_accepted_and_never_shows_is_unknown(case: Case, 
     async with connected(transport=transport, person=Person(yes), era=era) as client:
         result = await client.call_tool(case.tool, arguments)
     assert data(result)["status"] == "unknown"
-    shown = "no such deployment" if case.tool == "create_deployment" else "the old state ("
+    shown = "no such deployment" if case.tool == "create_deployment" else "the old state."
     assert f"Patchworks accepted it, and still shows {shown}" in text(result)
     assert not {"undo", "lost"} & data(result).keys()
 

@@ -252,6 +252,17 @@ async def test_undo_does_not_guess_what_was_there(field: str, odd: str, argument
     assert f"{field} (not known)" in result["lost"]
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [("enabled_at", "this queue priority, disabled"), ("priority", "this state and the flow's queue priority")],
+)
+async def test_the_way_back_promises_only_what_is_known(field: str, said: str) -> None:
+    """What the deployment does not tell does not come back with it."""
+    async with connected(transport=Upstream().alter(_without(field))) as client:
+        shown = await client.call_tool("delete_deployment", {**IDS, "dry_run": True})
+    assert f"\nWay back: to deploy the version there again, with {said}\n" in text(shown)
+
+
 async def test_undo_of_a_delete_does_not_start_what_may_have_been_off() -> None:
     """Where the state was not told, the deployment is created again disabled; where the place was not, not at all."""
     for fields, undone in ((("enabled_at",), True), (ENVIRONMENT, False)):

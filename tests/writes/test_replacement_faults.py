@@ -24,8 +24,8 @@ async def test_nothing_is_created_unless_the_old_one_is_certainly_gone(era: Era,
         result = await client.call_tool(TOOL, arguments)
         assert data(result)["status"] == status
         assert ("Nothing was changed." in text(result)) is (status == "failed")
-        why = "The old deployment was not deleted." if status == "failed" else "Nothing was put in place of the old"
-        assert text(result).startswith(why)
+        fate = "deleted." if status == "failed" else "seen to go, so no new one came. "
+        assert text(result).startswith(f"The old deployment was not {fate}")
         if status == "unknown":
             assert [held["id"] for held in data(result)["now"]] == [str(old.id)]
             repair = data(result)["repair"]

@@ -26,6 +26,18 @@ async def test_what_was_restored_is_looked_for_in_its_place(era: Era) -> None:
 
 
 @newer_era_first
+async def test_a_new_version_of_which_nobody_knows_is_not_said_to_be_undeployed(era: Era) -> None:
+    """Where the change may still come, the result says that it was not seen, and names what was restored."""
+    sandbox = Sandbox()
+    old, arguments = replaceable(sandbox)
+    result = await replace(Upstream(sandbox).on("POST", reply(500)), era, arguments)
+    (back,) = versions_at(sandbox, old)
+    message = data(result)["message"]
+    assert message.startswith("The new version was not seen to be deployed as wanted: Patchworks failed (status 500).")
+    assert message.endswith(f"The old version was restored, as deployment {back.id}.")
+
+
+@newer_era_first
 async def test_what_was_restored_and_is_not_in_its_place_is_not_verified(era: Era) -> None:
     """Its own record was read, but the listing of the flow does not hold it."""
     sandbox = Sandbox()

@@ -247,7 +247,7 @@ async def test_a_throttle_that_lasts_is_reported_and_not_waited_out() -> None:
     async with connected(transport=transport, person=Person(yes)) as client:
         result = await client.call_tool(TOOL, {"enabled": False, "environment": "UK Live"})
     assert data(result)["status"] == "failed"
-    assert "Nothing was changed. Wait 86400 seconds" in data(result)["failed"][0]["why"]
+    assert "(429). Wait 86400 seconds" in data(result)["failed"][0]["why"]
     assert len(data(result)["failed"][0]["deployments"]) == len(transport.writes) <= 8
     assert "throttling" in data(result)["not_tried"][0]["why"]
 

@@ -236,7 +236,7 @@ async def test_each_fate_has_its_line(era: Era) -> None:
     assert head == data(result)["message"] == f"{counts}. {look_first('4003/903')}"
     assert lines[1:4] == ["done: 4000/900", "unverified: 4001/901", "unchanged: 4005/905"]
     assert re.fullmatch(r"failed 4002/902: .*422.*", lines[4])
-    assert re.fullmatch(r"unknown 4003/903: .*but the change may still come\.", lines[5])
+    assert re.fullmatch(r"unknown 4003/903: .*(Whether it was done is not known|the change may still come)\.", lines[5])
     assert lines[6] == "not_tried 4004/904: It changed since it was agreed to, and was left alone."
     assert lines[7] == 'Undo: set_deployments_enabled {"enabled": true, "deployments": ["4000/900", "4001/901"]}'
     assert data(result)["unchanged"] == ["4005/905"]
@@ -251,7 +251,10 @@ async def test_each_fate_has_its_line(era: Era) -> None:
         (
             reply(422, {"message": "No."}),
             "failed",
-            "0 disabled and verified, 0 were so already, 2 failed. The same call again tries the rest once more.",
+            (
+                "0 disabled and verified, 0 were so already, 2 failed. "
+                "The same call again, without if_state, tries the rest once more."
+            ),
         ),
         (
             reply(500),
@@ -270,6 +273,61 @@ async def test_one_fate_of_all_is_the_fate_of_the_call(step: Any, status: str, s
     assert result.is_error is (status != "done")
     if result.is_error:
         assert [missed["deployments"] for missed in data(result)[status]] == [["4000/900", "4001/901"]]
+
+
+@newer_era_first
+async def test_many_that_still_show_their_own_old_states_share_the_reason(era: Era) -> None:
+    """Since when each was enabled is no reason of its own."""
+    sandbox = _many(3, enabled=True)
+    for n, row in enumerate(sandbox.account.deployments.values()):
+        row.enabled_at = row.created_at.replace(day=1 + n)
+    transport = Upstream(sandbox).always(write, reply(200, {"message": "ok"}))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = data(await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"}))
+    (missed,) = result["unknown"]
+    assert missed["deployments"] == ["4000/900", "4001/901", "4002/902"]
+
+
+@newer_era_first
+async def test_what_was_not_switched_says_nothing_of_the_others(era: Era) -> None:
+    """A refusal of one changed nothing of it, which must not be read of all; what a person has to do stays."""
+    transport = Upstream(_many(2, enabled=True)).on(write, reply(403, {"message": "No."}))
+    async with connected(transport=transport, person=Person(yes), era=era) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    assert "Nothing was changed" not in text(result)
+    assert "A person must give these Patchworks credentials the right" in text(result)
+
+
+async def test_of_many_reasons_the_most_frequent_are_told() -> None:
+    """Each deployment is named all the same, and the result stays short."""
+    sandbox = _many(40, enabled=True)
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        name = request.url.path.split("/")[-2]
+        return httpx2.Response(422, json={"message": "Locked." if name in {"930", "931"} else f"{name} is locked."})
+
+    async with connected(transport=Upstream(sandbox).always(write, refuse), person=Person(yes)) as client:
+        result = await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"})
+    first, *others, rest = data(result)["failed"]
+    assert first["deployments"] == ["4030/930", "4031/931"]
+    assert [len(missed["deployments"]) for missed in others] == [1] * 9
+    assert (rest["why"], len(rest["deployments"])) == ("For other reasons, too many to tell.", 29)
+    assert data(result)["message"].startswith("0 disabled and verified, 0 were so already, 40 failed.")
+    assert f"failed {', '.join(rest['deployments'])}: {rest['why']}" in text(result)
+
+
+async def test_an_undo_of_which_a_part_failed_can_be_finished() -> None:
+    """Its own part has moved the state that it named, so the advice is to call again without that."""
+    sandbox = _many(2, enabled=True)
+    transport = Upstream(sandbox)
+    async with connected(transport=transport, person=Person(yes)) as client:
+        undo = data(await client.call_tool(TOOL, {"enabled": False, "flow": "Shopify"}))["undo"]
+        transport.on(write, reply(422))
+        result = data(await client.call_tool(undo["tool"], undo["arguments"]))
+        assert result["message"].endswith("The same call again, without if_state, tries the rest once more.")
+        again = {name: value for name, value in undo["arguments"].items() if name != "if_state"}
+        assert data(await client.call_tool(undo["tool"], again))["status"] == "done"
+    assert all(row.enabled_at for row in sandbox.account.deployments.values())
 
 
 @newer_era_first

@@ -142,7 +142,8 @@ def differences(before: Deployment, after: Deployment) -> list[str]:
     if before.priority != after.priority:
         lines.append(f"queue priority: {rendering.priority(before)} → {rendering.priority(after)}")
     if before.virtual_environment_id != after.virtual_environment_id:
-        lines.append(f"environment: {rendering.environment(before)} → {rendering.environment(after)}")
+        places = (rendering.environment(d).removeprefix("environment ") for d in (before, after))
+        lines.append(f"environment: {' → '.join(places)}")
     if before.flow_version_id != after.flow_version_id:
         lines.append(f"flow version: {before.flow_version_id} → {after.flow_version_id}")
     if before.package_id != after.package_id:

@@ -28,7 +28,15 @@ from patchworks_deployments.writes.plan import Acting, Environment, Plan, Write,
 from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.one import words_of_change, words_of_create
 
-WAY_BACK = "Way back: to deploy the version there again, with this queue priority and state"
+WAY_BACK = "Way back: to deploy the version there again, with "
+KEPT = {
+    (): "this queue priority and state",
+    ("enabled",): "this queue priority, disabled",
+    ("priority",): "this state and the flow's queue priority",
+    ("priority", "enabled"): "the flow's queue priority, disabled",
+}
+"""What comes back on that way, by what of it is not known."""
+
 NO_WAY_BACK = "Way back: none, as it does not tell what is needed to deploy it again"
 
 
@@ -120,8 +128,14 @@ class Change(Plan[WriteResult]):
         words = words_of_change(self.write.verb, before, self.after, lost, stakes)
         if self.after:
             return words
-        way_back = WAY_BACK if self.write.undo(self.before, None) else NO_WAY_BACK
+        way_back = f"{WAY_BACK}{self._kept}" if self.write.undo(self.before, None) else NO_WAY_BACK
         return replace(words, details=(way_back, *words.details))
+
+    @property
+    def _kept(self) -> str:
+        """What a deployment that is created again has of the one before."""
+        unknown = comparing.untold(self.before, ("priority", "enabled")) if self.before else []
+        return KEPT[tuple(unknown)]
 
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and have subscribers told.
@@ -200,7 +214,7 @@ class Change(Plan[WriteResult]):
     async def report(self, facts: Facts, acting: Acting) -> WriteResult:
         """The result, of which subscribers hear as much as the caller: also of what may have changed."""
         status, message = judge(facts, self.write.done)
-        if status == "unknown" and not acting.is_one_of_many:
+        if not facts.is_seen and not acting.is_one_of_many:
             message += f" {how_to_find_out(facts, self.write.flow_version_id)}"
         after = facts.found or facts.answered
         undo = self.write.undo(self.before, after or self.after) if status == "done" or facts.took_in_part else None
@@ -219,8 +233,8 @@ class Change(Plan[WriteResult]):
             verified=facts.is_seen,
             confirmed_by=acting.agreed,
             also_changed=also_changed(self.before, after, self.wanted),
-            # What has gone is seen; what a create may have switched off is not, and its undo does not bring it back.
-            lost=list(self.lost) if (facts.is_seen or self.before is None) and self.lost else None,
+            # Also what a create that nobody has seen may have switched off, which its undo does not bring back.
+            lost=list(self.lost) if (status == "done" or self.before is None) and self.lost else None,
             undo=undo,
         )
 

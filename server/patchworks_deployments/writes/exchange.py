@@ -67,7 +67,7 @@ class Exchange:
         if removed.status in {"refused", "failed"}:
             return _nothing_done("The old deployment was not deleted.", removed)
         if not removed.verified:
-            return await self._stopped(f"Nothing was put in place of the old deployment. {removed.message}")
+            return await self._stopped(f"The old deployment was not seen to go, so no new one came. {removed.message}")
         # Known: the old one is gone, and nothing of this call is in its place.
         created, may_still_come = await self._create(self.create, unreachable_seconds=UNREACHABLE_SECONDS)
         if created.status == "done":
@@ -167,7 +167,8 @@ class Exchange:
 
     async def _restore(self, created: WriteResult) -> ReplaceResult:
         restored, _ = await self._create(self.restore)
-        back, what = restored.after, f"The new version was not deployed: {created.message}"
+        came = "was not deployed" if created.status == "failed" else "was not seen to be deployed as wanted"
+        back, what = restored.after, f"The new version {came}: {created.message}"
         held, unread = await self._look(back)
         if back and restored.status in {"done", "unchanged"}:
             is_shown = not unread and self._is_exchanged(held, back)
@@ -195,7 +196,7 @@ class Exchange:
             ended = self.ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
             return ended.model_copy(update={"after": new, "undo": self._undo(created, new) if held else None})
         old = f"deployment {self.old.id}"
-        order = f"{old} was deleted, then deployment {new.id} created; for {gap} ms neither was there"
+        order = f"{old} was deleted, then deployment {new.id} created; neither was there for {gap} ms at most"
         if gap is None:
             order = f"deployment {new.id} was created, then {old} went"
         wanted = self.create.change(self.others).wanted

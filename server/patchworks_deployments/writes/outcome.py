@@ -1,5 +1,6 @@
 """What became of a write: the results that tools return, and the judgement they rest on. Pure: no requests."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -126,7 +127,7 @@ class ReplaceResult(Told):
     """What of the flow is deployed there now, unless as wanted."""
     verified: Maybe[bool] = None
     gap_milliseconds: Maybe[int] = None
-    """How long the environment held neither version."""
+    """How long the environment held neither version, at most: until the new one was read back."""
     confirmed_by: Maybe[ConfirmedBy] = None
     lost: Maybe[list[str]] = None
     """What undo cannot bring back."""
@@ -137,6 +138,11 @@ class ReplaceResult(Told):
     """What a person has to agree to."""
     confirmation_code: Maybe[str] = None
 
+
+MAX_REASONS = 10
+"""Reasons that a result has for one fate: of 200 deployments each may have met its own."""
+
+OTHER_REASONS = "For other reasons, too many to tell."
 
 MAY_BE_ANOTHERS = "Patchworks did not say which deployment this call made, so it may be somebody else's."
 
@@ -226,8 +232,26 @@ def judge_many(result: SwitchResult, done: str, look: ToolCall) -> tuple[Status,
         status: Status = "partial" if is_some_done else "unknown"
         return status, f"{said}. Look again with {rendering.call(look)} before anything else is done."
     if result.failed or result.not_tried:
-        return "partial" if is_some_done else "failed", f"{said}. The same call again tries the rest once more."
+        return (
+            "partial" if is_some_done else "failed",
+            f"{said}. The same call again, without if_state, tries the rest once more.",
+        )
     return "done", f"{said}."
+
+
+def by_reason(fates: Mapping[str, WriteResult], fate: Status) -> list[NotSwitched]:
+    """The names of those with this fate, together where they share the reason; of many reasons the most frequent."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for name, result in sorted(fates.items()):
+        if result.status == fate:
+            names[result.message].append(name)
+    told = [NotSwitched(why=why, deployments=those) for why, those in sorted(names.items(), key=_by_number)]
+    rest = [name for missed in told[MAX_REASONS:] for name in missed.deployments]
+    return [*told[:MAX_REASONS], *([NotSwitched(why=OTHER_REASONS, deployments=rest)] if rest else [])]
+
+
+def _by_number(reason: tuple[str, list[str]]) -> int:
+    return -len(reason[1])
 
 
 def _count(entries: Sequence[str | NotSwitched]) -> int:
@@ -250,10 +274,7 @@ def _what_is_shown(facts: Facts) -> str:
     changed = comparing.differences(facts.before, facts.found)
     if facts.took_in_part:
         return f"only a part of it ({'; '.join(changed)})"
-    if changed:
-        return f"something else ({'; '.join(changed)})"
-    # Without the time: one of many shares the reason with others then, and `before` tells it.
-    return f"the old state ({rendering.state(facts.found.model_copy(update={'enabled_at': None}))})"
+    return f"something else ({'; '.join(changed)})" if changed else "the old state"
 
 
 def how_to_find_out(facts: Facts, flow_version_id: str) -> str:

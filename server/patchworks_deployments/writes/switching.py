@@ -3,7 +3,6 @@
 Each deployment is switched by the same change, write and verification as a single one.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,10 +26,9 @@ from patchworks_deployments.writes.operations import Disable, Enable
 from patchworks_deployments.writes.outcome import (
     PREVIEWS,
     NotDone,
-    NotSwitched,
-    Status,
     SwitchResult,
     WriteResult,
+    by_reason,
     judge_many,
 )
 from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Tell, Write, environments_of
@@ -248,7 +246,8 @@ class _Run:
             if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime)):
                 self.stopped_by = self.stopped_by or f"stopped after {_name(target)}: {error.what}"
             is_tried = is_sent and not isinstance(error, OutOfTime)
-            return WriteResult(status="failed" if is_tried else "refused", message=str(error))
+            # That nothing was changed is said of this one alone, and would be read of all.
+            return WriteResult(status="failed" if is_tried else "refused", message=error.said(is_read=True))
 
     def _telling(self, target: Deployment) -> Tell:
         """A listing may tell more than a single record: those who watch by what it told hear of it too."""
@@ -263,7 +262,7 @@ class _Run:
             *map(_name, self.plan.already),
             *(n for n, fate in self.fates.items() if fate.status == "unchanged"),
         ]
-        failed, unknown, not_tried = self._missed("failed"), self._missed("unknown"), self._missed("refused")
+        failed, unknown, not_tried = (by_reason(self.fates, fate) for fate in ("failed", "unknown", "refused"))
         result = SwitchResult(
             status="done",
             message="",
@@ -282,14 +281,6 @@ class _Run:
         look = ToolCall(tool=Switch.name, arguments={"enabled": enabled, "deployments": in_doubt, "dry_run": True})
         status, message = judge_many(result, "enabled" if enabled else "disabled", look)
         return result.model_copy(update={"status": status, "message": self.plan.beside.added_to(message)})
-
-    def _missed(self, status: Status) -> list[NotSwitched]:
-        """Those with this fate, together where they share the reason: 200 may have met the same one."""
-        names: defaultdict[str, list[str]] = defaultdict(list)
-        for name, fate in sorted(self.fates.items()):
-            if fate.status == status:
-                names[fate.message].append(name)
-        return [NotSwitched(why=why, deployments=those) for why, those in names.items()]
 
     def _undo(self, verified: Mapping[str, Deployment], unverified: Sequence[str]) -> ToolCall:
         """Back with all that was done. The state of what was not read back is not known, so none is named then."""

@@ -38,7 +38,7 @@ async def test_priority_and_state_carry_over_under_one_consent(era: Era, seen_el
         assert 0 <= gap < 10_000
         verified = "Replaced, and verified by reading back"
         steps = f"deployment {old.id} was deleted, then deployment {new.id} created"
-        assert result["message"] == f"{verified}: {steps}; neither was there for {gap} ms at most."
+        assert result["message"] == f"{verified}: {steps}; for at most {gap} ms neither was there."
         assert result["after"]["id"] == str(new.id)
         assert {"now", "restored", "repair"}.isdisjoint(result)
         undone = data(await client.call_tool(result["undo"]["tool"], result["undo"]["arguments"]))

@@ -23,6 +23,7 @@ REQUESTS_FROM_DELETE_TO_LOOK = 6
 UNREACHABLE_SECONDS = 20.0
 """Seconds for which an empty environment is tried to be filled where Patchworks cannot be reached."""
 
+_TAKEN = " Show the person what is there now, and ask whether it may stay."
 _RESTORES = " If nothing of the flow is there when you look again, the call in `repair` restores the old version."
 
 Held = tuple[list[Deployment], UpstreamError | None]
@@ -56,9 +57,8 @@ class Exchange:
 
     async def run(self) -> ReplaceResult:
         """Go through the steps, in the order that the place of the old deployment asks for."""
-        if self.old.virtual_environment_id is None:
-            return await self._create_then_delete()
-        return await self._delete_then_create()
+        in_order = self._delete_then_create if self.old.virtual_environment_id else self._create_then_delete
+        return await in_order()
 
     async def _delete_then_create(self) -> ReplaceResult:
         """Replace in an environment, which holds one version of a flow."""
@@ -67,7 +67,7 @@ class Exchange:
         if removed.status in {"refused", "failed"}:
             return _nothing_done("The old deployment was not deleted.", removed)
         if not removed.verified:
-            return await self._stopped(f"The old deployment was not seen to go, so no new one came. {removed.message}")
+            return await self._stopped(f"No new one was created, as the old one was not seen to go. {removed.message}")
         # Known: the old one is gone, and nothing of this call is in its place.
         created, may_still_come = await self._create(self.create, unreachable_seconds=UNREACHABLE_SECONDS)
         if created.status == "done":
@@ -195,10 +195,10 @@ class Exchange:
         if not unread and not (self._is_exchanged(held, new) and self._is_alone(held, new)):
             ended = self.ended("unknown", f"{created.message} Yet the place does not hold it alone.", held)
             return ended.model_copy(update={"after": new, "undo": self._undo(created, new) if held else None})
-        old = f"deployment {self.old.id}"
-        order = f"{old} was deleted, then deployment {new.id} created; neither was there for {gap} ms at most"
-        if gap is None:
-            order = f"deployment {new.id} was created, then {old} went"
+        order = f"deployment {new.id} was created, then deployment {self.old.id} went"
+        if gap is not None:
+            order = f"deployment {self.old.id} was deleted, then deployment {new.id} created"
+            order += f"; for at most {gap} ms neither was there"
         wanted = self.create.change(self.others).wanted
         is_verified = created.verified or any(d.id == new.id and comparing.matches(d, wanted) for d in held)
         message = f"Replaced, and verified by reading back: {order}." if is_verified else f"Replaced. {created.message}"
@@ -278,7 +278,7 @@ class Exchange:
         is_taken = status == "partial" and held
         return ReplaceResult(
             status=status,
-            message=f"{message}{_not_known(unread)}{'' if is_taken else _RESTORES}",
+            message=f"{message}{_not_known(unread)}{_TAKEN if is_taken else _RESTORES}",
             now=None if unread else list(held),
             lost=list(self.lost) if self.is_old_gone else None,
             repair=None if is_taken else self.restore.call().only_if(comparing.empty_place(self.old.flow_id)),

@@ -244,7 +244,7 @@ class Acting:
         try:
             result = await act(replace(self, attempt=step))
         except DeploymentsError as error:
-            result = WriteResult(status="failed", message=error.what)
+            result = WriteResult(status="failed", message=error.said(is_read=True))
         if trouble := await step.end(result.record()):
             self.unrecorded.append(trouble)
         return result

@@ -155,6 +155,20 @@ async def test_what_a_filter_hides_is_not_called_missing(filters: dict[str, Any]
         assert not [a for a in data(result)["attention"] if "missing" in a["what"]]
 
 
+async def test_what_is_in_other_environments_counts_for_what_is_missing() -> None:
+    """A flow that is only where nobody asked is one of all others: where it is not, they are not all."""
+    sandbox = Sandbox()
+    rows = packed(sandbox, flows=5, environments=3)
+    for row in (rows[3 * 3 + 1], rows[4 * 3], rows[4 * 3 + 1]):
+        del sandbox.account.deployments[row.id]
+    async with connected(sandbox) as client:
+        everything = await client.call_tool("deployment_overview", {})
+        filtered = await client.call_tool("deployment_overview", {"environment": "10,11"})
+    (missing,) = [a for a in data(everything)["attention"] if "missing" in a["what"]]
+    assert [example.rpartition(" ")[2] for example in missing["examples"]] == ["(10)"]
+    assert not [a for a in data(filtered)["attention"] if "missing" in a["what"]]
+
+
 async def test_disabled_ones_are_no_finding_among_enabled_ones() -> None:
     """A filter by state says it already."""
     async with connected(Sandbox(300)) as client:

@@ -98,12 +98,13 @@ async def test_all_missing_flows_are_shown_page_by_page() -> None:
     assert [len(page["attention"][0]["examples"]) for page in pages] == [25, 15]
 
 
-async def test_what_the_filters_hide_is_not_called_missing_on_its_own_page_either() -> None:
+@pytest.mark.parametrize("filters", [{"enabled": True}, {"environment": "10"}])
+async def test_what_the_filters_hide_is_not_called_missing_on_its_own_page_either(filters: dict[str, Any]) -> None:
     """With a filter the page says why it names nothing; without one it counts none."""
     sandbox = Sandbox()
     packed(sandbox, flows=4, environments=2)
     async with connected(sandbox) as client:
-        filtered = await client.call_tool(TOOL, {"enabled": True, "show": "missing"})
+        filtered = await client.call_tool(TOOL, {**filters, "show": "missing"})
         none = await client.call_tool(TOOL, {"show": "missing"})
     assert "that the filters hide, or that cannot be read, is not missing: ask for everything" in text(filtered)
     assert "attention" not in data(filtered)

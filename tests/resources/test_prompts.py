@@ -223,6 +223,14 @@ async def test_an_optional_argument_that_is_empty_was_not_given(era: Era) -> Non
     assert "into the environment I name; ask me which" in empty
 
 
+async def test_an_audit_of_a_part_does_not_ask_for_what_it_cannot_tell() -> None:
+    """Which flows are missing is told of everything, not of an environment or a flow alone."""
+    async with connected() as client:
+        assert "which are missing" in await _told(client, "audit_deployments", {})
+        for part in ({"environment": "UK Live"}, {"flow": "orders"}):
+            assert "missing" not in await _told(client, "audit_deployments", part)
+
+
 @pytest.mark.slow
 @both_eras
 async def test_prompts_refuse_the_same_way_from_a_process(

@@ -39,6 +39,8 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
     ("list_deployments", {"sort": "name; drop"}, "sort: must be 'created_at'"),
     ("list_deployments", {"include": ["secrets"]}, "include: must be 'enabledBy'"),
     ("list_deployments", {"flow_id": "1,,2"}, "flow_id: must be an id"),
+    ("list_deployments", {"virtual_environment_id": "UK Live"}, "zero. To find ids by name, use deployment_overview."),
+    ("disable_deployment", {**IDS, "deployment_id": "x"}, "Nothing was changed. To find ids by name, use deployment_"),
     ("list_deployments", {"name": "a\nb"}, "name: must be text without line breaks"),
     ("list_deployments", {"name": "x" * 501}, "name: String should have at most 500 characters"),
     ("list_deployments", {"enviroment_id": 1}, "did you mean virtual_environment_id?"),

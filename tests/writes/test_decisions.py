@@ -144,7 +144,7 @@ async def test_a_part_is_not_undone_while_the_rest_is_not_told(era: Era) -> None
 
 @both_eras
 @pytest.mark.parametrize(
-    ("others", "told"), [(0, "no environment"), (10, "as 909, disabled"), (13, "as 909, disabled; and 3 more")]
+    ("others", "told"), [(0, "deployed nowhere"), (10, "as 909, disabled"), (13, "as 909, disabled; and 3 more")]
 )
 async def test_the_question_of_a_create_tells_where_the_version_is_and_what_comes(
     others: int, told: str, era: Era
@@ -158,7 +158,7 @@ async def test_the_question_of_a_create_tells_where_the_version_is_and_what_come
     async with connected(sandbox, person=person, era=era, confirm="all") as client:
         result = await client.call_tool("create_deployment", CREATE)
     (question,) = person.asked
-    (elsewhere,) = [line for line in question.splitlines() if line.startswith("Flow version 1001 is now deployed in: ")]
+    (elsewhere,) = [line for line in question.splitlines() if line.startswith("Flow version 1001 is now deployed ")]
     assert elsewhere.endswith(told)
     assert elsewhere.count("no environment as") == min(others, 10)
     place = "Deploy flow version 1001 without environment: "

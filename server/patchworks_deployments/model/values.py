@@ -27,6 +27,8 @@ def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
 MAX_VALUES = 200
 """Values of one list, or of one text that holds several."""
 
+NO_ID = "must be an id as Patchworks writes them: digits, the first no zero"
+
 TOO_MANY_VALUES = f"has too many values, and may have at most {MAX_VALUES}"
 
 MAX_PAGE = 1_000_000
@@ -89,7 +91,7 @@ def _no_bool(value: object) -> object:
 
 def _is_identifier(value: str) -> str:
     if not is_identifier(value):
-        raise ValueError("must be an id as Patchworks writes them: digits, the first no zero")
+        raise ValueError(NO_ID)
     return value
 
 

@@ -44,11 +44,13 @@ class Finding(NamedTuple):
 def find(selected: Selected, flows: Flows) -> list[Finding]:
     """Find all examples of each kind. Kinds that the filters would make false are not looked for, and left out.
 
-    A flow is not missing because its deployments were not selected or did not show. Several iterations of a flow are
-    normal in several environments: a promotion goes from one to the next.
+    A flow is not missing because its deployments were not selected or did not show; and one that is missing in the only
+    environment that was asked for is not among them. Several iterations of a flow are normal in several environments: a
+    promotion goes from one to the next.
     """
     deployments, selection = selected.deployments, selected.selection
-    has_all_flows = not (selection.enabled is not None or selected.doubt or selection.flow or selection.deployment_id)
+    narrowed = selection.flow or selection.environment or selection.deployment_id or selection.enabled is not None
+    has_all_flows = not (narrowed or selected.doubt)
     off = (f"{d.id} {short_name(d.flow_name)} in {_place(d)}" for d in deployments if d.enabled is False)
     unplaced = (f"{d.id} {short_name(d.flow_name)}" for d in deployments if environment_id(d) is None)
     what_is_missing = "flows missing where all others of their package are"

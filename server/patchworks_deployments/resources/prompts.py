@@ -119,8 +119,10 @@ def audit_deployments(environment: Environment = "", flow: Flow = "") -> str:
         f"Audit our Patchworks deployments{f' for {given}' if given else ''}. Call "
         f"{call}, then tell me: {'which environments and flows it matched, ' if given else ''}"
         "what is disabled and since when it was last changed, "
-        "which flows have several enabled versions in one environment, which are missing where their siblings are, and "
-        "which have no environment. Use get_deployment for details. Group it by urgency, "
+        "which flows have several enabled versions in one environment, "
+        # The overview of a part does not hold what is missing there.
+        f"{'' if given else 'which are missing where their siblings are, '}"
+        "and which have no environment. Use get_deployment for details. Group it by urgency, "
         "give flow ids where a name means two flows, and change nothing. " + ASK_FIRST
     )
 

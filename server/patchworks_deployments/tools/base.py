@@ -19,7 +19,7 @@ from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, UpstreamError
 from patchworks_deployments.model.text import clean_text
-from patchworks_deployments.model.values import faults
+from patchworks_deployments.model.values import NO_ID, faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
@@ -35,6 +35,7 @@ MAX_TEXT_CHARACTERS = 30_000
 """Characters of an argument, whatever it is: of 200 names of deployments with the longest ids, as some hosts send them,
 which write a list as text."""
 
+FIND_IDS = "To find ids by name, use deployment_overview."
 
 USED = (
     "Another call came first: what was agreed to was carried out by it, or declined. One agreement lets one write "
@@ -125,7 +126,8 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
 def _in_our_words(error: ToolError, *, is_read: bool) -> ToolError:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        cause = InvalidArgument(f"{faults(cause)}.")
+        said = faults(cause)
+        cause = InvalidArgument(f"{said}.", next_step=FIND_IDS if NO_ID in said else "")
     return ToolError(cause.said(is_read=is_read)) if isinstance(cause, DeploymentsError) else error
 
 

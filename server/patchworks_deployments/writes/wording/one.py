@@ -119,7 +119,7 @@ def words_of_create(new: Deployment, basis: Sequence[Deployment], beside: Sequen
         # Without environment it may switch something off, which is then said.
         stakes=(*beside, *([NOTHING_LOST] if new.virtual_environment_id else [])),
         details=(
-            f"Flow version {new.flow_version_id} is now deployed in: {_elsewhere(basis)}",
+            f"Flow version {new.flow_version_id} is now deployed {_elsewhere(basis)}",
             *_nameless(new),
         ),
         agreed=((f"deploy version {new.flow_version_id} ", *where(new), disabled),),
@@ -135,4 +135,4 @@ def _nameless(after: Deployment | None) -> list[str]:
 def _elsewhere(basis: Sequence[Deployment]) -> str:
     known = [f"{rendering.environment(d)} as {d.id}, {rendering.state(d)}" for d in basis[:MAX_SHOWN]]
     more = len(basis) - len(known)
-    return "; ".join([*known, *([f"and {more} more"] if more else [])]) or "no environment"
+    return f"in: {'; '.join([*known, *([f'and {more} more'] if more else [])])}" if known else "nowhere"

@@ -98,7 +98,7 @@ async def test_no_name_at_all_can_forge_a_line(name: str) -> None:
     sandbox, row = _renamed(name)
     question = await _question(sandbox, row)
     last = "If anything of this changes before the answer, nothing is done "
-    assert _beginnings(question) == ["Last changed", "Lost for good", "Account", last]
+    assert _beginnings(question) == ["Way back", "Package", "Last changed", "Lost for good", "Account", last]
     assert [re.split("[ :]", line)[0] for line in question.splitlines()[:3]] == ["Delete", "From", "Lost"]
 
 

@@ -24,8 +24,8 @@ async def test_nothing_is_created_unless_the_old_one_is_certainly_gone(era: Era,
         result = await client.call_tool(TOOL, arguments)
         assert data(result)["status"] == status
         assert ("Nothing was changed." in text(result)) is (status == "failed")
-        fate = "deleted." if status == "failed" else "seen to go, so no new one came. "
-        assert text(result).startswith(f"The old deployment was not {fate}")
+        unseen = "No new one was created, as the old one was not seen to go. "
+        assert text(result).startswith("The old deployment was not deleted." if status == "failed" else unseen)
         if status == "unknown":
             assert [held["id"] for held in data(result)["now"]] == [str(old.id)]
             repair = data(result)["repair"]

@@ -54,7 +54,7 @@ async def test_the_question_is_the_whole_deed(
         f"Goes: iteration 2 (version 1001), enabled since {since}, queue priority 1",
         f"Comes: {told}, {comes}",
         "Order: the old one is deleted, then the new one is created",
-        'Package: "Order Management" (60)',
+        'Package: "Order Management" (60), which may not come back',
         f"Last changed: {changed}",
         f"Lost for good: id 500, enabled_at {enabled}, created_at {created}, {LATER}",
     ]

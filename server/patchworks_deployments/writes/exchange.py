@@ -280,14 +280,14 @@ class Exchange:
             status=status,
             message=f"{message}{_not_known(unread)}{_TAKEN if is_taken else _RESTORES}",
             now=None if unread else list(held),
+            verified=False,
             lost=list(self.lost) if self.is_old_gone else None,
             repair=None if is_taken else self.restore.call().only_if(comparing.empty_place(self.old.flow_id)),
         )
 
     def _gap(self) -> int | None:
         """Milliseconds since the old deployment began to go; None where it went last."""
-        went_last = self.old.virtual_environment_id is None
-        return None if went_last else round((time.monotonic() - self.deleting_since) * 1000)
+        return round((time.monotonic() - self.deleting_since) * 1000) if self.old.virtual_environment_id else None
 
 
 def _not_known(unread: UpstreamError | None) -> str:

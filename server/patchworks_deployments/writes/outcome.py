@@ -35,7 +35,7 @@ class Told(Output):
     """A result of a write. Its JSON and its text (`wording.results.told`) say the same, because hosts show one of them.
 
     `before` and `after` are the deployment as read from Patchworks; in a preview `after` is what would be. The JSON has
-    of `before` what a listing shows, and of `after` the id and what differs from that.
+    of `before` what a listing shows, and of `after` the id and what differs from that; of another deployment, all.
     """
 
     status: Status
@@ -63,7 +63,9 @@ class Told(Output):
 
 def _different(before: Deployment, after: Deployment) -> dict[str, Any]:
     was, now = before.listed(), after.listed()
-    gone = dict.fromkeys(was.keys() - now.keys())
+    if before.id != after.id:
+        return now
+    gone = dict.fromkeys(was.keys() - now.keys() - set(after.unreadable or ()))
     return {name: value for name, value in {**now, **gone}.items() if name == "id" or was.get(name) != value}
 
 

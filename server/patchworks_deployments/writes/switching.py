@@ -273,7 +273,7 @@ class _Run:
             failed=failed or None,
             unknown=unknown or None,
             not_tried=not_tried or None,
-            verified=not unverified if done else None,
+            verified=not (unverified or unknown) if done or unknown else None,
             confirmed_by=self.acting.agreed,
             undo=self._undo(verified, unverified) if done else None,
         )

@@ -44,7 +44,7 @@ def words_of_change(
             *([UNDER_WAY] if stops else [] if lost else [NOTHING_LOST]),
         ),
         details=(
-            *background(before),
+            *background(before, goes=after is None),
             *_nameless(after),
         ),
         agreed=tuple((f"{verb.lower()} ", *way) for way in _agreed(verb, before, after)),

@@ -102,10 +102,14 @@ def loss(lost: Sequence[str]) -> Stake:
     )
 
 
-def background(deployment: Deployment) -> list[str]:
-    """The package of a deployment and when it was last changed, as far as that is told: it helps to know it again."""
+def background(deployment: Deployment, *, goes: bool = False) -> list[str]:
+    """The package of a deployment and when it was last changed, as far as that is told: it helps to know it again.
+
+    Nobody says whether one that `goes` has its package when it is deployed again.
+    """
     package = rendering.named(deployment.package_name, deployment.package_id)
+    doubt = ", which may not come back" if goes else ""
     return [
-        *([f"Package: {package}"] if package != rendering.NONE else []),
+        *([f"Package: {package}{doubt}"] if package != rendering.NONE else []),
         *([f"Last changed: {rendering.moment(deployment.updated_at)}"] if deployment.updated_at else []),
     ]

@@ -44,7 +44,7 @@ def words_of_replacement(
             f"Goes: {_version(old, old)}, {state_since(old)}, queue priority {rendering.priority(old)}",
             f"Comes: {comes}, {state(new)}, queue priority {rendering.priority(new)}",
             f"Order: {order}",
-            *background(old),
+            *background(old, goes=True),
         ),
         agreed=(
             (f"replace {old.id} ", *where(old), f" by {_in_short(new, known)}{switched}"),

@@ -234,19 +234,11 @@ def _row(deployment: Deployment) -> Row:
 
 def to_text(overview: Overview) -> str:
     """Write the overview for people and for hosts that show nothing else: all that the data holds."""
-    lines = [*_names(overview), _counts(overview), *_attention(overview), *(overview.remarks or [])]
-    lines += _rows(overview)
+    lines = [*rendering.meanings(overview.matched or {}, overview.left_out or {}), _counts(overview)]
+    lines += [*_attention(overview), *(overview.remarks or []), *_rows(overview)]
     if overview.call:
         lines.append(f"{'next page' if overview.page else 'all deployments'}: {rendering.call(overview.call)}")
     return "\n".join(lines)
-
-
-def _names(overview: Overview) -> Iterator[str]:
-    for part, labels in (overview.matched or {}).items():
-        out = (overview.left_out or {}).get(part, [])
-        several = "several fit: " if len(labels) > 1 else ""
-        less = f"; left out, because that is a whole name: {', '.join(out)}" if out else ""
-        yield f"{part}: {several}{', '.join(labels) or 'none has such a name'}{less}"
 
 
 def _counts(overview: Overview) -> str:

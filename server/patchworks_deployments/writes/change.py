@@ -29,6 +29,8 @@ from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.one import words_of_change, words_of_create
 
 WAY_BACK = "Way back: to deploy the version there again, with "
+"""How a question says what undoes a delete, followed by what comes back."""
+
 KEPT = {
     (): "this queue priority and state",
     ("enabled",): "this queue priority, disabled",

@@ -26,8 +26,8 @@ from patchworks_deployments.writes.wording.replacing import words_of_replacement
 class Replace(Write):
     """Put another version of the same flow where a deployment is: deletes it, then creates the new one.
 
-    In between the environment holds neither version. Queue priority and enabled carry over unless given. If creating
-    fails, the old version is restored, as a new deployment.
+    In between the environment holds neither; without environment the new one comes first. Queue priority and enabled
+    stay unless given. If creating fails, the old version is restored, as a new deployment.
     """
 
     name = "replace_deployment"

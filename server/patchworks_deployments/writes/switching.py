@@ -47,10 +47,7 @@ HANDFUL = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Switch(Write):
-    """Enable or disable many deployments (up to 200) under one consent: those named, or all that match the filters.
-
-    Calling again finishes what was left.
-    """
+    """Enable or disable many deployments (up to 200) under one consent: those named, or all that match the filters."""
 
     name = "set_deployments_enabled"
     title = "Enable or disable many deployments"

@@ -24,7 +24,7 @@ def told(result: Told) -> str:
     """The result: its message, what a person has to agree to, and a line or more for each of the rest."""
     given = {name: value for name in type(result).model_fields if (value := getattr(result, name)) is not None}
     lines = [given.pop("message")]
-    lines += [line for name in ("matched", "left_out") for line in rendering.named_parts(name, given.pop(name, {}))]
+    lines += rendering.meanings(given.pop("matched", {}), given.pop("left_out", {}))
     if question := given.pop("question", None):
         lines.append(question)
         given = {name: value for name, value in given.items() if name not in IN_THE_QUESTION}

@@ -67,6 +67,18 @@ async def test_the_question_is_the_whole_deed(
     assert text(result).startswith("The person declined. Nothing was changed.\nBefore: Deployment 500 of ")
 
 
+@newer_era_first
+@pytest.mark.parametrize("known", [True, False], ids=["known flow", "unknown flow"])
+async def test_a_preview_says_of_the_new_deployment_what_is_known(known: bool, era: Era) -> None:  # noqa: FBT001 - a case
+    """Neither the package, which may not come back, nor a flow that nobody has told."""
+    _, arguments = replaceable(sandbox := Sandbox(), seen_elsewhere=known)
+    async with connected(sandbox, era=era) as client:
+        after = data(await client.call_tool(TOOL, {**arguments, "dry_run": True}))["after"]
+    assert (after["id"], after["flow_version_id"]) == ("new", str(arguments["new_flow_version_id"]))
+    assert {"package_id", "package_name"}.isdisjoint(after)
+    assert ("flow_id" in after, "flow_name" in after, "iteration" in after) == (known, known, known)
+
+
 async def test_a_queue_priority_that_is_inherited_and_a_state_that_is_given_are_said_and_sent() -> None:
     """A disabled deployment with the flow's queue priority is replaced by an enabled one that inherits it, too."""
     sandbox, person = Sandbox(), Person(yes)

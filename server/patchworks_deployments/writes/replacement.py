@@ -150,12 +150,18 @@ class Replacement(Plan[ReplaceResult]):
 
     @property
     def new(self) -> Deployment:
-        """The deployment that would come."""
+        """The deployment that would come, as far as that is known."""
         known = self.known_of_new_flow
-        told = {"iteration": known.iteration if known else None, "enabled_at": None, "unreadable": None}
-        state = {"enabled": not self.create.deploy_disabled, "priority": self.create.priority}
-        ids = {"id": NEW, "flow_version_id": self.write.new_flow_version_id}
-        return self.old.model_copy(update={**ids, **told, **state})
+        told = {name: getattr(known, name) for name in ("flow_id", "flow_name", "iteration")} if known else {}
+        return Deployment(
+            id=NEW,
+            flow_version_id=self.write.new_flow_version_id,
+            virtual_environment_id=self.old.virtual_environment_id,
+            virtual_environment_name=self.old.virtual_environment_name,
+            enabled=not self.create.deploy_disabled,
+            priority=self.create.priority,
+            **told,
+        )
 
     @property
     def words(self) -> Words:

@@ -219,7 +219,7 @@ async def test_a_replacement_that_waits_to_begin_does_not_begin(era: Era) -> Non
     upstream.before("DELETE", lambda _: throttled.set()).always("DELETE", THROTTLED)
     result = await _stopped(upstream, era, "replace_deployment", REPLACE, when=throttled)
     assert (data(result)["status"], methods(upstream)) == ("failed", ["DELETE"])
-    assert "The server is stopping. Nothing was changed." in text(result)
+    assert "The server is stopping. Call again once it is back. Nothing was changed." in text(result)
 
 
 @both_eras

@@ -125,7 +125,7 @@ ALTERATIONS: dict[str, tuple[str, Alteration]] = {
     "repair_fills": ("replace", _repairs_nothing),
     "each_has_one_fate": ("switch", _stands_twice),
     "each_fate_is_true": ("switch", _stands_wrong),
-    "no_contrary_advice": ("switch", _says("Do not repeat it. The same call again finishes the rest.")),
+    "no_contrary_advice": ("switch", _says("Do not repeat it. The same call again tries the rest.")),
     "failed_replacement_leaves_all_as_it_was": ("replace", _is("failed")),
     "left_as_it_was_is_so": ("replace", _says("The old deployment was left as it was.")),
     "no_empty_place_in_silence": ("replace", _leaves_it_empty),

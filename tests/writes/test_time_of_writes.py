@@ -109,7 +109,7 @@ async def test_many_that_are_slow_end_in_time_with_what_is_done(era: Era) -> Non
     assert data(result)["status"] == "partial"
     assert "unknown" not in data(result)
     assert "It was not sent, because" in text(result)
-    assert "The same call again finishes the rest." in text(result)
+    assert "The same call again, without if_state, tries the rest once more." in text(result)
     rows = sandbox.account.deployments
     assert all(rows[int(name.partition("/")[2])].enabled_at is None for name in data(result)["done"])
 

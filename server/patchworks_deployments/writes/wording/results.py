@@ -13,7 +13,12 @@ IN_THE_QUESTION = {"before", "after", "lost"}
 PHRASES = {"also_changed", "lost"}
 """Lists of phrases; others are of names."""
 
-LABELS = {"undo": "Undo", "repair": "Repair", "lost": "Undo cannot bring back"}
+LABELS = {
+    "also_changed": "Changed without being asked",
+    "lost": "Undo cannot bring back",
+    "repair": "Repair",
+    "undo": "Undo",
+}
 """What lines begin with, where it is not the field's name."""
 
 IN_SHORT = ("status", "verified", "confirmed_by", "gap_milliseconds")

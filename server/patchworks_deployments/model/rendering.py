@@ -137,9 +137,9 @@ def there_now(deployments: Sequence[Deployment]) -> str:
 def meanings(matched: Mapping[str, Sequence[str]], left_out: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """A line for each name that was asked for: what it was found to mean, and what only contains it."""
     for part, labels in matched.items():
-        several = "several fit: " if len(labels) > 1 else ""
+        many = "several fit: " if len(labels) > 1 else ""
         out = f"; left out, because that is a whole name: {', '.join(left_out[part])}" if part in left_out else ""
-        yield f"{part}: {several}{', '.join(labels) or 'none has such a name'}{out}"
+        yield f"{part}: {many}{', '.join(labels) or 'none has such a name'}{out}"
 
 
 def where_deployed(flow_version_id: str, page: DeploymentPage, *, missed: str) -> str:

@@ -18,6 +18,7 @@ from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, UpstreamError
+from patchworks_deployments.model.deployment import Output
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import NO_ID, faults
 from patchworks_deployments.resources.subscriptions import tell
@@ -36,6 +37,7 @@ MAX_TEXT_CHARACTERS = 30_000
 which write a list as text."""
 
 FIND_IDS = "To find ids by name, use deployment_overview."
+"""What to do where a name stands for an id."""
 
 USED = (
     "Another call came first: what was agreed to was carried out by it, or declined. One agreement lets one write "
@@ -165,6 +167,12 @@ def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": schema["required"]}
 
 
+def answer(text: str, value: Output, *, is_error: bool = False) -> CallToolResult:
+    """A result in both its channels: the value as data, and the `text` that says the same."""
+    content = TextContent(type="text", text=text)
+    return CallToolResult(content=[content], structured_content=value.to_json(), is_error=is_error)
+
+
 # Writing ------------------------------------------------------------------------------------------
 
 
@@ -203,8 +211,4 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
         result = result.remarked(f"{steps} missing in the audit log: {unrecorded[0].what}")
     if trouble := await attempt.end(result.record()):
         result = result.remarked(f"This call is missing in the audit log: {trouble.what}")
-    return CallToolResult(
-        content=[TextContent(type="text", text=told(result))],
-        structured_content=result.to_json(),
-        is_error=result.status in FAILURES,
-    )
+    return answer(told(result), result, is_error=result.status in FAILURES)

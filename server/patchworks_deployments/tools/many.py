@@ -4,7 +4,7 @@ from functools import cache
 from typing import Annotated
 
 from mcp.server.mcpserver import Resolve
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 from pydantic import Field
 
 from patchworks_deployments.api.pacing import report
@@ -29,7 +29,7 @@ from patchworks_deployments.model.values import (
 from patchworks_deployments.resources.attention import Show
 from patchworks_deployments.resources.overview import Overview, summarise, to_text
 from patchworks_deployments.tools.asking import consent_to, counted
-from patchworks_deployments.tools.base import Ctx, DeploymentTool, act
+from patchworks_deployments.tools.base import Ctx, DeploymentTool, act, answer
 from patchworks_deployments.writes.outcome import ReplaceResult, SwitchResult
 from patchworks_deployments.writes.replacement import Replace, Replacement
 from patchworks_deployments.writes.switching import Switch, SwitchPlan
@@ -56,8 +56,7 @@ async def deployment_overview(
         selected.require_whole(f"Deployment {deployment_id} did not show.")
         selected.require_some()
     overview = summarise(selected, show, page or 1)
-    content = [TextContent(type="text", text=to_text(overview))]
-    return CallToolResult(content=[*content], structured_content=overview.to_json())
+    return answer(to_text(overview), overview)
 
 
 async def plan_switching(

@@ -6,13 +6,13 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 from pydantic import Field
 
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.model import rendering
-from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Listing, Maybe, Output, ToolCall
+from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Listing, Maybe, ToolCall
 from patchworks_deployments.model.values import (
     DeploymentId,
     FlowVersionId,
@@ -23,7 +23,7 @@ from patchworks_deployments.model.values import (
     Sort,
 )
 from patchworks_deployments.resources.uris import PER_PAGE
-from patchworks_deployments.tools.base import DeploymentTool
+from patchworks_deployments.tools.base import DeploymentTool, answer
 
 
 async def list_deployments(
@@ -81,7 +81,7 @@ async def get_deployment(
 ) -> Annotated[CallToolResult, Deployment]:
     """Show one deployment. It is found only under its own flow version: both ids are in list_deployments."""
     found = await services(ctx).client.get_or_explain(flow_version_id, deployment_id, with_other=detail == "full")
-    return _result(rendering.describe_whole(found), found)
+    return answer(rendering.describe_whole(found), found)
 
 
 def _page_result(
@@ -90,11 +90,7 @@ def _page_result(
     is_last = found.pages is None or found.page >= found.pages
     next_call = None if is_last else ToolCall(tool=tool, arguments={**arguments, "page": found.page + 1})
     shown = rendering.listing(found, fields, next_call)
-    return _result(rendering.table(shown), shown)
-
-
-def _result(text: str, value: Output) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=value.to_json())
+    return answer(rendering.table(shown), shown)
 
 
 # Cached, here and where the other tools are made: the SDK takes a third of a server's making to read their signatures.

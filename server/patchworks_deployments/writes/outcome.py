@@ -247,13 +247,10 @@ def by_reason(fates: Mapping[str, WriteResult], fate: Status) -> list[NotSwitche
     for name, result in sorted(fates.items()):
         if result.status == fate:
             names[result.message].append(name)
-    told = [NotSwitched(why=why, deployments=those) for why, those in sorted(names.items(), key=_by_number)]
+    told = [NotSwitched(why=why, deployments=those) for why, those in names.items()]
+    told.sort(key=lambda missed: -len(missed.deployments))
     rest = [name for missed in told[MAX_REASONS:] for name in missed.deployments]
     return [*told[:MAX_REASONS], *([NotSwitched(why=OTHER_REASONS, deployments=rest)] if rest else [])]
-
-
-def _by_number(reason: tuple[str, list[str]]) -> int:
-    return -len(reason[1])
 
 
 def _count(entries: Sequence[str | NotSwitched]) -> int:
@@ -280,7 +277,7 @@ def _what_is_shown(facts: Facts) -> str:
 
 
 def how_to_find_out(facts: Facts, flow_version_id: str) -> str:
-    """The call that shows what became of a write whose status is unknown."""
+    """With which call to see what became of a write that was not seen, in a sentence."""
     of = {"flow_version_id": flow_version_id}
     call = ToolCall(tool="list_flow_version_deployments", arguments=of)
     if facts.before:

@@ -134,7 +134,7 @@ class SwitchPlan(Plan[SwitchResult]):
 
     @property
     def already(self) -> list[Deployment]:
-        """The deployments that are."""
+        """The deployments that already are."""
         return [d for d in self.basis if d.enabled is self.write.enabled]
 
     @property

@@ -11,6 +11,7 @@ The rooms of the package. Each imports only what stands above it in this list:
                 credentials and their scrubbing, pacing, selections
     audit       what is recorded of each attempt to change something, and how no line of it is lost
     writes      a write from plan to result: plan, send, read back, judge
+    history     what was changed, as the audit log has it: what became of it, what still stands, and how it is undone
     consent     who must agree to a write, how a person is asked, codes, and that one agreement lets one write
                 happen
     resources   what a host reads, completes and subscribes to

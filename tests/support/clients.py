@@ -206,7 +206,9 @@ async def complete(client: Client, argument: str, value: str = "", **chosen: str
 
 
 def audit_lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    """What became of each attempt; the intents are left out."""
+    lines = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line["event"] != "intent"]
 
 
 async def work_through(client: Client) -> None:

@@ -1,8 +1,10 @@
-"""One attempt to change something, from its call to its line in the audit log."""
+"""One attempt to change something, from its call to its lines in the audit log."""
 
 import contextlib
+import logging
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,40 +12,93 @@ from typing import Any
 import anyio
 
 from patchworks_deployments.audit.file import Room
+from patchworks_deployments.audit.line import head_of
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import AuditLogUnwritable
 
+logger = logging.getLogger(__name__)
+
 TELL_SECONDS = 2.0
 """Seconds for which an answer waits until subscribers are told of what it is about."""
+
+_NOT_ARGUMENTS = {"reason", "confirmation_code"}
+"""The reason has its own place; a code is a key and is not recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """A write that is about to be sent: its `arguments`, the deployment as it is `before`, and who agreed to it.
+
+    Of a create, `beside` holds the ids of what is deployed of the version in its place already. The `account` is a
+    digest that tells whose deployments these are.
+    """
+
+    arguments: Mapping[str, Any]
+    before: Mapping[str, Any] | None
+    beside: Sequence[str] | None
+    confirmed_by: str
+    account: str
 
 
 @dataclass
 class Attempt:
     """A call of a tool that changes something, or one of the several writes of such a call: its `step`.
 
-    Room for its lines is kept before anything is sent, and it ends with a line, after which subscribers are told.
+    Room for its lines is kept before anything is sent. What is sent is recorded before, as its intent; and the attempt
+    ends with a line, after which subscribers are told. The id of a step is that of its call and a number.
     """
 
     log: AuditLog
     tool: str
     arguments: Mapping[str, Any]
     who: Who
-    is_step: bool = False
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
+    call: "Attempt | None" = None
+    """The one that this is a step of."""
     has_ended: bool = False
+    account: str | None = None
+    """Whose deployments it has set out to change; None as long as nothing was sent."""
     answered: Mapping[str, Any] = field(default_factory=dict)
     """What was answered to its question, and after how long, as the line tells it."""
+    _is_intended: bool = False
+    _steps: int = 0
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def keep_room(self, lines: int) -> None:
-        """Keep room for its line and those of its steps. Raises `AuditLogUnwritable`, and then nothing may be sent."""
+        """Keep room for its lines and those of its steps. Raises `AuditLogUnwritable`, and then nothing may be sent."""
         self._room = await self.log.keep_room(lines)
 
     def step(self, name: str, arguments: Mapping[str, Any]) -> "Attempt":
-        """Begin one of the writes of this call: its line calls it `replace_deployment: delete`."""
-        return Attempt(self.log, f"{self.tool}: {name}", arguments, self.who, is_step=True, _room=self._room)
+        """Begin one of the writes of this call: its lines call it `replace_deployment: delete`."""
+        self._steps += 1
+        its_id = f"{self.id}/{self._steps}"
+        return Attempt(self.log, f"{self.tool}: {name}", arguments, self.who, its_id, call=self, _room=self._room)
+
+    async def intend(self, intent: Intent) -> None:
+        """Record a write before it is sent; once, should it be sent again because it certainly did not arrive.
+
+        Raises `AuditLogUnwritable`, and then it may not be sent.
+        """
+        if self._is_intended:
+            return
+        line = {
+            **head_of("intent", self.id, self.tool),
+            "arguments": intent.arguments,
+            "target": intent.arguments.get("deployment_id"),
+            "before": intent.before,
+            "beside": intent.beside,
+            "confirmed_by": intent.confirmed_by,
+            "reason": self.arguments.get("reason"),
+            **self._origin(intent.account),
+            "process": self.log.process,
+        }
+        await self.log.append(line, self._room, is_durable=True)
+        self._is_intended, self.account = True, intent.account
+        if self.call:
+            self.call.account = intent.account
 
     def then(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Have this done once the line stands."""
@@ -63,9 +118,33 @@ class Attempt:
         # A refusal for which nothing was prepared costs its caller nothing, so there can be any number of them.
         if result.get("status") == "refused" and self._room is None and self.log.counts(self.who.caller):
             return None
-        seconds = time.monotonic() - self._started
-        line = (self.tool, self.arguments, {**result, **self.answered}, self.who, seconds)
-        return await self.log.record(*line, self._room, is_last=not self.is_step)
+        event = "outcome" if self._is_intended else "call" if self.account else "attempt"
+        line = {
+            **head_of(event, self.id, self.tool),
+            "outcome": result.get("status"),
+            "arguments": {name: value for name, value in self.arguments.items() if name not in _NOT_ARGUMENTS},
+            "target": self.arguments.get("deployment_id"),
+            "before": result.get("before"),
+            "after": result.get("after"),
+            "verified": result.get("verified"),
+            "confirmed_by": result.get("confirmed_by"),
+            "answer": self.answered.get("answer"),
+            "answer_milliseconds": self.answered.get("answer_milliseconds"),
+            "reason": self.arguments.get("reason"),
+            **self._origin(self.account),
+            "undo": result.get("undo"),
+            "message": result.get("message"),
+            "milliseconds": round((time.monotonic() - self._started) * 1000),
+        }
+        try:
+            await self.log.append(line, self._room, is_last=self.call is None)
+        except AuditLogUnwritable as error:
+            logger.error("%s %s: %s", self.tool, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
+            return error
+        return None
+
+    def _origin(self, account: str | None) -> dict[str, Any]:
+        return {"caller": self.who.caller, "client": self.who.client, "account": account}
 
     @contextlib.contextmanager
     def is_current(self) -> Iterator[None]:

@@ -43,8 +43,11 @@ class Room:
             self.close()
             raise
 
-    def append(self, line: bytes) -> None:
-        """Append one of the lines, in the space of one. A file that was deleted meanwhile is begun anew."""
+    def append(self, line: bytes, *, is_durable: bool = False) -> None:
+        """Append one of the lines, in the space of one. A file that was deleted meanwhile is begun anew.
+
+        One that `is_durable` is on the disk when this returns.
+        """
         if self._space:
             self._lines = max(0, self._lines - 1)
             self._space.truncate(self._lines * MAX_LINE_BYTES)
@@ -52,6 +55,8 @@ class Room:
             deleted, self._file = self._file, _open(self._path)
             deleted.close()
         _append(self._file, line)
+        if is_durable and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Give up what is left of the space."""

@@ -1,4 +1,4 @@
-"""One line of the audit log: who asked for what, and what became of it, in at most so many bytes."""
+"""One line of the audit log, in at most so many bytes: what is about to be sent, or what became of an attempt."""
 
 import bisect
 import json
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
-
-from patchworks_deployments.caller import Who
 
 MAX_LINE_BYTES = 8192
 """Bytes of a line with its end: so few that the system appends it in one piece, whoever else appends."""
@@ -18,44 +16,35 @@ MAX_TEXT_BYTES = 2048
 MAX_VALUES = 200
 """Values that are recorded of one list or object; half as many where the line would be too long, and so on."""
 
-_NOT_ARGUMENTS = {"reason", "confirmation_code"}
-"""The reason has its own place; a code is a key and is not recorded."""
+
+def head_of(event: str, of: str, tool: str | None) -> dict[str, Any]:
+    """The fields that a line begins with, in this order, so that it can be told from others without reading it whole.
+
+    An `intent` says what is about to be sent, and the `outcome` with its id what became of that. A `call` tells the
+    result of one that sent several writes, and an `attempt` is one that sent nothing.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"event": event, "id": of, "time": now, "tool": tool}
 
 
-def line_of(
-    tool: str | None, arguments: Mapping[str, Any], result: Mapping[str, Any], who: Who, seconds: float
-) -> bytes:
-    """The line; `result` is a result of a write as JSON, or its status and message alone; and the answer, if it asked.
+MAX_DEPTH = 3
+"""Lists and objects within one another that a field may have: those of a call's arguments."""
+
+
+def line_of(fields: Mapping[str, Any]) -> bytes:
+    """The line with these fields, in their order.
 
     Where it would be longer than `MAX_LINE_BYTES`, all texts and lists are cut, visibly and alike, until it fits; an id
     is never so long that it would be. What is no JSON is recorded as the name of its type.
     """
-    line = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "tool": tool,
-        "outcome": result.get("status"),
-        "arguments": {name: value for name, value in arguments.items() if name not in _NOT_ARGUMENTS},
-        "target": arguments.get("deployment_id"),
-        "before": result.get("before"),
-        "after": result.get("after"),
-        "verified": result.get("verified"),
-        "confirmed_by": result.get("confirmed_by"),
-        "answer": result.get("answer"),
-        "answer_milliseconds": result.get("answer_milliseconds"),
-        "reason": arguments.get("reason"),
-        "caller": who.caller,
-        "client": who.client,
-        "message": result.get("message"),
-        "milliseconds": round(seconds * 1000),
-    }
     halvings = 0
-    while len(data := _encoded(line, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings)) > MAX_LINE_BYTES:
+    while len(data := _encoded(fields, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings)) > MAX_LINE_BYTES:
         halvings += 1
     return data
 
 
 def _encoded(line: Mapping[str, Any], text_bytes: int, values: int) -> bytes:
-    bounded = {name: _bounded(value, text_bytes, values, depth=2) for name, value in line.items()}
+    bounded = {name: _bounded(value, text_bytes, values, depth=MAX_DEPTH) for name, value in line.items()}
     return json.dumps(bounded, ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import logging
+import secrets
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +14,9 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from patchworks_deployments.audit import reading
 from patchworks_deployments.audit.file import Room, append_to
-from patchworks_deployments.audit.line import line_of
-from patchworks_deployments.caller import Who
+from patchworks_deployments.audit.line import head_of, line_of
 from patchworks_deployments.errors import AuditLogUnwritable
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,9 @@ MAX_REFUSALS = 60
 """Calls of one caller, refused within `REFUSALS_SECONDS`, that have a line each; one more line counts all others."""
 
 REFUSALS_SECONDS = 60.0
+
+KEPT_LINES = 2_000
+"""Lines about what was sent that are kept in memory where there is no file: of a thousand writes."""
 
 T = TypeVar("T")
 
@@ -49,11 +53,14 @@ class AuditLog:
 
     What the disk does is done in a thread, so that a slow one holds up no other call. No file is locked: a lock that
     somebody else holds would stop every write, and the system appends in one piece what is written at once. Without a
-    path nothing is recorded.
+    path the last `KEPT_LINES` lines about what was sent are kept in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self.process = secrets.token_hex(6)
+        """Tells this process from all others that share the file."""
+        self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._turn = anyio.Lock()
         self._is_hanging = False
         self._refusals: OrderedDict[str, _Refusals] = OrderedDict()
@@ -92,36 +99,33 @@ class AuditLog:
         if room := await self.keep_room(1):
             await self._on_disk(room.close)
 
-    async def record(  # noqa: PLR0913, PLR0917 - what a line tells
-        self,
-        tool: str | None,
-        arguments: Mapping[str, Any],
-        result: Mapping[str, Any],
-        who: Who,
-        seconds: float,
-        room: Room | None = None,
-        *,
-        is_last: bool = True,
-    ) -> AuditLogUnwritable | None:
-        """Append the line of one attempt, in its room if that was kept; what kept it from that is logged and returned.
+    async def append(
+        self, fields: Mapping[str, Any], room: Room | None, *, is_last: bool = False, is_durable: bool = False
+    ) -> None:
+        """Append a line with these fields, in its room if that was kept. Raises `AuditLogUnwritable`.
 
-        `result` is a result of a write as JSON, or its status and message alone. What is left of the room after the
-        last line is given up.
+        What is left of the room after the last line is given up. One that `is_durable` outlasts a loss of power.
         """
         if (path := self._path) is None:
-            return None
+            if fields["event"] != "attempt":
+                self._kept.append(line_of(fields))
+            return
 
         def append() -> None:
-            line = line_of(tool, arguments, result, who, seconds)
+            line = line_of(fields)
             with contextlib.closing(room) if room and is_last else contextlib.nullcontext():
-                room.append(line) if room else append_to(path, line)
+                room.append(line, is_durable=is_durable) if room else append_to(path, line)
 
-        try:
-            await self._on_disk(append)
-        except AuditLogUnwritable as error:
-            logger.error("%s %s: %s", tool, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
-            return error
-        return None
+        await self._on_disk(append)
+
+    def lines_backwards(self) -> Iterator[bytes]:
+        """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
+        return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it outlasts the process."""
+        return self._path is not None
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         """Do it in a thread, one thing after another. Raises `AuditLogUnwritable`."""
@@ -168,4 +172,6 @@ class AuditLog:
                 del self._refusals[caller]
             seconds = time.monotonic() - refusals.since
             said = f"{refusals.counted} more calls of this caller were refused in this time, without a line for each."
-            await self.record(None, {}, {"status": "refused", "message": said}, Who(caller, None), seconds)
+            with contextlib.suppress(AuditLogUnwritable):
+                line = {"outcome": "refused", "caller": caller, "message": said, "milliseconds": round(seconds * 1000)}
+                await self.append({**head_of("attempt", secrets.token_hex(6), None), **line}, None)

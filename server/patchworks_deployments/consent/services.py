@@ -7,6 +7,7 @@ from typing import Any
 from mcp.server.mcpserver import Context
 
 from patchworks_deployments.api.client import DeploymentsClient
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.once import Once
 from patchworks_deployments.consent.policy import Policy
@@ -19,6 +20,7 @@ class Services:
 
     client: DeploymentsClient
     policy: Policy
+    audit: AuditLog
     codes: Codes
     once: Once
     stop: Stop

@@ -159,7 +159,7 @@ def create_server(
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
-    held = partial(Services, codes=codes, stop=stop, watch=watch)
+    held = partial(Services, audit=audit, codes=codes, stop=stop, watch=watch)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,

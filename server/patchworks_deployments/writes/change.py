@@ -142,7 +142,7 @@ class Change(Plan[WriteResult]):
     async def carry_out(self, acting: Acting) -> WriteResult:
         """Send the write, once, find out what became of it, and have subscribers told.
 
-        Raises `UpstreamError` when it certainly was not carried out.
+        Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` when it was not sent.
         """
         # From here on a caller that goes away must not leave a write half known: its cancellation waits outside.
         with anyio.CancelScope(shield=True):
@@ -152,8 +152,10 @@ class Change(Plan[WriteResult]):
     async def attempt(self, acting: Acting) -> Facts:
         """Send the write, once, and look until it is seen or there is no hope left.
 
-        Raises `UpstreamError` when it certainly was not carried out.
+        Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` when it was not sent.
         """
+        place = self.wanted.get("virtual_environment_id")
+        await acting.intend(self.write, self.before, (d for d in self.basis if d.virtual_environment_id == place))
         answered, trouble, began = None, None, anyio.current_time()
         try:
             answered = await acting.answer_to(self.write.send(acting.client))

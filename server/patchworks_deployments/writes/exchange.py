@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -154,9 +154,9 @@ class Exchange:
 
         def persist(acting: Acting) -> Awaitable[WriteResult]:
             work = patiently(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
-            return work if self.is_old_gone else acting.unless_stopped(work)  # a place that is empty has to be filled
+            return work if self.is_old_gone else acting.unless_stopped(work)
 
-        return await self.acting.step(write, persist), may_still_come
+        return await replace(self.acting, must_fill=self.is_old_gone).step(write, persist), may_still_come
 
     async def _beside(self, write: Create) -> tuple[Deployment, ...]:
         """The other deployments of the version: for the new one as they were agreed to, for the old one as they are."""

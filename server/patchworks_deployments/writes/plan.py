@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.audit.attempt import Attempt
+from patchworks_deployments.audit.attempt import Attempt, Intent
 from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, NoAnswer, Unreachable
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -110,8 +110,8 @@ class Plan(abc.ABC, Generic[Result]):
 
     @property
     def lines(self) -> int:
-        """Lines that carrying it out leaves in the audit log."""
-        return 1
+        """Lines that carrying it out leaves in the audit log: of each write its intent and its outcome."""
+        return 2
 
     @property
     @abc.abstractmethod
@@ -190,6 +190,10 @@ def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
     ]
 
 
+ACCOUNT_CHARACTERS = 12
+"""Characters of an account's digest by which the audit log tells it from others."""
+
+
 class Tell(Protocol):
     """Tells subscribers of a change."""
 
@@ -204,7 +208,8 @@ class Acting:
     One that `is_step` is one of several writes: also reading back waits where Patchworks throttles, because what comes
     next rests on it, and nobody asks for its own undo. What became of those that are each `is_one_of_many` is looked
     for with one call for all. Once the first is sent, a call that `must_finish` goes on to the last, however long that
-    takes. Of the steps that the audit log lacks, `unrecorded` says why.
+    takes; a step that `must_fill` the place which it has emptied is sent although the audit log takes nothing any more.
+    Of the steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient
@@ -216,6 +221,7 @@ class Acting:
     is_step: bool = False
     is_one_of_many: bool = False
     must_finish: bool = False
+    must_fill: bool = False
     unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
     async def answer_to(self, sending: Awaitable[Outcome]) -> Outcome:
@@ -229,6 +235,22 @@ class Acting:
         with self.stop.waiting():
             return await work
         raise Unreachable("The server is stopping.", next_step="Call again once it is back.")
+
+    async def intend(self, write: Write, before: Deployment | None, beside: Iterable[Deployment]) -> None:
+        """Record the write before it is sent. Raises `AuditLogUnwritable`, and then it may not be sent."""
+        intent = Intent(
+            arguments=write.arguments,
+            before=before.to_json() if before else None,
+            beside=None if before else [deployment.id for deployment in beside],
+            confirmed_by=self.agreed,
+            account=self.client.account().digest[:ACCOUNT_CHARACTERS],
+        )
+        try:
+            await self.attempt.intend(intent)
+        except AuditLogUnwritable as trouble:
+            if not self.must_fill:
+                raise
+            self.unrecorded.append(trouble)
 
     def changed(self, flow_version_id: str, *states: Deployment | None) -> None:
         """Have subscribers told of it, once the audit log has the attempt's line."""

@@ -120,8 +120,8 @@ class Replacement(Plan[ReplaceResult]):
 
     @property
     def lines(self) -> int:
-        """Of the call, and of deleting, creating and restoring."""
-        return 4
+        """Of the call, and of deleting, creating and restoring an intent and an outcome each."""
+        return 7
 
     @property
     def is_needed(self) -> bool:

@@ -12,6 +12,7 @@ from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
 from patchworks_deployments.api.pacing import each, patiently, report
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.errors import (
+    AuditLogUnwritable,
     Forbidden,
     InvalidArgument,
     OutOfTime,
@@ -139,8 +140,8 @@ class SwitchPlan(Plan[SwitchResult]):
 
     @property
     def lines(self) -> int:
-        """Of the call, and of each deployment."""
-        return 1 + len(self.pending)
+        """Of the call, and of each deployment its intent and its outcome."""
+        return 1 + 2 * len(self.pending)
 
     @property
     def risk(self) -> Risk:
@@ -239,10 +240,10 @@ class _Run:
 
         try:
             return await self.acting.unless_stopped(patiently(switch))
-        except UpstreamError as error:
-            if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime)):
+        except (UpstreamError, AuditLogUnwritable) as error:
+            if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime, AuditLogUnwritable)):
                 self.stopped_by = self.stopped_by or f"stopped after {_name(target)}: {error.what}"
-            is_tried = is_sent and not isinstance(error, OutOfTime)
+            is_tried = is_sent and not isinstance(error, (OutOfTime, AuditLogUnwritable))
             # That nothing was changed is said of this one alone, and would be read of all.
             return WriteResult(status="failed" if is_tried else "refused", message=error.said(is_read=True))
 

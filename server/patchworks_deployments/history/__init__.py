@@ -1,0 +1,1 @@
+"""What was changed, as the audit log has it: what became of it, what still stands, and how it is undone."""

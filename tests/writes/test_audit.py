@@ -20,7 +20,7 @@ from support.faults import Acted, Answered, Gate, Upstream, listing, lost, write
 from support.virtual_time import in_virtual_time
 
 from patchworks_deployments.audit.attempt import TELL_SECONDS, Attempt
-from patchworks_deployments.audit.line import MAX_LINE_BYTES, MAX_TEXT_BYTES, line_of
+from patchworks_deployments.audit.line import MAX_DEPTH, MAX_LINE_BYTES, MAX_TEXT_BYTES, head_of, line_of
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
 from patchworks_deployments.sandbox import Sandbox
@@ -158,13 +158,16 @@ async def test_codes_never_stand_in_the_log(tmp_path: Path) -> None:
 
 async def test_a_refused_call_is_recorded_within_bounds_and_without_what_nobody_asked_for(tmp_path: Path) -> None:
     """Known arguments are cut to what an accepted call could hold; of unknown ones just the names are kept."""
-    long: dict[str, Any] = {"reason": "r" * 900_000, "if_state": [["s" * 900_000]], "deployment_id": 10**6_000}
+    deep = list[Any](["s" * 900_000])
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+    long: dict[str, Any] = {"reason": "r" * 900_000, "if_state": deep, "deployment_id": 10**6_000}
     async with connected(person=Person(yes), audit_log=tmp_path / "log") as client:
         await client.call_tool("disable_deployment", {**IDS, **long})
         await client.call_tool("disable_deployment", {**IDS, "api_key": "S3CRET"})
     bounded, unknown = audit_lines(tmp_path / "log")
     assert bounded["reason"] == "r" * (MAX_TEXT_BYTES - len(json.dumps("…")) + 2) + "…"
-    assert (bounded["arguments"]["if_state"], bounded["target"]) == (["[list]"], "[int]")
+    assert (bounded["arguments"]["if_state"], bounded["target"]) == ([["[list]"]], "[int]")
     assert "S3CRET" not in json.dumps(unknown)
     assert '"api_key" is not an argument' in unknown["message"]
     assert unknown["arguments"] == IDS
@@ -180,7 +183,8 @@ async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path: Path)
         await client.call_tool("enable_deployment", IDS)
     first, *whole = log.read_text(encoding="utf-8").splitlines()
     assert first == stump
-    assert [json.loads(line)["tool"] for line in whole] == ["disable_deployment", "enable_deployment"]
+    told = [(line["tool"], line["event"]) for line in map(json.loads, whole)]
+    assert told == [(f"{verb}_deployment", event) for verb in ("disable", "enable") for event in ("intent", "outcome")]
 
 
 @both_eras
@@ -225,7 +229,7 @@ async def test_the_result_counts_the_steps_that_the_log_lacks(era: Era, tmp_path
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_a_number_that_json_does_not_know_keeps_the_line_parsable(number: float) -> None:
     """Over stdio 1e999 arrives as infinity, and a line with it would be no JSON."""
-    line = line_of("update_deployment", {"priority": number}, {}, Who("local", None), 0.0)
+    line = line_of({"arguments": {"priority": number}})
     assert json.loads(line)["arguments"] == {"priority": "[float]"}
 
 
@@ -242,6 +246,13 @@ states = st.none() | st.builds(
     st.lists(texts, max_size=20),
 )
 
+calls = st.none() | st.fixed_dictionaries(
+    {
+        "tool": st.sampled_from(list(WRITES)),
+        "arguments": st.fixed_dictionaries({"flow_version_id": ids, "deployment_id": ids, "if_state": ids}),
+    }
+)
+
 
 @examples(60)
 @given(
@@ -251,18 +262,21 @@ states = st.none() | st.builds(
         {"status": st.sampled_from(["done", "refused"]), "before": states, "after": states, "message": texts},
         optional={"verified": scalars, "confirmed_by": scalars},
     ),
+    undo=calls,
     client=texts | st.none(),
 )
 def test_a_line_is_short_and_tells_what_matters_whatever_it_is_about(
-    tool: str, arguments: dict[str, Any], result: dict[str, Any], client: str | None
+    tool: str, arguments: dict[str, Any], result: dict[str, Any], undo: dict[str, Any] | None, client: str | None
 ) -> None:
-    """At most 8 kB of JSON on one line, in which outcome and ids are whole, and what was cut ends in an ellipsis."""
-    data = line_of(tool, arguments, result, Who("alice", client), 0.1)
+    """At most 8 kB of JSON on one line, in which head, ids and undo are whole, and what was cut ends in an ellipsis."""
+    head = head_of("outcome", "0123456789ab/200", tool)
+    data = line_of({**head, "arguments": arguments, **result, "undo": undo, "caller": "alice", "client": client})
     assert len(data) <= MAX_LINE_BYTES
     assert data.endswith(b"\n")
     assert data.count(b"\n") == 1
     line = json.loads(data)
-    assert (line["tool"], line["outcome"], line["caller"]) == (tool, result["status"], "alice")
+    assert dict(list(line.items())[: len(head)]) == head
+    assert (line["status"], line["undo"], line["caller"]) == (result["status"], undo, "alice")
     for name in ("before", "after"):
         for key in ("id", "flow_version_id", "flow_id", "virtual_environment_id"):
             assert result[name] is None or line[name][key] == result[name][key]
@@ -273,7 +287,7 @@ def test_a_line_is_short_and_tells_what_matters_whatever_it_is_about(
 def test_a_line_of_a_long_list_says_how_much_of_it_is_missing() -> None:
     """As much of it as fits is there."""
     names = [f"{'1' * 60}/{number:060}" for number in range(200)]
-    line = json.loads(line_of("set_deployments_enabled", {"deployments": names}, {}, Who("local", None), 0.0))
+    line = json.loads(line_of({"tool": "set_deployments_enabled", "arguments": {"deployments": names}}))
     *kept, missing = line["arguments"]["deployments"]
     assert kept == names[: len(kept)]
     assert missing == f"… and {200 - len(kept)} more"

@@ -67,6 +67,13 @@ class Attempt:
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
+    @classmethod
+    def of_intent(cls, log: AuditLog, line: Mapping[str, Any]) -> "Attempt":
+        """The attempt of another process, of which this line tells the intent, to be ended here."""
+        arguments = {**line["arguments"], "reason": line["reason"]}
+        who = Who(line["caller"], line["client"])
+        return cls(log, line["tool"], arguments, who, line["id"], account=line["account"], _is_intended=True)
+
     async def keep_room(self, lines: int) -> None:
         """Keep room for its lines and those of its steps. Raises `AuditLogUnwritable`, and then nothing may be sent."""
         self._room = await self.log.keep_room(lines)

@@ -1,0 +1,117 @@
+"""What a process leaves that is killed in the middle of a write, and the start after it."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from mcp import Client
+
+from patchworks_deployments.api.client import open_client
+from patchworks_deployments.audit.attempt import Attempt
+from patchworks_deployments.audit.log import AuditLog
+from patchworks_deployments.caller import Who
+from patchworks_deployments.model.deployment import Deployment
+from patchworks_deployments.sandbox import API_KEY, Sandbox
+from patchworks_deployments.serving.server import create_server
+from patchworks_deployments.settings import load_settings
+from patchworks_deployments.startup import Stop
+from patchworks_deployments.writes.change import DeploymentWrite
+from patchworks_deployments.writes.plan import Acting
+
+ADDRESS = "http://127.0.0.1:9"
+"""Where Patchworks is, as far as the account goes; nothing is ever sent there."""
+
+SETTLED_SECONDS = 20
+"""Seconds within which all has to be settled."""
+
+
+def later() -> float:
+    """The time, a minute from now: what was sent has come by then, or never comes."""
+    return time.time() + 60
+
+
+async def _tell(flow_version_id: str, *states: Deployment | None) -> None:
+    del flow_version_id, states
+
+
+def upstream(sandbox: Sandbox) -> httpx2.ASGITransport:
+    return httpx2.ASGITransport(app=sandbox.app)
+
+
+async def leave(  # noqa: PLR0913 - each is one thing that a process can leave otherwise
+    log: Path,
+    write: DeploymentWrite,
+    sandbox: Sandbox,
+    *,
+    is_sent: bool,
+    tool: str | None = None,
+    number: str | None = None,
+    key: str = API_KEY,
+) -> str:
+    """Let a process end between the intent of a write, which was sent or not, and its outcome; the change's id."""
+    settings, audit = load_settings({}, base_url=ADDRESS, api_key=API_KEY), AuditLog(log)
+    async with open_client(settings, upstream(sandbox)) as client, audit.served():
+        change = await write.plan(client)
+        attempt = Attempt(audit, tool or write.name, write.arguments, Who("alice", "a host 1"))
+        attempt.id = number or attempt.id
+        async with open_client(load_settings({}, base_url=ADDRESS, api_key=key), upstream(sandbox)) as own:
+            acting = Acting(client=own, attempt=attempt, stop=Stop(), reason="stocktake", agreed="human", tell=_tell)
+            place = change.wanted.get("virtual_environment_id")
+            await acting.intend(write, change.before, (d for d in change.basis if d.virtual_environment_id == place))
+        if is_sent:
+            await write.send(client)
+    return attempt.id
+
+
+def held(log: Path) -> list[Path]:
+    """The files of processes beside the log."""
+    return sorted(log.parent.glob(f".{log.name}.*"))
+
+
+@asynccontextmanager
+async def started(
+    log: Path, transport: httpx2.AsyncBaseTransport, address: str = ADDRESS, **settings: Any
+) -> AsyncIterator[Client]:
+    """A client of a server that has just been started, a minute later."""
+    given = {"base_url": address, "api_key": API_KEY, "audit_log": log, **settings}
+    server = create_server(load_settings({}, **given), transport, later)
+    async with Client(server) as client:
+        yield client
+
+
+async def until_settled(log: Path) -> None:
+    """Wait until nothing is left to settle."""
+    with anyio.fail_after(SETTLED_SECONDS):
+        while held(log):  # noqa: ASYNC110 - files tell nobody
+            await anyio.sleep(0.005)
+
+
+async def restart(log: Path, transport: httpx2.AsyncBaseTransport, address: str = ADDRESS) -> None:
+    """Start a server, and stop it when nothing is left to settle."""
+    async with started(log, transport, address):
+        await until_settled(log)
+
+
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    """Its lines; one that was cut short is none."""
+    lines: list[dict[str, Any]] = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines
+
+
+def outcomes(log: Path) -> Mapping[str, dict[str, Any]]:
+    """The outcome of each change, by its id; none has two."""
+    ended = [line for line in lines_of(log) if line["event"] == "outcome"]
+    twice = [of for of, times in Counter(line["id"] for line in ended).items() if times > 1]
+    assert not twice, f"settled twice: {twice}"
+    return {line["id"]: line for line in ended}

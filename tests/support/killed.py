@@ -16,6 +16,7 @@ from typing import Literal
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import httpx2
 from anyio.streams.buffered import BufferedByteReceiveStream
 from starlette.types import Message, Receive, Scope, Send
@@ -24,7 +25,7 @@ from patchworks_deployments.sandbox import API_KEY, Sandbox
 from support import nursery
 from support.processes import clean_environment
 from support.team import on_loopback
-from support.wire import MAX_LINE_BYTES, NEWER, Json, Wire, envelope, over_http
+from support.wire import MAX_LINE_BYTES, Json, Wire, envelope, over_http
 
 Carrier = Literal["stdio", "http"]
 
@@ -32,6 +33,7 @@ CARRIERS: tuple[Carrier, ...] = ("stdio", "http")
 
 Point = tuple[Literal["comes", "carried out", "answered", "line"], int]
 """When the server is killed: at this request, or when its log has so many lines."""
+
 
 @dataclass
 class Killing:
@@ -77,7 +79,7 @@ class Killing:
         while kind == "line" and not self.has_killed.is_set():
             if self.log.exists() and self.log.read_bytes().count(b"\n") >= number:
                 self._kills_at("line", number)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     async def end(self, scope: anyio.CancelScope) -> None:
         """End the call once its server is dead."""
@@ -133,7 +135,7 @@ def open_nursery() -> Iterator[Nursery]:
     ours, theirs = socket.socketpair()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with theirs:
-        process = subprocess.Popen([sys.executable, nursery.__file__], stdin=theirs, env=environment)  # noqa: S603 - our own
+        process = subprocess.Popen([sys.executable, str(nursery.__file__)], stdin=theirs.fileno(), env=environment)  # noqa: S603 - our own
     with ours:
         yield Nursery(ours)
     process.wait(10)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from patchworks_deployments.api.client import open_client
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
+from patchworks_deployments.history.settling import settle
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.serving.server import create_server
@@ -50,6 +51,7 @@ async def leave(  # noqa: PLR0913 - each is one thing that a process can leave o
     sandbox: Sandbox,
     *,
     is_sent: bool,
+    has_outcome: bool = False,
     tool: str | None = None,
     number: str | None = None,
     key: str = API_KEY,
@@ -58,7 +60,8 @@ async def leave(  # noqa: PLR0913 - each is one thing that a process can leave o
     settings, audit = load_settings({}, base_url=ADDRESS, api_key=API_KEY), AuditLog(log)
     async with open_client(settings, upstream(sandbox)) as client, audit.served():
         change = await write.plan(client)
-        attempt = Attempt(audit, tool or write.name, write.arguments, Who("alice", "a host 1"))
+        asked = {**write.arguments, "reason": "stocktake"}
+        attempt = Attempt(audit, tool or write.name, asked, Who("alice", "a host 1"))
         attempt.id = number or attempt.id
         async with open_client(load_settings({}, base_url=ADDRESS, api_key=key), upstream(sandbox)) as own:
             acting = Acting(client=own, attempt=attempt, stop=Stop(), reason="stocktake", agreed="human", tell=_tell)
@@ -66,6 +69,12 @@ async def leave(  # noqa: PLR0913 - each is one thing that a process can leave o
             await acting.intend(write, change.before, (d for d in change.basis if d.virtual_environment_id == place))
         if is_sent:
             await write.send(client)
+        if has_outcome:
+            undo = write.undo(change.before, change.after)
+            before = change.before.to_json() if change.before else None
+            await attempt.end({"status": "done", "before": before, "undo": undo.to_json() if undo else None})
+    if has_outcome:
+        (log.parent / f".{log.name}.{audit.process}").touch()  # it has ended in order, as far as it knows
     return attempt.id
 
 
@@ -83,6 +92,14 @@ async def started(
     server = create_server(load_settings({}, **given), transport, later)
     async with Client(server) as client:
         yield client
+
+
+async def settled(
+    log: Path, transport: httpx2.AsyncBaseTransport, clock: Callable[[], float] = later, key: str = API_KEY
+) -> None:
+    """Settle what can be, as a start does; return when that is over."""
+    async with open_client(load_settings({}, base_url=ADDRESS, api_key=key), transport) as client:
+        await settle(AuditLog(log), client, clock)
 
 
 async def until_settled(log: Path) -> None:

@@ -22,6 +22,7 @@ from mcp import Client  # noqa: E402
 from patchworks_deployments import cli  # noqa: E402
 from patchworks_deployments.sandbox import API_KEY  # noqa: E402
 from patchworks_deployments.serving import asgi, stdio  # noqa: E402, F401 - what a server imports late
+from patchworks_deployments.serving.server import create_server  # noqa: E402
 from patchworks_deployments.settings import load_settings  # noqa: E402
 
 MAX_ORDER_BYTES = 1 << 16
@@ -30,7 +31,7 @@ MAX_ORDER_BYTES = 1 << 16
 def _serve(order: bytes, files: list[int]) -> NoReturn:
     for number, file in enumerate(files):
         os.dup2(file, number)
-    sys.stdin, sys.stdout, sys.stderr = (open(n, "rw"[n > 0], 1, closefd=False) for n in range(3))  # noqa: SIM115, PTH123
+    sys.stdin, sys.stdout, sys.stderr = (open(n, "rw"[n > 0], 1, closefd=False) for n in range(3))  # noqa: SIM115
     asked = json.loads(order)
     os.environ.clear()
     os.environ.update(asked["env"])
@@ -50,9 +51,9 @@ async def _warm_up() -> None:
     """Import what a server imports at its start and its first call."""
     asgi.create_app(load_settings({}, api_key=API_KEY, http="0", base_url="http://127.0.0.1:9"))
     for settings in (load_settings({}, api_key=API_KEY), load_settings({}, sandbox=True)):
-        async with Client(asgi.create_server(settings)) as client:
+        async with Client(create_server(settings)) as client:
             await client.list_tools()
-    async with Client(asgi.create_server(settings)) as client:
+    async with Client(create_server(settings)) as client:
         await client.call_tool("disable_deployment", {"flow_version_id": "1001", "deployment_id": "500"})
 
 

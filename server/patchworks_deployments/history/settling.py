@@ -58,7 +58,7 @@ async def settle(log: AuditLog, client: DeploymentsClient, clock: Callable[[], f
     Of the client's own account alone; what cannot be read now is left for the next time. `clock` tells seconds since
     the epoch. Raises `Unauthenticated` where the account is the caller's, who sent no key.
     """
-    for path in await anyio.to_thread.run_sync(log.left_behind):
+    for path in await anyio.to_thread.run_sync(log.left_behind) if log.is_kept else ():
         try:
             if gone := await anyio.to_thread.run_sync(claim, path):
                 with contextlib.closing(gone):
@@ -224,14 +224,14 @@ def _compared(change: Change, before: Deployment, now: Deployment) -> tuple[Foun
 def _of_replacement(intent: IntentLine, found: Found, emptied: Sequence[Emptied]) -> str:
     """What has to be added where it was a step of a replacement, which may have left its place empty."""
     if intent.tool == f"{Replace.name}: delete" and found == "found_done":
-        return " If nothing was put in its place, the call in `undo` restores it."
+        return " Where nothing is in its place, the call in `undo` restores it."
     cut_short = next((each for each in emptied if each.call == intent.call), None)
     return f" {_repair(cut_short)}" if cut_short and found == "found_not_done" else ""
 
 
 def _repair(emptied: Emptied) -> str:
     call = rendering.call(emptied.repair)
-    return f"Deployment {inert(emptied.old.id)} was deleted, and nothing was put in its place: {call} restores it."
+    return f"Deployment {inert(emptied.old.id)} was deleted; where nothing is in its place, {call} restores it."
 
 
 def _named(intent: IntentLine) -> str:

@@ -1,5 +1,6 @@
 """What a process that runs no more has left without an outcome, as the audit log tells it."""
 
+import contextlib
 import json
 import re
 from collections import defaultdict
@@ -24,8 +25,14 @@ CLOCKS_SECONDS = 600.0
 DONE = ("done", "found_done")
 """Outcomes of what was carried out."""
 
-_HEAD = re.compile(rb'\s*\{(?:"event": "(\w+)", "id": "([^"]+)", )?"time": "([^"]+)"')
+_HEAD = re.compile(rb'\s*\{(?:"event": "(\w+)", "id": "([\w/]+)", )?"time": "([\w:.+-]+)"')
 """What a line begins with. One of an older release has no event and no id."""
+
+HEAD_BYTES = 256
+"""Bytes within which a line names its tool."""
+
+_OF_REPLACEMENT = f'"tool": "{Replace.name}: '.encode()
+"""What the steps of a replacement have there."""
 
 _WRITES: dict[str, type[DeploymentWrite]] = {
     write.name.removesuffix("_deployment"): write for write in (Enable, Disable, Delete, Update, Create)
@@ -65,6 +72,9 @@ class IntentLine(Output):
     def change(self) -> Change:
         """The change that was to be sent. Raises `ValueError` where the line does not tell it."""
         given = dict(self.arguments)
+        known = [*(self.beside or ()), *(given[name] for name in ("flow_version_id", "deployment_id") if name in given)]
+        if not all(isinstance(each, str) and is_identifier(each) for each in known):
+            raise ValueError("Its line was cut short, or is of somebody else.")
         if self.kind == "update":
             cleared = [name for name, value in given.items() if value is None]
             given = {name: value for name, value in given.items() if value is not None} | {"clear": tuple(cleared)}
@@ -74,8 +84,8 @@ class IntentLine(Output):
             raise ValueError(f"{self.tool} is no write that is known here.") from error
         if isinstance(write, WriteToExisting) and self.before:
             return write.change(self.before)
-        if isinstance(write, Create) and self.beside is not None and all(map(is_identifier, self.beside)):
-            return replace(write.change(()), basis=tuple(Deployment(id=known) for known in self.beside))
+        if isinstance(write, Create) and self.beside is not None:
+            return replace(write.change(()), basis=tuple(Deployment(id=each) for each in self.beside))
         raise ValueError("What was there before is not on record.")
 
     def is_touched_by(self, later: "IntentLine") -> bool:
@@ -113,7 +123,7 @@ def read_left_behind(log: AuditLog, gone: Held) -> LeftBehind:
         call = line.id.partition("/")[0]
         if line.event != "intent":
             ended.add(line.id)
-        if call != line.id and call not in ended:
+        if call not in ended and _OF_REPLACEMENT in line.raw[:HEAD_BYTES]:
             steps[call].append(line.raw)
         if line.event == "intent" and line.id not in ended and own in line.raw and (intent := _intent_in(line.raw)):
             left.unfinished.append(intent)
@@ -161,11 +171,15 @@ def _intent_in(raw: bytes) -> IntentLine | None:
 
 
 def _emptied(call: str, lines: list[bytes]) -> Emptied | None:
-    """What a call that has no line of its own has deleted, if it was a replacement and has created nothing since."""
-    ended = [line for line in map(json.loads, lines) if line["event"] == "outcome" and line["outcome"] in DONE]
-    done = {line["tool"].removeprefix(f"{Replace.name}: "): line for line in ended}
-    deleted = done.get("delete")
-    if not deleted or "create" in done or not deleted["undo"]:
+    """What a call that has no line of its own has deleted, if it has created nothing since."""
+    done: dict[str, Any] = {}
+    for raw in lines:
+        with contextlib.suppress(ValueError, KeyError):  # a line that was cut short
+            line = json.loads(raw)
+            if line["event"] == "outcome" and line["outcome"] in DONE:
+                done[line["tool"]] = line
+    deleted = done.get(f"{Replace.name}: delete")
+    if not deleted or not deleted["undo"] or f"{Replace.name}: create" in done:
         return None
-    old = Deployment.model_validate(deleted["before"])
-    return Emptied(call, deleted["account"], old, ToolCall.model_validate(deleted["undo"]))
+    old, repair = Deployment.model_validate(deleted["before"]), ToolCall.model_validate(deleted["undo"])
+    return Emptied(call, deleted["account"], old, repair)

@@ -22,6 +22,7 @@ from support.leftovers import (
     leave,
     lines_of,
     outcomes,
+    reaching,
     restart,
     settled,
     started,
@@ -30,7 +31,6 @@ from support.leftovers import (
 )
 from support.virtual_time import in_virtual_time
 
-from patchworks_deployments.api.client import open_client
 from patchworks_deployments.audit.process import claim, left_behind
 from patchworks_deployments.history.settling import CALM_SECONDS, GIVE_UP_SECONDS
 from patchworks_deployments.sandbox import API_KEY, Sandbox
@@ -122,7 +122,7 @@ async def test_of_several_that_are_new_none_is_taken_for_the_one_that_was_create
     log, sandbox = tmp_path / "log", Sandbox()
     create = Create(flow_version_id="1019")
     change = await leave(log, create, sandbox, is_sent=True)
-    async with open_client(load_settings({}, base_url=ADDRESS, api_key=API_KEY), upstream(sandbox)) as client:
+    async with reaching(upstream(sandbox)) as client:
         await create.send(client)
     await restart(log, upstream(sandbox))
     assert outcomes(log)[change]["outcome"] == "unknown"

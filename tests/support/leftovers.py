@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import anyio
 import httpx2
 from mcp import Client
 
-from patchworks_deployments.api.client import open_client
+from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
@@ -20,7 +21,7 @@ from patchworks_deployments.history.settling import settle
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.serving.server import create_server
-from patchworks_deployments.settings import load_settings
+from patchworks_deployments.settings import Settings, load_settings
 from patchworks_deployments.startup import Stop
 from patchworks_deployments.writes.change import DeploymentWrite
 from patchworks_deployments.writes.plan import Acting
@@ -56,17 +57,21 @@ async def leave(  # noqa: PLR0913 - each is one thing that a process can leave o
     number: str | None = None,
     key: str = API_KEY,
 ) -> str:
-    """Let a process end between the intent of a write, which was sent or not, and its outcome; the change's id."""
-    settings, audit = load_settings({}, base_url=ADDRESS, api_key=API_KEY), AuditLog(log)
-    async with open_client(settings, upstream(sandbox)) as client, audit.served():
+    """Let a process end between the intent of a write, which was sent or not, and its outcome; the change's id.
+
+    Nothing is left of a write that is not needed; it has no id.
+    """
+    audit = AuditLog(log)
+    async with reaching(upstream(sandbox)) as client, audit.served():
         change = await write.plan(client)
+        if not change.is_needed:
+            return ""
         asked = {**write.arguments, "reason": "stocktake"}
         attempt = Attempt(audit, tool or write.name, asked, Who("alice", "a host 1"))
         attempt.id = number or attempt.id
-        async with open_client(load_settings({}, base_url=ADDRESS, api_key=key), upstream(sandbox)) as own:
+        async with reaching(upstream(sandbox), key) as own:
             acting = Acting(client=own, attempt=attempt, stop=Stop(), reason="stocktake", agreed="human", tell=_tell)
-            place = change.wanted.get("virtual_environment_id")
-            await acting.intend(write, change.before, (d for d in change.basis if d.virtual_environment_id == place))
+            await acting.intend(write, change.before, change.basis)
         if is_sent:
             await write.send(client)
         if has_outcome:
@@ -84,6 +89,18 @@ def held(log: Path) -> list[Path]:
 
 
 @asynccontextmanager
+async def reaching(transport: httpx2.AsyncBaseTransport, key: str = API_KEY) -> AsyncIterator[DeploymentsClient]:
+    """A client of Patchworks there."""
+    async with open_client(_settings(key), transport) as client:
+        yield client
+
+
+@cache
+def _settings(key: str) -> Settings:
+    return load_settings({}, base_url=ADDRESS, api_key=key)
+
+
+@asynccontextmanager
 async def started(
     log: Path, transport: httpx2.AsyncBaseTransport, address: str = ADDRESS, **settings: Any
 ) -> AsyncIterator[Client]:
@@ -98,7 +115,7 @@ async def settled(
     log: Path, transport: httpx2.AsyncBaseTransport, clock: Callable[[], float] = later, key: str = API_KEY
 ) -> None:
     """Settle what can be, as a start does; return when that is over."""
-    async with open_client(load_settings({}, base_url=ADDRESS, api_key=key), transport) as client:
+    async with reaching(transport, key) as client:
         await settle(AuditLog(log), client, clock)
 
 

@@ -30,8 +30,8 @@ _NOT_ARGUMENTS = {"reason", "confirmation_code"}
 class Intent:
     """A write that is about to be sent: its `arguments`, the deployment as it is `before`, and who agreed to it.
 
-    Of a create, `beside` holds the ids of what is deployed of the version in its place already. The `account` is a
-    digest that tells whose deployments these are.
+    Of a create, `beside` holds the ids of what is deployed of the version already. The `account` is a digest that tells
+    whose deployments these are.
     """
 
     arguments: Mapping[str, Any]

@@ -158,8 +158,7 @@ class Change(Plan[WriteResult]):
 
         Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` when it was not sent.
         """
-        place = self.wanted.get("virtual_environment_id")
-        await acting.intend(self.write, self.before, (d for d in self.basis if d.virtual_environment_id == place))
+        await acting.intend(self.write, self.before, self.basis)
         answered, trouble, began = None, None, anyio.current_time()
         try:
             answered = await acting.answer_to(self.write.send(acting.client))
@@ -212,7 +211,8 @@ class Change(Plan[WriteResult]):
         known = {deployment.id for deployment in self.basis}
         place = self.wanted["virtual_environment_id"]
         present = await client.every_deployment_of(self.write.flow_version_id)
-        new = [d for d in present if d.id not in known and d.virtual_environment_id == place]
+        there = (d for d in present if d.virtual_environment_id == place or d.hides_environment)
+        new = [d for d in there if d.id not in known]
         if len(new) > 1:
             ids = " and ".join(d.id for d in new)
             raise SeveralNew(f"Deployments {ids} are new there, and one of them may be somebody else's.")

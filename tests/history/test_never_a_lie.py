@@ -2,7 +2,6 @@
 
 import contextlib
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,8 @@ creates = st.builds(
 writes = st.one_of(st.just(Enable(**IDS)), st.just(Disable(**IDS)), st.just(Delete(**IDS)), updates(), creates)
 
 
-HIDDEN = ("priority", "enabled_at", "virtual_environment_id", "virtual_environment", "updated_at")
-"""What Patchworks may leave out."""
+HIDDEN = (("priority",), ("enabled_at",), ("updated_at",), ("virtual_environment_id", "virtual_environment"))
+"""What Patchworks may leave out, each with all that tells the same."""
 
 
 def _without(fields: set[str], answer: Any) -> Any:
@@ -75,6 +74,10 @@ def _is_as_wanted(write: Create | Update | Enable | Disable, row: Deployment) ->
     return all(told[name] == value for name, value in wanted.items())
 
 
+def _state(row: Deployment) -> tuple[object, ...]:
+    return row.virtual_environment_id, row.priority, row.enabled_at
+
+
 def _require_truth(write: DeploymentWrite, outcome: str, before: Rows, now: Rows) -> None:
     """What the outcome says is what the account is like."""
     if isinstance(write, Create):
@@ -88,7 +91,7 @@ def _require_truth(write: DeploymentWrite, outcome: str, before: Rows, now: Rows
     else:
         assert isinstance(write, Enable | Disable | Update)
         assert outcome != "found_done" or (511 in now and _is_as_wanted(write, now[511]))
-        assert outcome != "found_not_done" or replace(now[511], updated_at=before[511].updated_at) == before[511]
+        assert outcome != "found_not_done" or _state(now[511]) == _state(before[511])
 
 
 @examples(100)
@@ -97,7 +100,9 @@ def _require_truth(write: DeploymentWrite, outcome: str, before: Rows, now: Rows
     is_enabled=st.booleans(),
     is_sent=st.booleans(),
     others=st.lists(writes, max_size=2),
-    hidden=st.sets(st.sampled_from(HIDDEN), max_size=3),
+    hidden=st.sets(st.sampled_from(HIDDEN), max_size=2).map(
+        lambda groups: {name for group in groups for name in group}
+    ),
 )
 async def test_what_is_recorded_is_true(
     write: DeploymentWrite, *, is_enabled: bool, is_sent: bool, others: list[DeploymentWrite], hidden: set[str]
@@ -117,7 +122,10 @@ async def test_what_is_recorded_is_true(
                     await other.send(somebody)
         await settled(log, Upstream(sandbox).alter(lambda _, answer: _without(hidden, answer)))
         outcome = outcomes(log)[change]["outcome"]
-    _require_truth(write, outcome, before, rows_of(sandbox))
+    now = rows_of(sandbox)
+    _require_truth(write, outcome, before, now)
+    if outcome == "found_not_done" and "updated_at" not in hidden and 511 in now:
+        assert now[511].updated_at == before[511].updated_at or isinstance(write, Create | Delete)
     if not (others or hidden):
         assert outcome == ("found_done" if is_sent else "found_not_done")
     if is_sent and not others:

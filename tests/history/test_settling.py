@@ -7,6 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.faults import Gate, Upstream, every, reply, write
 from support.leftovers import (
     ADDRESS,
     held,
+    later,
     leave,
     lines_of,
     outcomes,
@@ -35,7 +37,7 @@ from patchworks_deployments.audit.process import claim, left_behind
 from patchworks_deployments.history.settling import CALM_SECONDS, GIVE_UP_SECONDS
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.serving.server import create_server
-from patchworks_deployments.settings import load_settings
+from patchworks_deployments.settings import Settings, load_settings
 from patchworks_deployments.writes.change import DeploymentWrite
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 
@@ -216,9 +218,7 @@ async def test_two_servers_that_start_at_once_settle_nothing_twice(tmp_path: Pat
 async def test_a_process_that_runs_is_left_to_itself(tmp_path: Path) -> None:
     """Its write takes long, and another server starts meanwhile: its outcome is the one that it records itself."""
     log, gate, sandbox = tmp_path / "log", Gate(), Sandbox()
-    server = create_server(
-        load_settings({}, base_url=ADDRESS, api_key=API_KEY, audit_log=log), Upstream(sandbox).on(write, gate)
-    )
+    server = create_server(_settings(log), Upstream(sandbox).on(write, gate))
     async with Client(server, elicitation_callback=Person(yes)) as client, anyio.create_task_group() as group:
         group.start_soon(client.call_tool, "disable_deployment", IDS)
         await gate.arrived.wait()
@@ -310,7 +310,7 @@ async def test_an_outcome_that_the_disk_did_not_take_is_settled_at_the_next_star
         transport = Upstream(sandbox).before(
             write, lambda _: full.enter_context(_no_file_grows_beyond(log.stat().st_size))
         )
-        server = create_server(load_settings({}, base_url=ADDRESS, api_key=API_KEY, audit_log=log), transport)
+        server = create_server(_settings(log), transport)
         async with Client(server, elicitation_callback=Person(yes)) as client:
             told = data(await client.call_tool("disable_deployment", IDS))
         assert (told["status"], len(held(log))) == ("done", 1)
@@ -322,7 +322,7 @@ async def test_an_outcome_that_the_disk_did_not_take_is_settled_at_the_next_star
 async def test_a_server_that_ends_in_order_leaves_nothing(tmp_path: Path) -> None:
     """There is no file before the first write, one while the server runs, and none after it."""
     log, transport = tmp_path / "log", Upstream()
-    server = create_server(load_settings({}, base_url=ADDRESS, api_key=API_KEY, audit_log=log), transport)
+    server = create_server(_settings(log), transport)
     async with Client(server, elicitation_callback=Person(yes)) as client:
         await client.call_tool("disable_deployment", {**IDS, "dry_run": True})
         assert held(log) == []
@@ -358,15 +358,34 @@ async def _settled_while_it_comes(seconds: float, expected: str) -> None:
 
 
 async def test_a_stop_ends_it_at_once(tmp_path: Path) -> None:
-    """A server that is told to stop waits for no answer of Patchworks, and the next one settles what is left."""
+    """A server that is told to stop asks Patchworks nothing more, and the next one settles what is left."""
     log, sandbox, gate = tmp_path / "log", Sandbox(), Gate()
     change = await leave(log, Disable(**IDS), sandbox, is_sent=True)
+    server = create_server(_settings(log), Upstream(sandbox).always(every, gate), later)
+    with anyio.fail_after(5):
+        async with Client(server):
+            await gate.arrived.wait()
+            server.stop.begin(60)
+            while not (given_up := claim(held(log)[0])):  # noqa: ASYNC110 - a lock tells nobody
+                await anyio.sleep(0.005)
+            given_up.close()
+    assert outcomes(log) == {}
+    await restart(log, upstream(sandbox))
+    assert outcomes(log)[change]["outcome"] == "found_done"
+
+
+async def test_the_end_of_a_server_waits_for_no_answer(tmp_path: Path) -> None:
+    """As where its host has gone."""
+    log, sandbox, gate = tmp_path / "log", Sandbox(), Gate()
+    await leave(log, Disable(**IDS), sandbox, is_sent=True)
     with anyio.fail_after(5):
         async with started(log, Upstream(sandbox).always(every, gate)):
             await gate.arrived.wait()
     assert (outcomes(log), len(held(log))) == ({}, 1)
-    await restart(log, upstream(sandbox))
-    assert outcomes(log)[change]["outcome"] == "found_done"
+
+
+def _settings(log: Path) -> Settings:
+    return load_settings({}, base_url=ADDRESS, api_key=API_KEY, audit_log=log)
 
 
 async def test_a_failure_harms_nothing_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -416,21 +435,38 @@ async def test_where_no_folder_takes_a_file_the_write_goes_on(tmp_path: Path, mo
     """What such a process leaves is shown as unfinished."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     log = tmp_path / ("l" * 250)
-    server = create_server(load_settings({}, base_url=ADDRESS, api_key=API_KEY, audit_log=log), Upstream())
+    server = create_server(_settings(log), Upstream())
     async with Client(server, elicitation_callback=Person(yes)) as client:
         assert data(await client.call_tool("disable_deployment", IDS))["status"] == "done"
     assert [outcome["outcome"] for outcome in outcomes(log).values()] == ["done"]
 
 
-def test_a_file_that_was_removed_meanwhile_is_not_claimed(tmp_path: Path) -> None:
-    """Who opened it before that gets its lock, but the file is no more what its name means."""
-    log = tmp_path / "log"
-    path = tmp_path / ".log.0123456789ab"
+def test_a_file_is_claimed_once(tmp_path: Path) -> None:
+    """Until it is given up, and no more once it is removed."""
+    log, path = tmp_path / "log", tmp_path / ".log.0123456789ab"
     path.touch()
     first = claim(path)
     assert first
     assert left_behind(log) == [path]
     assert claim(path) is None
-    first.remove()
+    first.close()
+    second = claim(path)
+    assert second
+    second.remove()
     assert claim(path) is None
     assert left_behind(log) == []
+
+
+def test_of_many_that_claim_and_remove_at_once_one_has_it(tmp_path: Path) -> None:
+    """Who has opened the file before it was removed gets its lock, and yet does not have it."""
+
+    def take(path: Path) -> bool:
+        if taken := claim(path):
+            taken.remove()
+        return taken is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(600):
+            path = tmp_path / f".log.{number:012}"
+            path.touch()
+            assert sum(threads.map(take, [path] * 8)) == 1

@@ -119,6 +119,8 @@ async def on_loopback(app: ASGIApp, certificate: Path | None = None) -> AsyncIte
         uvicorn.Config(app, interface="asgi3", log_level="error", lifespan="off", ssl_certfile=certificate)
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # asyncio leaves it out for such a socket, and each answer would wait 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
             try:

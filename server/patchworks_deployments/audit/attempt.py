@@ -38,8 +38,8 @@ _NOT_ARGUMENTS = {"reason", "confirmation_code"}
 class Intent:
     """A write that is about to be sent: its `arguments`, the deployment as it is `before`, and who agreed to it.
 
-    Of a create, `beside` holds the ids of what is deployed of the version in its place already. The `account` is a
-    digest that tells whose deployments these are.
+    Of a create, `beside` holds the ids of what is deployed of the version already. The `account` is a digest that tells
+    whose deployments these are.
     """
 
     arguments: Mapping[str, Any]
@@ -81,6 +81,13 @@ class Attempt:
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @classmethod
+    def of_intent(cls, log: AuditLog, line: Mapping[str, Any]) -> "Attempt":
+        """The attempt of another process, of which this line tells the intent, to be ended here."""
+        arguments = {**line["arguments"], "reason": line["reason"]}
+        who = Who(line["caller"], line["client"])
+        return cls(log, line["tool"], arguments, who, line["id"], account=line["account"], _is_intended=True)
 
     async def keep_room(self, lines: int) -> None:
         """Keep room for its lines and those of its steps. Raises `AuditLogUnwritable`, and then nothing may be sent."""

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from patchworks_deployments.audit import reading
 from patchworks_deployments.audit.file import Room, append_to
 from patchworks_deployments.audit.line import head_of, line_of
+from patchworks_deployments.audit.process import Presence, left_behind
 from patchworks_deployments.errors import AuditLogUnwritable
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class AuditLog:
         self._path = path
         self.process = secrets.token_hex(6)
         """Tells this process from all others that share the file."""
+        self._presence = Presence(path, self.process) if path else None
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._turn = anyio.Lock()
         self._is_hanging = False
@@ -74,6 +76,9 @@ class AuditLog:
                 yield
             finally:
                 self._counting.cancel_scope.cancel()
+                if self._presence and self._presence.is_shown:
+                    with contextlib.suppress(AuditLogUnwritable):
+                        await self._on_disk(self._presence.end)
         self._counting = None
 
     async def keep_room(self, lines: int) -> Room | None:
@@ -106,14 +111,14 @@ class AuditLog:
 
         What is left of the room after the last line is given up. One that `is_durable` outlasts a loss of power.
         """
-        if (path := self._path) is None:
+        if (path := self._path) is None or (presence := self._presence) is None:
             if fields["event"] != "attempt":
                 self._kept.append(line_of(fields))
             return
 
         def append() -> None:
-            line = line_of(fields)
-            with contextlib.closing(room) if room and is_last else contextlib.nullcontext():
+            line, closing = line_of(fields), contextlib.closing(room) if room and is_last else contextlib.nullcontext()
+            with presence.recording(fields["event"], fields["id"]), closing:
                 room.append(line, is_durable=is_durable) if room else append_to(path, line)
 
         await self._on_disk(append)
@@ -121,6 +126,10 @@ class AuditLog:
     def lines_backwards(self) -> Iterator[bytes]:
         """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
         return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
+
+    def left_behind(self) -> list[Path]:
+        """The files of processes that have begun to change something, and have not ended in order."""
+        return left_behind(self._path) if self._path else []
 
     @property
     def is_kept(self) -> bool:

@@ -31,7 +31,7 @@ from mcp_types import Resource as ListedResource
 from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import __version__
-from patchworks_deployments.api.client import open_client
+from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import may_write
 from patchworks_deployments.consent.codes import FOREIGN, FOREIGN_SINCE_START, Codes
@@ -40,6 +40,7 @@ from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
+from patchworks_deployments.history.settling import settling
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
 from patchworks_deployments.resources.prompts import refuse_unfit, register_prompts
@@ -160,6 +161,7 @@ def create_server(
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
     held = partial(Services, audit=audit, codes=codes, stop=stop, watch=watch)
+    settled = partial(settling, audit, stop=stop, clock=clock)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -167,7 +169,7 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=_tools(settings),
-        lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
+        lifespan=_lifespan(settings, transport, held, settled, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
         cache_hints=_cache_hints(settings),
@@ -209,6 +211,7 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     held: Callable[..., Services],
+    settled: Callable[[DeploymentsClient], AbstractAsyncContextManager[None]],
     beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
@@ -223,6 +226,8 @@ def _lifespan(
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
             server.services = held(client=client, once=once, policy=Policy.from_settings(settings))
+            if settings.credentials != "caller":  # who else has no credentials until somebody calls
+                await served.enter_async_context(settled(client))
             yield server.services
 
     return lifespan

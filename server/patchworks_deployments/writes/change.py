@@ -42,6 +42,10 @@ KEPT = {
 NO_WAY_BACK = "Way back: none, as it does not tell what is needed to deploy it again"
 
 
+class SeveralNew(UnexpectedResponse):
+    """Several deployments have come where one was to be created, and nobody can say which is whose."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeploymentWrite(Write):
     """A write to one deployment of a flow version, by one request."""
@@ -154,8 +158,7 @@ class Change(Plan[WriteResult]):
 
         Raises `UpstreamError` when it certainly was not carried out, `AuditLogUnwritable` when it was not sent.
         """
-        place = self.wanted.get("virtual_environment_id")
-        await acting.intend(self.write, self.before, (d for d in self.basis if d.virtual_environment_id == place))
+        await acting.intend(self.write, self.before, self.basis)
         answered, trouble, began = None, None, anyio.current_time()
         try:
             answered = await acting.answer_to(self.write.send(acting.client))
@@ -172,7 +175,7 @@ class Change(Plan[WriteResult]):
         sent = Facts(self.before, None if self.after is None else self.wanted, trouble, answered)
 
         async def look(client: DeploymentsClient) -> Facts:
-            return await (patiently(partial(self._look, sent, client)) if acting.is_step else self._look(sent, client))
+            return await (patiently(partial(self.look, sent, client)) if acting.is_step else self.look(sent, client))
 
         facts = sent
         with acting.stop.finishing(), reading_back(began):
@@ -183,7 +186,7 @@ class Change(Plan[WriteResult]):
             raise facts.trouble
         return facts
 
-    async def _look(self, sent: Facts, client: DeploymentsClient) -> Facts:
+    async def look(self, sent: Facts, client: DeploymentsClient) -> Facts:
         """What one look adds to what is known. Raises `UpstreamError` where nothing can be read."""
         if self.before is None:
             found = await self._find_created(client, sent.answered)
@@ -203,17 +206,18 @@ class Change(Plan[WriteResult]):
     async def _find_created(self, client: DeploymentsClient, answered: Deployment | None) -> Deployment | None:
         """The deployment that a create has made: the one that it was answered with, else the one new in its place.
 
-        Raises `UnexpectedResponse` where several are new.
+        Raises `SeveralNew`.
         """
         if answered:
             return await client.find(self.write.flow_version_id, answered.id)
         known = {deployment.id for deployment in self.basis}
         place = self.wanted["virtual_environment_id"]
         present = await client.every_deployment_of(self.write.flow_version_id)
-        new = [d for d in present if d.id not in known and d.virtual_environment_id == place]
+        there = (d for d in present if d.virtual_environment_id == place or d.hides_environment)
+        new = [d for d in there if d.id not in known]
         if len(new) > 1:
             ids = " and ".join(d.id for d in new)
-            raise UnexpectedResponse(f"Deployments {ids} are new there, and one of them may be somebody else's.")
+            raise SeveralNew(f"Deployments {ids} are new there, and one of them may be somebody else's.")
         # Read by itself it tells all that the next who looks at it will read.
         return await client.get(self.write.flow_version_id, new[0].id) if new else None
 
@@ -223,13 +227,10 @@ class Change(Plan[WriteResult]):
         if not facts.is_seen and not acting.is_one_of_many:
             message += f" {how_to_find_out(facts, self.write.flow_version_id)}"
         after = facts.found or facts.answered
-        undo = self.write.undo(self.before, after or self.after) if status == "done" or facts.took_in_part else None
-        if undo and facts.found:
-            # Undoing is refused once things have moved on since they were read back.
-            undo = undo.only_if(comparing.fingerprint([facts.found]))
-        elif undo and self.before and not self.after and not self.before.virtual_environment_id and not acting.is_step:
+        undo = self.way_back(facts, is_done=status == "done")
+        if undo and self.leaves_others and not acting.is_step:
             with acting.stop.finishing():
-                undo = undo.only_if(await state_left(acting.client, self.before))
+                undo = undo.only_if(await state_left(acting.client, self.leaves_others))
         acting.changed(self.write.flow_version_id, self.before, after or (self.before and self.after))
         return WriteResult(
             status=status,
@@ -243,6 +244,18 @@ class Change(Plan[WriteResult]):
             lost=list(self.lost) if (status == "done" or self.before is None) and self.lost else None,
             undo=undo,
         )
+
+    def way_back(self, facts: Facts, *, is_done: bool) -> ToolCall | None:
+        """The call that leads back, refused once things have moved on since they were read back."""
+        after = facts.found or facts.answered or self.after
+        undo = self.write.undo(self.before, after) if is_done or facts.took_in_part else None
+        return undo.only_if(comparing.fingerprint([facts.found])) if undo and facts.found else undo
+
+    @property
+    def leaves_others(self) -> Deployment | None:
+        """The deployment that it deletes from a place where several can be side by side: where none has environment."""
+        is_there = self.before and not self.after and not self.before.virtual_environment_id
+        return self.before if is_there else None
 
     def not_done(self, reason: NotDone) -> WriteResult:
         """The result of a change that does not go ahead; a preview shows what it would do."""

@@ -1,0 +1,185 @@
+"""What a process that runs no more has left without an outcome, as the audit log tells it."""
+
+import contextlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from patchworks_deployments.audit.log import AuditLog
+from patchworks_deployments.audit.process import Held
+from patchworks_deployments.model.deployment import Deployment, Output, ToolCall
+from patchworks_deployments.model.reading import is_identifier
+from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
+from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.replacement import Replace
+
+CLOCKS_SECONDS = 600.0
+"""Seconds by which the times of lines and files may be out of order, because several machines can share a log."""
+
+DONE = ("done", "found_done")
+"""Outcomes of what was carried out."""
+
+_HEAD = re.compile(rb'\s*\{(?:"event": "(\w+)", "id": "([\w/]+)", )?"time": "([\w:.+-]+)"')
+"""What a line begins with. One of an older release has no event and no id."""
+
+HEAD_BYTES = 256
+"""Bytes within which a line names its tool."""
+
+_OF_REPLACEMENT = f'"tool": "{Replace.name}: '.encode()
+"""What the steps of a replacement have there."""
+
+_WRITES: dict[str, type[DeploymentWrite]] = {
+    write.name.removesuffix("_deployment"): write for write in (Enable, Disable, Delete, Update, Create)
+}
+"""What is sent, by the last word of the tool in its lines: `set_deployments_enabled: disable`."""
+
+_MOVES = {"create", "update", "delete"}
+"""What bears on the deployments of a place."""
+
+
+class IntentLine(Output):
+    """What a process was about to send."""
+
+    id: str
+    time: datetime
+    tool: str
+    arguments: dict[str, Any]
+    before: Deployment | None
+    beside: list[str] | None
+    confirmed_by: str
+    reason: str | None
+    caller: str
+    client: str | None
+    account: str
+    process: str
+
+    @property
+    def kind(self) -> str:
+        """What was to be done, also where it was one of several steps: `disable`."""
+        return self.tool.rpartition(": ")[2].removesuffix("_deployment")
+
+    @property
+    def call(self) -> str:
+        """The id of the call that it was a step of, or its own."""
+        return self.id.partition("/")[0]
+
+    def change(self) -> Change:
+        """The change that was to be sent. Raises `ValueError` where the line does not tell it."""
+        given = dict(self.arguments)
+        known = [*(self.beside or ()), *(given[name] for name in ("flow_version_id", "deployment_id") if name in given)]
+        if not all(isinstance(each, str) and is_identifier(each) for each in known):
+            raise ValueError("Its line was cut short, or is of somebody else.")
+        if self.kind == "update":
+            cleared = [name for name, value in given.items() if value is None]
+            given = {name: value for name, value in given.items() if value is not None} | {"clear": tuple(cleared)}
+        try:
+            write = _WRITES[self.kind](**given)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{self.tool} is no write that is known here.") from error
+        if isinstance(write, WriteToExisting) and self.before:
+            return write.change(self.before)
+        if isinstance(write, Create) and self.beside is not None:
+            return replace(write.change(()), basis=tuple(Deployment(id=each) for each in self.beside))
+        raise ValueError("What was there before is not on record.")
+
+    def is_touched_by(self, later: "IntentLine") -> bool:
+        """Whether the other write can have changed what this one was about."""
+        of, one = "flow_version_id", "deployment_id"
+        if (self.account, self.arguments.get(of)) != (later.account, later.arguments.get(of)):
+            return False
+        is_same = self.arguments.get(one) == later.arguments.get(one)
+        return is_same or (self.kind == "create" and later.kind in _MOVES)
+
+
+@dataclass(frozen=True)
+class Emptied:
+    """A replacement that was cut short: it has deleted the `old` deployment, and put none in its place."""
+
+    call: str
+    account: str
+    old: Deployment
+    repair: ToolCall
+
+
+@dataclass
+class LeftBehind:
+    """The intents of a process that have no outcome, and its replacements that were cut short."""
+
+    unfinished: list[IntentLine] = field(default_factory=list)
+    emptied: list[Emptied] = field(default_factory=list)
+
+
+def read_left_behind(log: AuditLog, gone: Held) -> LeftBehind:
+    """What the process that is gone has left, from its first line on. Raises `OSError`."""
+    left, ended, own = LeftBehind(), set[str](), f'"process": "{gone.process}"'.encode()
+    steps: defaultdict[str, list[bytes]] = defaultdict(list)
+    for line in _lines_since(log, gone.since):
+        call = line.id.partition("/")[0]
+        if line.event != "intent":
+            ended.add(line.id)
+        if call not in ended and _OF_REPLACEMENT in line.raw[:HEAD_BYTES]:
+            steps[call].append(line.raw)
+        if line.event == "intent" and line.id not in ended and own in line.raw and (intent := _intent_in(line.raw)):
+            left.unfinished.append(intent)
+    for call, lines in steps.items():
+        if any(own in raw for raw in lines) and (emptied := _emptied(call, lines)):
+            left.emptied.append(emptied)
+    return left
+
+
+def later_write(log: AuditLog, intent: IntentLine) -> str | None:
+    """The id of another write to the same that was recorded after this one, by whichever process. Raises `OSError`."""
+    for line in _lines_since(log, intent.time.timestamp()):
+        if line.event == "intent" and line.id == intent.id:
+            return None
+        if line.event == "intent" and (later := _intent_in(line.raw)) and intent.is_touched_by(later):
+            return later.id
+    return None
+
+
+class _Line(NamedTuple):
+    event: str
+    id: str
+    raw: bytes
+
+
+def _lines_since(log: AuditLog, seconds: float) -> Iterator[_Line]:
+    """The lines since then, newest first, without those of older releases."""
+    since = datetime.fromtimestamp(seconds - CLOCKS_SECONDS, UTC).isoformat(timespec="milliseconds")
+    for raw in log.lines_backwards():
+        if not (head := _HEAD.match(raw)):
+            continue  # cut short
+        event, of, time = (part.decode() if part else "" for part in head.groups())
+        if time < since:
+            return
+        if event:
+            yield _Line(event, of, raw)
+
+
+def _intent_in(raw: bytes) -> IntentLine | None:
+    """What the line tells; None where it was cut short, so that what it announced was never sent."""
+    try:
+        return IntentLine.model_validate_json(raw)
+    except ValidationError:
+        return None
+
+
+def _emptied(call: str, lines: list[bytes]) -> Emptied | None:
+    """What a call that has no line of its own has deleted, if it has created nothing since."""
+    done: dict[str, Any] = {}
+    for raw in lines:
+        with contextlib.suppress(ValueError, KeyError):  # a line that was cut short
+            line = json.loads(raw)
+            if line["event"] == "outcome" and line["outcome"] in DONE:
+                done[line["tool"]] = line
+    deleted = done.get(f"{Replace.name}: delete")
+    if not deleted or not deleted["undo"] or f"{Replace.name}: create" in done:
+        return None
+    old, repair = Deployment.model_validate(deleted["before"]), ToolCall.model_validate(deleted["undo"])
+    return Emptied(call, deleted["account"], old, repair)

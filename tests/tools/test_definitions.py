@@ -37,7 +37,7 @@ async def test_the_definitions_are_those_under_review() -> None:
 
 @both_eras
 async def test_the_instructions_are_short_and_name_tools_that_exist(era: Era) -> None:
-    """At most ten lines, which lead to the tools for many deployments at once as well."""
+    """At most ten lines, which lead to the tools for many deployments at once and to what was changed as well."""
     async with connected(era=era) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         said = client.instructions or ""

@@ -31,7 +31,7 @@ PROMPTS: list[tuple[str, dict[str, str], str]] = [
     (
         "undo_changes",
         {"period": "7d", "environment": "10 [UK Live]", "flow": "orders"},
-        '"orders" (a name, or a part of one)? Put it back. Call list_changes {"environment": "10", "flow": "orders"} with',
+        '(a name, or a part of one)? Put it back. Call list_changes {"environment": "10", "flow": "orders"} with',
     ),
 ]
 

@@ -130,7 +130,9 @@ class _Player:
     def __init__(self) -> None:
         self.written: list[str] = []
         self.asked: list[str] = []
-        self.known: dict[str, str] = {}
+        self.code = ""
+        self.undos: dict[str, dict[str, Any]] = {}
+        """The arguments of each undo that was told of."""
         self.now = NOW
         self.sandbox = Sandbox(clock=lambda: self.now)
 
@@ -169,20 +171,26 @@ class _Player:
 
     async def _call(self, tool: str, arguments: str = "{}") -> list[str]:
         given = json.loads(arguments)
-        result = await self.client.call_tool(tool, {**given, **{n: self.known[n] for n in self.known if n in given}})
+        if "confirmation_code" in given:
+            given["confirmation_code"] = self.code
+        if "if_state" in given:
+            given = self.undos[_without_state(given)]
+        result = await self.client.call_tool(tool, given)
         content = result.structured_content or {}
-        undo = (content.get("undo") or {}).get("arguments", {})
-        for name, value in (
-            ("confirmation_code", content.get("confirmation_code")),
-            ("if_state", undo.get("if_state")),
-        ):
-            if value:
-                self.known[name] = value
+        self.code = content.get("confirmation_code", self.code)
+        undo = content.get("undo") or []
+        for call in undo if isinstance(undo, list) else [undo]:
+            self.undos[_without_state(call["arguments"])] = call["arguments"]
         asked = [f"{ASKED}{line}".rstrip() for question in self.asked for line in question.splitlines()]
         if asked:
             asked.append(self.turn.answer)
         self.asked.clear()
         return [*asked, *text(result).splitlines()]
+
+
+def _without_state(arguments: dict[str, Any]) -> str:
+    """Tells a call that undoes something from others, in every run."""
+    return json.dumps({name: value for name, value in arguments.items() if name != "if_state"}, sort_keys=True)
 
 
 # Comparing ----------------------------------------------------------------------------------------

@@ -48,7 +48,9 @@ IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 TOOLS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "tool_schemas").glob("*.json"))
 """The tools under review."""
 
-READING = frozenset({"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview"})
+READING = frozenset(
+    {"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview", "list_changes"}
+)
 """The tools that only look: their errors say nothing of changes."""
 
 Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]

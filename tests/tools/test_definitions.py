@@ -24,6 +24,7 @@ HINTS = {
     "enable_deployment": (False, False, True),
     "disable_deployment": (False, True, True),
     "deployment_overview": (True, False, True),
+    "list_changes": (True, False, True),
     "set_deployments_enabled": (False, True, True),
     "replace_deployment": (False, True, False),
 }

@@ -53,6 +53,7 @@ from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
 from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
+from patchworks_deployments.tools.changes import changes_tool
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.stopping import UntilStopped
@@ -160,7 +161,8 @@ def create_server(
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
-    held = partial(Services, audit=audit, codes=codes, stop=stop, watch=watch)
+    own_only = settings.credentials == "caller"
+    held = partial(Services, audit=audit, codes=codes, stop=stop, own_only=own_only, watch=watch)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -186,7 +188,7 @@ def create_server(
 
 def _tools(settings: Settings) -> list[Tool]:
     writing = () if settings.read_only else (*write_tools(), *many_write_tools())
-    return [*read_tools(), overview_tool(), *writing]
+    return [*read_tools(), overview_tool(), changes_tool(), *writing]
 
 
 def _asked(ctx: ServerRequestContext[Services, Any]) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 
 from patchworks_deployments.audit.file import Room
-from patchworks_deployments.audit.line import head_of
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import AuditLogUnwritable
@@ -85,7 +84,7 @@ class Attempt:
         if self._is_intended:
             return
         line = {
-            **head_of("intent", self.id, self.tool),
+            **self.log.head("intent", self.id, self.tool),
             "arguments": intent.arguments,
             "target": intent.arguments.get("deployment_id"),
             "before": intent.before,
@@ -120,7 +119,7 @@ class Attempt:
             return None
         event = "outcome" if self._is_intended else "call" if self.account else "attempt"
         line = {
-            **head_of(event, self.id, self.tool),
+            **self.log.head(event, self.id, self.tool),
             "outcome": result.get("status"),
             "arguments": {name: value for name, value in self.arguments.items() if name not in _NOT_ARGUMENTS},
             "target": self.arguments.get("deployment_id"),

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,11 +54,12 @@ class AuditLog:
 
     What the disk does is done in a thread, so that a slow one holds up no other call. No file is locked: a lock that
     somebody else holds would stop every write, and the system appends in one piece what is written at once. Without a
-    path the last `KEPT_LINES` lines about what was sent are kept in memory.
+    path the last `KEPT_LINES` lines about what was sent are kept in memory. The `clock` tells seconds since the epoch.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._clock = clock
         self.process = secrets.token_hex(6)
         """Tells this process from all others that share the file."""
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
@@ -122,6 +124,14 @@ class AuditLog:
         """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
         return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
 
+    def now(self) -> datetime:
+        """The time, in UTC, as its lines tell it."""
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def head(self, event: str, of: str, tool: str | None) -> dict[str, Any]:
+        """The fields that a line of now begins with: see `head_of`."""
+        return head_of(event, of, tool, self.now())
+
     @property
     def is_kept(self) -> bool:
         """Whether it outlasts the process."""
@@ -174,4 +184,4 @@ class AuditLog:
             said = f"{refusals.counted} more calls of this caller were refused in this time, without a line for each."
             with contextlib.suppress(AuditLogUnwritable):
                 line = {"outcome": "refused", "caller": caller, "message": said, "milliseconds": round(seconds * 1000)}
-                await self.append({**head_of("attempt", secrets.token_hex(6), None), **line}, None)
+                await self.append({**self.head("attempt", secrets.token_hex(6), None), **line}, None)

@@ -152,12 +152,12 @@ def create_server(
 ) -> DeploymentsServer:
     """The server for these settings.
 
-    `transport` replaces the network, `clock` (seconds since the epoch) the time in confirmation codes, and `watch` that
-    (in seconds) which an answer takes.
+    `transport` replaces the network, `clock` (seconds since the epoch) the time in confirmation codes and in the audit
+    log, and `watch` that (in seconds) which an answer takes.
     """
     keys = key_ring(settings)
     codes = Codes(keys, SERVER_NAME, clock, FOREIGN if settings.has_shared_keys else FOREIGN_SINCE_START)
-    audit = AuditLog(settings.audit_log)
+    audit = AuditLog(settings.audit_log, clock)
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()

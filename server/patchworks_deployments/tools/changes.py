@@ -1,6 +1,5 @@
 """The tool that tells what was changed."""
 
-from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated
 
@@ -39,7 +38,7 @@ async def list_changes(
         page=page or 1,
     )
     held = services(ctx)
-    changes = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=datetime.now(UTC))
+    changes = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=held.audit.now())
     return answer(to_text(changes), changes)
 
 

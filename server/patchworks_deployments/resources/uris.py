@@ -62,7 +62,7 @@ class Parameters(BaseModel):
 
 
 class PageParameters(Parameters):
-    """The query of a flow version's listing; the API chooses the page's size."""
+    """The query of a flow version's listing; the API chooses the page's size. Other listings add to it."""
 
     page: Page = 1
 
@@ -99,18 +99,17 @@ class OverviewParameters(Parameters):
     enabled: bool | None = None
 
 
-class ChangesParameters(Parameters):
+class ChangesParameters(PageParameters):
     """The query of `patchworks://changes`, with the names of `list_changes`' arguments."""
 
     since: OptionalText = None
     until: OptionalText = None
-    tool: OptionalText = None
+    tool_name: OptionalText = None
     flow: IdsOrName = None
     environment: IdsOrName = None
     caller: OptionalText = None
     outcome: OptionalText = None
     change: OptionalText = None
-    page: Page = 1
 
 
 def _template(uri: str, parameters: type[Parameters]) -> str:

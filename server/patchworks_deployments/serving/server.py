@@ -110,7 +110,7 @@ class DeploymentsServer(MCPServer[Services]):
         return await super().call_tool(name, arguments, context)
 
     async def list_resources(self) -> list[ListedResource]:
-        """The two places to start from."""
+        """The three places to start from."""
         return LISTED
 
     async def read_resource(

@@ -182,8 +182,9 @@ def undo_changes(period: Period = "", environment: Environment = "", flow: Flow 
         "time now. Rather begin too early, leave out what I did not mean, and tell me the time you took. Show me each "
         "change, newest first: what was changed, when and by whom, why, how it was agreed to, and what became of it. "
         "Then tell me what can still be put back, by which call, and what cannot, and why. Put back only what I then "
-        "choose: make the undo calls exactly as they are given, newest first, and one for several where one is given. "
-        "Where one is refused because something changed since, leave it so and tell me. " + ASK_FIRST
+        "choose: make the undo calls exactly as they are given, in their order. For a part of what one call puts back, "
+        "take the calls that list_changes gives for each of these changes by its id. Where one is refused because "
+        "something changed since, leave it so and tell me. " + ASK_FIRST
     )
 
 

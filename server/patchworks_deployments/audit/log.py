@@ -18,12 +18,15 @@ from anyio.abc import TaskGroup
 from patchworks_deployments.audit import reading
 from patchworks_deployments.audit.file import Room, append_to
 from patchworks_deployments.audit.line import head_of, line_of
-from patchworks_deployments.errors import AuditLogUnwritable
+from patchworks_deployments.errors import AuditLogUnreadable, AuditLogUnwritable
 
 logger = logging.getLogger(__name__)
 
 DISK_SECONDS = 5.0
 """Seconds for which a call waits until the disk has taken a line, or kept room for its lines."""
+
+READ_SECONDS = 10.0
+"""Seconds for which a call waits for what the log tells; reading all of it takes one or two."""
 
 MAX_REFUSALS = 60
 """Calls of one caller, refused within `REFUSALS_SECONDS`, that have a line each; one more line counts all others."""
@@ -65,6 +68,7 @@ class AuditLog:
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._turn = anyio.Lock()
         self._is_hanging = False
+        self._reading = anyio.Lock()
         self._refusals: OrderedDict[str, _Refusals] = OrderedDict()
         self._counting: TaskGroup | None = None
 
@@ -120,6 +124,17 @@ class AuditLog:
 
         await self._on_disk(append)
 
+    async def read(self, work: Callable[[], T]) -> T:
+        """What the work makes of the lines; one is done at a time, in a thread. Raises `AuditLogUnreadable`."""
+        async with self._reading:
+            try:
+                with anyio.fail_after(READ_SECONDS):
+                    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            except TimeoutError:
+                raise AuditLogUnreadable("The audit log cannot be read (its disk does not answer).") from None
+            except OSError as error:
+                raise AuditLogUnreadable(f"The audit log cannot be read ({error.strerror}).") from error
+
     def lines_backwards(self) -> Iterator[bytes]:
         """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
         return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
@@ -131,6 +146,15 @@ class AuditLog:
     def head(self, event: str, of: str, tool: str | None) -> dict[str, Any]:
         """The fields that a line of now begins with: see `head_of`."""
         return head_of(event, of, tool, self.now())
+
+    def blocks_backwards(self) -> Iterator[bytes]:
+        """The same lines, many at once. Raises `OSError`."""
+        return reading.blocks_backwards(self._path) if self._path else iter([b"\n".join(self._kept)])
+
+    @property
+    def has_more(self) -> bool:
+        """Whether older lines exist that are not read: those of packed files, or more than memory keeps."""
+        return reading.has_packed(self._path) if self._path else len(self._kept) == self._kept.maxlen
 
     @property
     def is_kept(self) -> bool:

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from patchworks_deployments.api.selection import ids_in
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.history.record import ID, TOOLS, Record, written
-from patchworks_deployments.model.deployment import Deployment, ToolCall
-from patchworks_deployments.model.text import folded
+from patchworks_deployments.model.deployment import ToolCall
+from patchworks_deployments.model.text import inert
+from patchworks_deployments.writes.replacement import Replace
+from patchworks_deployments.writes.switching import Switch
 
 Outcome = Literal["done", "partial", "unknown", "failed", "unfinished", "found_done", "found_not_done"]
 """What can have become of a change that was sent."""
@@ -45,30 +47,18 @@ class Filters:
         return ToolCall(tool="list_changes", arguments={**given, **more})
 
 
-class Named(NamedTuple):
-    """A flow or an environment, as a deployment tells it."""
-
-    id: str | None
-    name: str | None
-
-
 NAMED: Mapping[Part, tuple[str, str]] = {
     "flow": ("flow_id", "flow_name"),
     "environment": ("virtual_environment_id", "virtual_environment_name"),
 }
-"""The fields of a deployment that tell it."""
-
-
-def named(part: Part, deployment: Deployment) -> Named:
-    """The deployment's flow or environment."""
-    return Named(*(getattr(deployment, name) for name in NAMED[part]))
+"""The fields of a deployment that tell its id and its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """The filters as they are meant. Times are ISO 8601 in UTC; `named` holds what is given of flow and environment.
 
-    Of those named, the parts in `whole` are asked for by a whole name.
+    The parts in `whole` were given by a whole name.
     """
 
     since: str | None
@@ -79,7 +69,19 @@ class Wanted:
     caller: str | None
     outcome: str | None
     change: str | None
+    meant: Mapping[Part, frozenset[str]] = field(default_factory=dict)
+    """Of flow and environment, what the name that was given means."""
     whole: frozenset[Part] = frozenset()
+
+    @property
+    def is_period(self) -> bool:
+        """Whether it says where the changes begin that belong together."""
+        return self.since is not None or self.change is not None
+
+    @property
+    def names(self) -> Mapping[Part, str]:
+        """Those of the named that are given by name."""
+        return {part: given for part, given in self.named.items() if not ids_in(given)}
 
     def holds(self, record: Record) -> bool:
         """Whether the record is of a change that is asked for."""
@@ -87,30 +89,21 @@ class Wanted:
             (self.since is None or record.time >= self.since)
             and (self.until is None or record.time <= self.until)
             and (self.tools is None or (record.tool, record.is_step, record.verb) in self.tools)
-            and self.caller in {None, record.caller}
+            and (self.caller is None or inert(self.caller) == inert(record.caller))
             and self.outcome in {None, record.outcome}
             and (self.change is None or self.change in {record.id, record.call})
             and all(self._means(part, record) for part in self.named)
         )
 
     def _means(self, part: Part, record: Record) -> bool:
-        asked = record.arguments.get("virtual_environment_id") if part == "environment" else None
-        told = [named(part, state) for state in record.states]
-        told += [Named(asked, None)] if isinstance(asked, str) else []
-        return any(map(self.means(part), told))
+        if ids := ids_in(self.named[part]):
+            asked = record.arguments.get("virtual_environment_id") if part == "environment" else None
+            return not {*(getattr(state, NAMED[part][0]) for state in record.states), asked}.isdisjoint(ids.split(","))
+        return not {getattr(state, NAMED[part][1]) for state in record.states}.isdisjoint(self.meant[part])
 
-    def means(self, part: Part) -> Any:  # noqa: ANN401 - a function of `Named`
-        """What tells whether a flow or an environment is the one that is asked for."""
-        wanted = self.named[part]
-        ids, name, is_whole = ids_in(wanted), folded(wanted), part in self.whole
 
-        def is_meant(thing: Named) -> bool:
-            if ids:
-                return thing.id in ids.split(",")
-            told = folded(thing.name) if thing.name else None
-            return told is not None and (told == name if is_whole else bool(name) and name in told)
-
-        return is_meant
+STEPS = {Switch.name: ("enable", "disable"), Replace.name: ("delete", "create")}
+"""What the steps do of the tools that send several writes."""
 
 
 def read_filters(filters: Filters, now: datetime) -> Wanted:
@@ -150,9 +143,9 @@ def _tools(tool: str | None) -> frozenset[tuple[str, bool, str]] | None:
             "tool_name: there is none of that name that changes anything.", next_step=f"Give {_one_of(TOOLS)}."
         )
     verb = tool.removesuffix("_deployment")
-    steps = ("create", "update", "delete", "enable", "disable")
-    own = {(tool, True, step) for step in steps}
-    return frozenset({(tool, False, verb), *own, *((other, True, verb) for other in TOOLS)})
+    steps = {(tool, True, step) for step in STEPS.get(tool, ())}
+    steps |= {(other, True, verb) for other, verbs in STEPS.items() if verb in verbs}
+    return frozenset({(tool, False, verb), *steps})
 
 
 def _moment(name: str, text: str | None, now: datetime) -> str | None:

@@ -26,7 +26,7 @@ UNFINISHED = "unfinished"
 OLD_OUTCOMES = frozenset({"done", "partial", "unknown"})
 """Outcomes of old lines that tell of something that was sent."""
 
-MAX_CALLER_CHARACTERS = 60
+MAX_WORD_CHARACTERS = 120
 MAX_MESSAGE_CHARACTERS = 2_048
 
 TOOLS = {write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)}
@@ -110,9 +110,9 @@ class Record:
     @property
     def words(self) -> str:
         """What is different, or what was asked for where that is not known."""
-        if self.outcome in {"done", "found_done", "partial"} or (self.after and self.outcome == "unknown"):
-            if told := self._done():
-                return told
+        is_seen = self.outcome in {"done", "found_done", "partial"} or (self.after and self.outcome == "unknown")
+        if is_seen and (told := self._done()):
+            return told
         return f"asked: {self.verb}{self._asked()}"
 
     def _done(self) -> str:
@@ -173,7 +173,7 @@ def read_record(line: bytes) -> Record | None:
         is_step=bool(verb),
         outcome=outcome or "unknown",
         account=_text(told.get("account")),
-        caller=_text(told.get("caller"), MAX_CALLER_CHARACTERS) or "?",
+        caller=_text(told.get("caller"), MAX_WORD_CHARACTERS) or "?",
         client=_text(told.get("client")),
         confirmed_by=_text(told.get("confirmed_by")),
         reason=_text(told.get("reason"), MAX_MESSAGE_CHARACTERS),
@@ -197,7 +197,7 @@ def _moment(value: object) -> str | None:
     return written(datetime.fromisoformat(told)) if told else None
 
 
-def _text(value: object, limit: int = MAX_CALLER_CHARACTERS) -> str | None:
+def _text(value: object, limit: int = MAX_WORD_CHARACTERS) -> str | None:
     return clean_text(value, limit) if isinstance(value, str) else None
 
 

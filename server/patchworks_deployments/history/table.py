@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from patchworks_deployments.history.filters import Part, named
+from patchworks_deployments.history.filters import NAMED, Part
 from patchworks_deployments.history.record import Record, written
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import SEPARATOR, counted
 from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text, inert
-
-PAGE_ROWS = 25
-"""Changes on a page."""
 
 MAX_REASON_CHARACTERS = 60
 """Characters of a reason beside the rows; the change by itself tells all of it."""
@@ -108,9 +105,9 @@ def _place(part: Part, record: Record) -> str:
     if not record.states:
         asked = record.arguments.get("virtual_environment_id") if part == "environment" else None
         return asked if isinstance(asked, str) and is_identifier(asked) else UNKNOWN
-    thing = named(part, record.states[0])
-    if thing.id or thing.name:
-        return thing.id or inert(thing.name or "", MAX_LABEL_CHARACTERS)
+    of, name = (getattr(record.states[0], field) for field in NAMED[part])
+    if of or name:
+        return of or inert(name, MAX_LABEL_CHARACTERS)
     is_hidden = part == "flow" or record.states[0].hides_environment
     return UNKNOWN if is_hidden else NOTHING
 
@@ -120,9 +117,9 @@ def _names(part: Part, records: Sequence[Record]) -> dict[str, str]:
     names: dict[str, str] = {}
     for record in records:
         for state in record.states[:1]:
-            thing = named(part, state)
-            if thing.id and thing.name and (name := clean_text(thing.name, MAX_LABEL_CHARACTERS)):
-                names.setdefault(thing.id, name)
+            of, name = (getattr(state, field) for field in NAMED[part])
+            if of and name and (label := clean_text(name, MAX_LABEL_CHARACTERS)):
+                names.setdefault(of, label)
     return names
 
 
@@ -179,4 +176,5 @@ def _whole(change: Whole) -> Iterator[str]:
         elif isinstance(value, dict):
             yield f"{label}: {rendering.inert_json(value)}"
         else:
-            yield f"{label}: {inert(str(value), len(str(value)))}"
+            said = str(value).lower() if isinstance(value, bool) else str(value)
+            yield f"{label}: {inert(said, len(said))}"

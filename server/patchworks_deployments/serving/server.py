@@ -161,8 +161,7 @@ def create_server(
     shared = RedisBus(settings.redis_url.get_secret_value()) if settings.redis_url else None
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
-    own_only = settings.credentials == "caller"
-    held = partial(Services, audit=audit, codes=codes, stop=stop, own_only=own_only, watch=watch)
+    held = partial(Services, audit=audit, codes=codes, stop=stop, watch=watch)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -225,7 +224,8 @@ def _lifespan(
                 await served.enter_async_context(each.served())
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
-            server.services = held(client=client, once=once, policy=Policy.from_settings(settings))
+            own = {"policy": Policy.from_settings(settings), "own_only": settings.credentials == "caller"}
+            server.services = held(client=client, once=once, **own)
             yield server.services
 
     return lifespan

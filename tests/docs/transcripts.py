@@ -131,8 +131,8 @@ class _Player:
         self.written: list[str] = []
         self.asked: list[str] = []
         self.code = ""
-        self.undos: dict[str, dict[str, Any]] = {}
-        """The arguments of each undo that was told of."""
+        self.states: dict[str, str] = {}
+        """The state that each undo asks for that was told of, by what else it asks."""
         self.now = NOW
         self.sandbox = Sandbox(clock=lambda: self.now)
 
@@ -174,13 +174,13 @@ class _Player:
         if "confirmation_code" in given:
             given["confirmation_code"] = self.code
         if "if_state" in given:
-            given = self.undos[_without_state(given)]
+            given["if_state"] = self.states.get(_asked(given), "")
         result = await self.client.call_tool(tool, given)
         content = result.structured_content or {}
         self.code = content.get("confirmation_code", self.code)
         undo = content.get("undo") or []
         for call in undo if isinstance(undo, list) else [undo]:
-            self.undos[_without_state(call["arguments"])] = call["arguments"]
+            self.states[_asked(call["arguments"])] = call["arguments"].get("if_state", "")
         asked = [f"{ASKED}{line}".rstrip() for question in self.asked for line in question.splitlines()]
         if asked:
             asked.append(self.turn.answer)
@@ -188,9 +188,10 @@ class _Player:
         return [*asked, *text(result).splitlines()]
 
 
-def _without_state(arguments: dict[str, Any]) -> str:
-    """Tells a call that undoes something from others, in every run."""
-    return json.dumps({name: value for name, value in arguments.items() if name != "if_state"}, sort_keys=True)
+def _asked(arguments: dict[str, Any]) -> str:
+    """What is the same in every run of the arguments of an undo."""
+    asked = {name: value for name, value in arguments.items() if name not in {"if_state", "reason"}}
+    return json.dumps(asked, sort_keys=True)
 
 
 # Comparing ----------------------------------------------------------------------------------------

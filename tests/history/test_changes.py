@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.cases import replaceable
 from support.clients import IDS, Era, Person, both_eras, connected, data, no, text, yes
-from support.faults import Upstream, lost, reply, single, write
+from support.faults import Upstream, lost, reply, write
 from support.histories import COLUMNS, assert_both_tell_all, changes, column, rows
 from support.overviews import tokens
 

@@ -5,6 +5,7 @@ so that `"flow_id": "` is found only where that is a field.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +13,6 @@ from typing import Protocol
 from patchworks_deployments.api.selection import ids_in
 from patchworks_deployments.history.filters import NAMED, Wanted
 from patchworks_deployments.history.record import UNFINISHED
-from patchworks_deployments.model.text import inert
 
 _HEAD = b'{"event": "'
 CALL, INTENT, OUTCOME = (_HEAD + event + b'", "id": "' for event in (b"call", b"intent", b"outcome"))
@@ -22,6 +22,9 @@ OLD = b'{"time": "'
 TIME = b'"time": "'
 TIME_BYTES = 23
 """Bytes of a time that are compared: down to the millisecond."""
+
+PLAIN = re.compile(r"[\w.@:-]{1,100}", re.ASCII)
+"""Callers that are shown as they are written, and none of whom is shown like another."""
 
 MAX_PIECES = 3
 """Pieces that are each looked for; where there are more, every name that stands there is looked at instead."""
@@ -77,7 +80,7 @@ def clues(wanted: Wanted) -> list[Clue]:
         found.append(_one_of("outcome", [wanted.outcome]))
     if wanted.tools:
         found.append(_one_of("tool", {f"{t}: {verb}" if step else t for t, step, verb in wanted.tools}))
-    if wanted.caller and inert(wanted.caller) == wanted.caller:
+    if wanted.caller and PLAIN.fullmatch(wanted.caller):
         found.append(_one_of("caller", [wanted.caller]))
     return found
 

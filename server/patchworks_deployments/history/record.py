@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.model.reading import is_identifier, read_time
-from patchworks_deployments.model.text import clean_text, inert
+from patchworks_deployments.model.text import inert
+from patchworks_deployments.model.tokens import without_tokens
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.replacement import Replace
 from patchworks_deployments.writes.switching import Switch
@@ -198,7 +199,7 @@ def _moment(value: object) -> str | None:
 
 
 def _text(value: object, limit: int = MAX_WORD_CHARACTERS) -> str | None:
-    return clean_text(value, limit) if isinstance(value, str) else None
+    return without_tokens(value, limit) if isinstance(value, str) else None
 
 
 def _only(kind: type, value: Any) -> Any:  # noqa: ANN401 - a value of this kind

@@ -174,7 +174,8 @@ def _whole(change: Whole) -> Iterator[str]:
         if isinstance(value, Deployment):
             yield f"{label}: {rendering.describe_whole(value)}"
         elif isinstance(value, dict):
-            yield f"{label}: {rendering.inert_json(value)}"
+            told = (f"{inert(key)} {rendering.inert_json(entry)}" for key, entry in value.items())
+            yield f"{label}: {SEPARATOR.join(told)}"
         else:
             said = str(value).lower() if isinstance(value, bool) else str(value)
             yield f"{label}: {inert(said, len(said))}"

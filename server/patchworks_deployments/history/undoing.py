@@ -180,14 +180,16 @@ def _touched(record: Record) -> set[Touched]:
     return {*ids, *places} if record.verb in {"create", "delete", "replace"} else {*ids}
 
 
-_SHOWN = ("flow_id", "flow_name", "iteration", "virtual_environment_name", "package_id", "package_name", "priority")
-"""What else of a fingerprint a listing shows."""
+_TOLD = ("flow_id", "flow_name", "iteration", "virtual_environment_name", "package_id", "package_name")
+"""What else a fingerprint has, and a listing may leave out."""
 
 
 def _is_still(left: Deployment, now: Deployment) -> bool:
-    """Whether the deployment is as it was left: what both tell is the same, so that a fingerprint is, too."""
-    told = ((getattr(left, name), getattr(now, name)) for name in _SHOWN)
-    return comparing.is_same(left, now) and all(one == other for one, other in told if None not in (one, other))
+    """Whether the deployment is as it was left: what both tell is the same, so that its fingerprint is, too."""
+    told = ((getattr(left, name), getattr(now, name)) for name in _TOLD)
+    is_known = not comparing.untold(left, ["priority"]) and not comparing.untold(now, ["priority"])
+    is_told_alike = all(one == other for one, other in told if None not in (one, other))
+    return comparing.is_same(left, now) and is_told_alike and (not is_known or left.priority == now.priority)
 
 
 def _is_alike(before: Deployment, now: Deployment) -> bool:

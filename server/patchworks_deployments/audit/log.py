@@ -105,6 +105,14 @@ class AuditLog:
         if room := await self.keep_room(1):
             await self._on_disk(room.close)
 
+    def now(self) -> datetime:
+        """The time, in UTC, as its lines tell it."""
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def head(self, event: str, of: str, tool: str | None) -> dict[str, Any]:
+        """The fields that a line of now begins with: see `head_of`."""
+        return head_of(event, of, tool, self.now())
+
     async def append(
         self, fields: Mapping[str, Any], room: Room | None, *, is_last: bool = False, is_durable: bool = False
     ) -> None:
@@ -138,14 +146,6 @@ class AuditLog:
     def lines_backwards(self) -> Iterator[bytes]:
         """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
         return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
-
-    def now(self) -> datetime:
-        """The time, in UTC, as its lines tell it."""
-        return datetime.fromtimestamp(self._clock(), UTC)
-
-    def head(self, event: str, of: str, tool: str | None) -> dict[str, Any]:
-        """The fields that a line of now begins with: see `head_of`."""
-        return head_of(event, of, tool, self.now())
 
     def blocks_backwards(self) -> Iterator[bytes]:
         """The same lines, many at once. Raises `OSError`."""

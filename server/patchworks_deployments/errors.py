@@ -5,6 +5,7 @@
     ├── InvalidArgument           the caller's arguments make no sense together
     ├── StateMoved                the target is not in the state that the caller named
     ├── AuditLogUnwritable        a write was not sent because it could not be recorded
+    ├── AuditLogUnreadable        what was changed cannot be told, because the record of it cannot be read
     └── UpstreamError             Patchworks, or the way to it
         ├── Unreachable           the request never arrived
         ├── OutOfTime             it was not sent, as the call had no time left
@@ -76,6 +77,12 @@ class AuditLogUnwritable(DeploymentsError):
     """The audit log is configured and does not accept a line, so nothing may be sent."""
 
     default_next_step = "Make the file named by PATCHWORKS_AUDIT_LOG writable, or unset it, then call again."
+
+
+class AuditLogUnreadable(DeploymentsError):
+    """The audit log is configured and cannot be read."""
+
+    default_next_step = "Make the file named by PATCHWORKS_AUDIT_LOG readable for this server, then call again."
 
 
 def _wait(seconds: float | None) -> str:

@@ -16,6 +16,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "list_flow_version_deployments": VERSION,
     "get_deployment": IDS,
     "deployment_overview": {"deployment_id": "500"},
+    "list_changes": {"page": 2},  # which there is not; what else it lacks is a remark
     "create_deployment": {**VERSION, "virtual_environment_id": "12"},
     "update_deployment": {**IDS, "priority": 3},
     "delete_deployment": IDS,

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.clients import TOOLS
 from support.processes import COMMAND, ROOT, run, run_here, sandbox_over_http
 
 from patchworks_deployments.settings import Settings
@@ -21,7 +22,7 @@ def test_demo_plays_the_main_job() -> None:
     assert outcome.returncode == 0, outcome.stderr
     said = outcome.stdout
     marks = [
-        "11 tools",
+        f"{len(TOOLS)} tools",
         "> list_deployments",
         "> get_deployment",
         "? the server asks the person",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
-from support.clients import Era, Person, both_eras, work_through, yes
+from support.clients import TOOLS, Era, Person, both_eras, work_through, yes
 from support.processes import ROOT, over_stdio, sandbox_over_http
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ async def test_the_example_configuration_starts_a_server() -> None:
     env = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     server = StdioServerParameters(command=entry["command"], args=entry["args"], env=env)
     async with Client(server) as client:
-        assert len((await client.list_tools()).tools) == 11
+        assert len((await client.list_tools()).tools) == len(TOOLS)
 
 
 async def test_the_example_s_real_account_form_is_complete() -> None:
@@ -58,4 +58,4 @@ async def test_the_example_s_real_account_form_is_complete() -> None:
     config = json.loads((ROOT / "claude_config.example.json").read_text(encoding="utf-8"))
     entry = config["mcpServers"]["patchworks"]
     async with over_stdio(*entry["args"], era="auto", env={**os.environ, **entry["env"]}) as client:
-        assert len((await client.list_tools()).tools) == 11
+        assert len((await client.list_tools()).tools) == len(TOOLS)

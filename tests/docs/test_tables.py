@@ -89,6 +89,12 @@ def test_what_every_changing_tool_takes() -> None:
             assert listed <= _definition(code(row[0]))["inputSchema"]["properties"].keys()
 
 
+def test_the_filters_of_what_was_changed_are_those_of_the_page() -> None:
+    """Each argument of the tool, in the order of its definition."""
+    listed = [code(name) for row in rows(DOCS / "history.md", "filter") for name in row[0].split(", ")]
+    assert listed == list(_definition("list_changes")["inputSchema"]["properties"])
+
+
 async def test_the_audit_log_has_the_fields_of_the_page(tmp_path: Path) -> None:
     """In every line, by its event, in the page's order."""
     log, listed = tmp_path / "audit.jsonl", defaultdict[str, list[str]](list)

@@ -1,5 +1,7 @@
 """Every transcript on the pages is what the server says today."""
 
+from pathlib import Path
+
 import pytest
 from docs.pages import Block, blocks
 from docs.transcripts import agrees, is_transcript, play
@@ -9,10 +11,10 @@ TRANSCRIPTS = blocks("text")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", TRANSCRIPTS, ids=str)
-async def test_a_transcript_is_what_the_server_says(block: Block) -> None:
+async def test_a_transcript_is_what_the_server_says(block: Block, tmp_path: Path) -> None:
     """Played against a fresh sandbox, it differs in digests and durations only."""
     assert is_transcript(block.lines)
-    played = await play(block.lines)
+    played = await play(block.lines, tmp_path / "audit.jsonl")
     assert agrees(block.lines, played), "the page is wrong; the server says today:\n\n" + "\n".join(played)
 
 
@@ -20,6 +22,7 @@ def test_the_readme_shows_a_question_and_its_outcome() -> None:
     """And a code, a delete, a change that is told and a prompt stand on other pages."""
     said = {line.split(" ")[1] for block in TRANSCRIPTS for line in block.lines if line.startswith("> ")}
     assert {"disable_deployment", "delete_deployment", "replace_deployment", "/stop_environment"} <= said
+    assert {"/undo_changes", "list_changes"} <= said
     assert any("The person ticks the box." in block.text for block in TRANSCRIPTS if block.page.name == "README.md")
 
 

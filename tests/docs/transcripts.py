@@ -6,8 +6,9 @@
     Disabled, and verified by reading back.                                      the text of the result
 
 `> /stop_environment DE Sandbox` is a prompt with its first argument, `$ patchworks-deployments-mcp check` a command,
-`# The host watches URI.` a subscription, and `! URI has changed.` what comes of it. A line `...` stands for lines that
-are left out, and `...` within a line for words.
+`# The host watches URI.` a subscription, and `! URI has changed.` what comes of it. `# The next day, in another
+conversation.` ends the server, moves all clocks and starts another one on the same account and audit log. A line `...`
+stands for lines that are left out, and `...` within a line for words.
 """
 
 import itertools
@@ -17,17 +18,18 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
 from mcp import Client
 from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import ElicitRequestFormParams, ElicitResult, TextContent
-from support.clients import Person, connected, text
+from support.clients import Clock, Person, connected, text
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -36,6 +38,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 PROGRAM = "patchworks-deployments-mcp"
 ASKED = "  | "
+NEXT_DAY = "# The next day, in another conversation."
 WATCHES = re.compile(r"# The host watches (\S+)\.")
 DOES = re.compile(r"  The person (ticks the box|types (\S+)|declines)\.")
 
@@ -63,21 +66,34 @@ def turns(lines: Iterable[str]) -> list[Turn]:
     return found
 
 
-async def play(lines: Sequence[str]) -> list[str]:
-    """The transcript as the server writes it today."""
+async def play(lines: Sequence[str], log: Path) -> list[str]:
+    """The transcript as the server writes it today; `log` is its audit log."""
     if lines[0].startswith("$ "):
         return list(itertools.chain.from_iterable([turn.said, *_run(turn.said)] for turn in turns(lines)))
     can_ask = any(line.startswith(ASKED.rstrip()) for line in lines)
     player = _Player()
+    person = Person(player.answer) if can_ask else None
+    said = iter(turns(lines))
+    while await _conversation(player, person, said, log):
+        player.now += timedelta(days=1)
+    return player.written
+
+
+async def _conversation(player: "_Player", person: Person | None, said: Iterator[Turn], log: Path) -> bool:
+    """Play one, with a server of its own; whether another one follows."""
+    clock = Clock(player.now.timestamp())
     async with AsyncExitStack() as stack:
-        person = Person(player.answer) if can_ask else None
-        player.client = await stack.enter_async_context(connected(Sandbox(clock=lambda: NOW), person=person))
-        for turn in turns(lines):
+        server = connected(player.sandbox, person=person, clock=clock, audit_log=log)
+        player.client = await stack.enter_async_context(server)
+        for turn in said:
             player.turn = turn
+            if turn.said == NEXT_DAY:
+                player.written.append(turn.said)
+                return True
             if watched := WATCHES.fullmatch(turn.said):
                 player.updates = await stack.enter_async_context(_updates(player.client, watched[1]))
             player.written += [turn.said, *await player.take()]
-    return player.written
+    return False
 
 
 def _run(said: str) -> list[str]:
@@ -114,7 +130,11 @@ class _Player:
     def __init__(self) -> None:
         self.written: list[str] = []
         self.asked: list[str] = []
-        self.known: dict[str, str] = {}
+        self.code = ""
+        self.states: dict[str, str] = {}
+        """The state that each undo asks for that was told of, by what else it asks."""
+        self.now = NOW
+        self.sandbox = Sandbox(clock=lambda: self.now)
 
     def answer(self, question: ElicitRequestFormParams) -> ElicitResult:
         """Do what the page says the person does."""
@@ -151,20 +171,27 @@ class _Player:
 
     async def _call(self, tool: str, arguments: str = "{}") -> list[str]:
         given = json.loads(arguments)
-        result = await self.client.call_tool(tool, {**given, **{n: self.known[n] for n in self.known if n in given}})
+        if "confirmation_code" in given:
+            given["confirmation_code"] = self.code
+        if "if_state" in given:
+            given["if_state"] = self.states.get(_asked(given), "")
+        result = await self.client.call_tool(tool, given)
         content = result.structured_content or {}
-        undo = (content.get("undo") or {}).get("arguments", {})
-        for name, value in (
-            ("confirmation_code", content.get("confirmation_code")),
-            ("if_state", undo.get("if_state")),
-        ):
-            if value:
-                self.known[name] = value
+        self.code = content.get("confirmation_code", self.code)
+        undo = content.get("undo") or []
+        for call in undo if isinstance(undo, list) else [undo]:
+            self.states[_asked(call["arguments"])] = call["arguments"].get("if_state", "")
         asked = [f"{ASKED}{line}".rstrip() for question in self.asked for line in question.splitlines()]
         if asked:
             asked.append(self.turn.answer)
         self.asked.clear()
         return [*asked, *text(result).splitlines()]
+
+
+def _asked(arguments: dict[str, Any]) -> str:
+    """What is the same in every run of the arguments of an undo."""
+    asked = {name: value for name, value in arguments.items() if name not in {"if_state", "reason"}}
+    return json.dumps(asked, sort_keys=True)
 
 
 # Comparing ----------------------------------------------------------------------------------------

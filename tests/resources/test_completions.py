@@ -4,13 +4,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from mcp_types import PromptReference
+from mcp_types import PromptReference, ResourceTemplateReference
 from support.clients import Clock, Era, Person, complete, connected, data, newer_era_first, read, yes
 from support.faults import Step, Upstream, every, reply, scripted
 from support.overviews import counted
 from support.processes import sandbox_over_http
 from support.team import ALICE, BOB, calling, serving, tokens_file
 
+from patchworks_deployments.resources.uris import CHANGES_TEMPLATE
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.account import Deployment, Flow, FlowVersion, Package
 
@@ -113,6 +114,21 @@ async def test_a_chosen_version_s_own_deployments_are_offered() -> None:
         values = await complete(client, "deployment_id", flow_version_id="87654 [Rare flow iteration 3]")
     assert [value.split(" ", 1)[0] for value in values] == [str(row.id)]
     assert [request.path for request in sandbox.requests] == ["/api/v1/flow-versions/87654/deployments"]
+
+
+@pytest.mark.parametrize(
+    "reference", [ResourceTemplateReference(uri=CHANGES_TEMPLATE), PromptReference(name="undo_changes")], ids=type
+)
+async def test_what_was_changed_is_narrowed_by_real_flows_and_environments(
+    reference: PromptReference | ResourceTemplateReference,
+) -> None:
+    """As the overview is; a period is typed."""
+    async with connected() as client:
+        for name, value, offered in (("environment", "10", ["10 [UK Live]"]), ("period", "y", []), ("since", "7", [])):
+            result = await client.complete(reference, {"name": name, "value": value})
+            assert result.completion.values == offered
+        flows = await client.complete(reference, {"name": "flow", "value": "100"}, context_arguments={"since": "24h"})
+    assert flows.completion.values == ["100 [Shopify orders to NetSuite]"]
 
 
 async def test_moving_a_version_offers_environments_where_it_is_not() -> None:

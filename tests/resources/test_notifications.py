@@ -24,8 +24,10 @@ OVERVIEW = "patchworks://overview"
 HERE = "patchworks://deployments?virtual_environment_id=10%20UK%20Live"
 ELSEWHERE = "patchworks://deployments?virtual_environment_id=11"
 OTHER = "patchworks://flow-versions/1002/deployments"
-WATCHED = [ONE, VERSION, ALL, HERE, ELSEWHERE, OTHER, OVERVIEW]
-EXPECTED = {ONE, VERSION, ALL, HERE, OVERVIEW}
+CHANGES = "patchworks://changes"
+CHANGES_OF_TODAY = "patchworks://changes?since=24h"
+WATCHED = [ONE, VERSION, ALL, HERE, ELSEWHERE, OTHER, OVERVIEW, CHANGES, CHANGES_OF_TODAY]
+EXPECTED = {ONE, VERSION, ALL, HERE, OVERVIEW, CHANGES, CHANGES_OF_TODAY}
 
 
 async def _no_change(client: Client, person: Person) -> None:
@@ -121,15 +123,15 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 @newer_era_first
 @pytest.mark.parametrize(("tool", "arguments"), WRITES, ids=[tool for tool, _ in WRITES])
 async def test_every_kind_of_write_is_heard_of(era: Era, tool: str, arguments: dict[str, Any]) -> None:
-    """The deployment, its version's listing, the listing of all and the overview are told, each once."""
+    """The deployment, its version's listing, the listing of all, the overview and the changes are told, each once."""
     version, id_ = arguments.get("flow_version_id", "1001"), arguments.get("deployment_id", "500")
     mine = f"patchworks://flow-versions/{version}/deployments"
-    async with overheard(era, f"{mine}/{id_}", mine, ALL, OVERVIEW, OTHER, LATER) as (client, ears):
+    async with overheard(era, f"{mine}/{id_}", mine, ALL, OVERVIEW, CHANGES, OTHER, LATER) as (client, ears):
         result = data(await client.call_tool(tool, arguments))
         assert result["status"] == "done"
         await client.call_tool("disable_deployment", LATER_IDS)
         heard = await ears.until(LATER)
-    assert sorted(heard) == sorted([f"{mine}/{id_}", mine, ALL, OVERVIEW, LATER])
+    assert sorted(heard) == sorted([f"{mine}/{id_}", mine, ALL, OVERVIEW, CHANGES, LATER])
 
 
 @older_way

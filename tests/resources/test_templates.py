@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -89,6 +90,11 @@ async def test_each_parameter_of_the_template_reaches_the_api(query: str, parame
         ("patchworks://flow-versions/1001/deployments?page=0", "page: must be greater than"),
         ("patchworks://flow-versions/1001/deployments?per_page=5", "per_page: is not known"),
         ("patchworks://overview?enabled=perhaps", "enabled: must be"),
+        ("patchworks://changes?tool=enable_deployment", "tool: is not known"),
+        ("patchworks://changes?page=0", "page: must be greater than"),
+        ("patchworks://changes?since=soon", "since: is no time"),
+        ("patchworks://changes?since=7d&since=1d", "repeats a parameter"),
+        ("patchworks://changes#x", "has a fragment"),
         ("patchworks://flow-versions/1001/deployments/a%20b", "id in the resource's URI"),
         ("patchworks://flow-versions/%2E%2E/deployments", "Unknown resource"),
         ("patchworks://nothing", "Unknown resource"),
@@ -155,6 +161,26 @@ async def test_a_version_s_listing_is_the_same_as_the_tool_s_page_by_page(era: E
     assert sum(len(page["deployments"]) for page in pages) == 40
 
 
+@newer_era_first
+async def test_what_was_changed_is_the_same_as_the_tool_s(era: Era) -> None:
+    """With the same filters; it links to its neighbours instead of naming a call."""
+    filters = {"since": "1h", "environment": "UK Live", "outcome": "done", "tool_name": "set_deployments_enabled"}
+    uri: str | None = f"patchworks://changes?{urlencode(filters)}"
+    pages: list[dict[str, Any]] = []
+    async with connected(Sandbox(400), person=Person(yes), era=era) as client:
+        done = data(await client.call_tool("set_deployments_enabled", {"enabled": False, "environment": "10"}))["done"]
+        await client.call_tool("set_deployments_enabled", {"enabled": False, "environment": "11"})
+        while uri:
+            pages.append(await read(client, uri))
+            uri = pages[-1]["links"].get("next")
+        tool = [data(await client.call_tool("list_changes", {**filters, "page": n + 1})) for n in range(len(pages))]
+    assert ["next" in page for page in tool] == [True] * (len(pages) - 1) + [False]
+    assert "prev" in pages[1].pop("links")
+    assert sum(len(page["changes"]) for page in pages) == len(done)
+    without = [{name: value for name, value in page.items() if name not in {"next", "links"}} for page in pages + tool]
+    assert without[: len(pages)] == without[len(pages) :]
+
+
 def _deployed_often(times: int) -> Sandbox:
     """An account whose flow version 1001 has so many deployments, on pages of fifteen."""
     sandbox = Sandbox(200)
@@ -179,7 +205,7 @@ async def test_the_lists_of_resources_templates_and_prompts_are_cheap(era: Era) 
         resources = await client.list_resources()
         templates = await client.list_resource_templates()
         prompts = await client.list_prompts()
-    assert [r.uri for r in resources.resources] == ["patchworks://deployments", "patchworks://overview"]
+    assert [r.uri.removeprefix("patchworks://") for r in resources.resources] == ["deployments", "overview", "changes"]
     dumped = [
         listed.model_dump(mode="json", by_alias=True, exclude_none=True) for listed in (resources, templates, prompts)
     ]
@@ -237,7 +263,7 @@ async def test_resources_completions_and_prompts_work_over_stdio(era: Era) -> No
         listed = [resource.uri for resource in (await client.list_resources()).resources]
         templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
         prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
-        assert [(await read(client, uri))["deployments"] for uri in listed]
+        assert all([await read(client, uri) for uri in listed])
         (environment,) = await complete(client, "virtual_environment_id", "uk l")
         expanded = UriTemplate.parse(templates[0]).expand({"virtual_environment_id": environment, "per_page": "4"})
         pages = [await read(client, expanded)]
@@ -246,7 +272,7 @@ async def test_resources_completions_and_prompts_work_over_stdio(era: Era) -> No
         version = UriTemplate.parse(templates[1]).expand({"flow_version_id": "1001"})
         assert (await read(client, version))["total"] == 3
         (message,) = (await client.get_prompt("stop_environment", {"environment": environment})).messages
-    assert (len(listed), len(templates), len(prompts)) == (2, 4, 4)
+    assert (len(listed), len(templates), len(prompts)) == (3, 5, 5)
     rows = [row for page in pages for row in page["deployments"]]
     assert len(pages) > 1
     assert len({row["id"] for row in rows}) == len(rows) == pages[0]["total"]

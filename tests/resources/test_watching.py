@@ -39,6 +39,8 @@ STRANGE = [
     "patchworks://deployments?flow_id=1&flow_id=2",
     "patchworks://deployments#x",
     "patchworks://overview?odd=1",
+    "patchworks://changes?odd=1",
+    "patchworks://changes/1",
     f"{ALL}?like=" + "x" * MAX_WATCHED_URI_LENGTH,
 ]
 """URIs that no resource of this server has."""

@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-from support.clients import Clock, Era, audit_lines, both_eras, text
+from support.clients import TOOLS, Clock, Era, audit_lines, both_eras, text
 from support.faults import Gate
 from support.team import (
     ALICE,
@@ -63,7 +63,7 @@ async def test_a_caller_over_its_limit_is_told_how_long_to_wait(era: Era, tmp_pa
             with pytest.raises(MCPError, match=said):
                 await client.complete(PromptReference(name="stop_environment"), {"name": "environment", "value": "U"})
             write = await client.call_tool("disable_deployment", {"deployment_id": "500", "api_key": "S3CRET"})
-            assert len((await client.list_tools()).tools) == 11
+            assert len((await client.list_tools()).tools) == len(TOOLS)
     assert [result.is_error for result in results] == [False, False, False, True]
     assert text(results[-1]).startswith(said)
     (line,) = audit_lines(log)

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 
 import httpx2
 import pytest
-from support.clients import Era, Person, both_eras, data, yes
+from support.clients import READING, Era, Person, both_eras, data, yes
 from support.issuer import AUDIENCE, ISSUER, Issuer, bad_tokens
 from support.team import READ, WRITE, Served, answer_to, calling, on_loopback, serving
 
@@ -31,7 +31,7 @@ async def test_a_good_token_of_the_issuer_lets_its_bearer_do_what_its_scopes_say
         with serving_issuer(keys) as served:
             async with calling(served.url, issuer.token(), era=era) as reader:
                 assert not (await reader.call_tool("list_deployments", {})).is_error
-                assert len((await reader.list_tools()).tools) == 4
+                assert len((await reader.list_tools()).tools) == len(READING)
             async with calling(
                 served.url, issuer.token(scope=f"{READ} {WRITE}"), era=era, person=Person(yes)
             ) as writer:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from support import node
+from support.clients import READING, TOOLS
 from support.processes import COMMAND
 from support.programs import program
 from support.team import ALICE, READ, WRITE, Served, on_loopback, serving, tokens_file
@@ -53,7 +54,7 @@ async def test_an_official_client_signs_in_by_itself_and_changes_something(end: 
             assert saw == {
                 "signIns": [f"{READ} {WRITE}"],
                 "scope": f"{READ} {WRITE}",
-                "tools": 11,
+                "tools": len(TOOLS),
                 "asked": 1,
                 "status": "done",
                 "verified": True,
@@ -66,7 +67,7 @@ async def test_an_official_client_that_was_told_of_less_signs_in_once_more_for_a
         for priority, version in enumerate(["1", "2"], 2):
             saw = await node.printed("oauth_client.mjs", version, served.url, str(priority), "known")
             assert saw["signIns"] == [READ, f"{READ} {WRITE}"], version
-            assert (saw["tools"], saw["status"], saw["verified"]) == (4, "done", True), version
+            assert (saw["tools"], saw["status"], saw["verified"]) == (len(READING), "done", True), version
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -101,7 +102,7 @@ async def test_an_official_client_gets_what_it_was_promised_of_every_tool(versio
     assert not [result for result in saw if result["isError"] or not result["content"][0]["text"]]
     statuses = {(told["tool"], told["structuredContent"].get("status")) for told in saw}
     writes = {tool for tool, status in statuses if status}
-    assert len(writes) == 7
+    assert writes == TOOLS - READING
     assert statuses >= {(tool, status) for tool in writes for status in ("preview", "done")}
     assert all(told["structuredContent"].get("verified", True) for told in saw)
 
@@ -159,7 +160,7 @@ async def test_a_page_of_an_allowed_origin_can_use_the_server_and_no_other_page_
         with serving("--sandbox", "--tokens-file", tokens_file(tmp_path), **names) as served:
             saw = await ours.opened(served, tmp_path / "ours")
             elsewhere = await other.opened(served, tmp_path / "other")
-    assert saw["older"] == saw["newer"] == {"tools": 11, "isError": False}
+    assert saw["older"] == saw["newer"] == {"tools": len(TOOLS), "isError": False}
     assert saw["refused"]["status"] == 401
     assert saw["refused"]["challenge"].startswith('Bearer error="invalid_token"')
     assert "send the header `Authorization: Bearer TOKEN`" in saw["refused"]["said"]["error_description"]

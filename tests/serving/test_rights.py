@@ -1,6 +1,5 @@
 """Whose rights: with PATCHWORKS_CREDENTIALS=caller each request acts with its caller's own Patchworks key."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ import httpx2
 import pytest
 from mcp.server.subscriptions import ResourceUpdated
 from mcp_types import ResourceUpdatedNotification
-from support.clients import IDS, Era, Person, both_eras, data, older_way, text, yes
+from support.clients import IDS, Era, Person, audit_lines, both_eras, data, older_way, read, text, yes
 from support.processes import sandbox_over_http
 from support.team import ALICE, BOB, Served, accounts, calling, on_loopback, serving, tokens_file
 
@@ -50,9 +49,8 @@ async def test_each_request_acts_with_its_caller_s_own_key(era: Era, tmp_path: P
     assert HEADER in text(without)
     assert "does not accept the credentials" in text(wrong)
     assert "s3cr3t" not in text(wrong)
-    written = log.read_text(encoding="utf-8")
-    assert [json.loads(line)["caller"] for line in written.splitlines()] == ["bob", "alice"]
-    assert "sandbox-key" not in written
+    assert [line["caller"] for line in audit_lines(log)] == ["bob", "alice"]
+    assert "sandbox-key" not in log.read_text(encoding="utf-8")
 
 
 async def test_callers_at_the_same_time_never_see_each_other_s_data(tmp_path: Path) -> None:
@@ -106,6 +104,25 @@ async def test_a_caller_hears_only_of_changes_made_with_the_same_key(
 async def disable(served: Served, token: str, key: str, ids: dict[str, str]) -> None:
     async with calling(served.url, token, person=Person(yes), key=key) as client:
         assert data(await client.call_tool("disable_deployment", ids))["status"] == "done"
+
+
+@both_eras
+async def test_a_caller_sees_only_what_was_changed_with_the_same_key(era: Era, tmp_path: Path) -> None:
+    """From the tool and from the resource, also in another process; who brings no key is told to."""
+    log = {"PATCHWORKS_AUDIT_LOG": str(tmp_path / "audit.jsonl")}
+    seen: dict[str, list[str]] = {}
+    async with on_loopback(accounts(alices=Sandbox(), bobs=Sandbox())) as upstream:
+        with serving_callers(upstream, tmp_path, **log) as first, serving_callers(upstream, tmp_path, **log) as second:
+            await disable(first, ALICE, "alices", IDS)
+            await disable(second, BOB, "bobs", {"flow_version_id": "1054", "deployment_id": "503"})
+            for token, key in ((BOB, "alices"), (BOB, "bobs"), (ALICE, "nobodys")):
+                async with calling(second.url, token, era=era, key=key) as client:
+                    told = data(await client.call_tool("list_changes", {}))
+                    assert (await read(client, "patchworks://changes"))["changes"] == told["changes"]
+                    seen[key] = [value for row in told["changes"] for value in row if "/" in value]
+            async with calling(second.url, BOB, era=era) as keyless:
+                assert HEADER in text(await keyless.call_tool("list_changes", {}))
+    assert seen == {"alices": ["1001/500"], "bobs": ["1054/503"], "nobodys": []}
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import stamina
 from mcp import Client, MCPError
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
-from support.clients import IDS, Era, Person, audit_lines, both_eras, data, text, yes
+from support.clients import IDS, TOOLS, Era, Person, audit_lines, both_eras, data, text, yes
 from support.faults import Gate, Upstream, every, listing, reply, slowly, write
 from support.replacing import methods
 
@@ -111,7 +111,7 @@ async def test_a_new_call_is_refused_in_words(era: Era, tmp_path: Path) -> None:
         assert text(await client.call_tool("disable_deployment", IDS)) == STOPPING
         with pytest.raises(MCPError, match="The server is stopping"):
             await client.read_resource("patchworks://deployments")
-        assert len((await client.list_tools()).tools) == 11
+        assert len((await client.list_tools()).tools) == len(TOOLS)
     assert upstream.writes == []
     assert [line["outcome"] for line in audit_lines(tmp_path / "log")] == ["refused"]
 

@@ -45,7 +45,12 @@ older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 """The sandbox's first deployment: enabled, in UK Live."""
 
-READING = frozenset({"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview"})
+TOOLS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "tool_schemas").glob("*.json"))
+"""The tools under review."""
+
+READING = frozenset(
+    {"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview", "list_changes"}
+)
 """The tools that only look: their errors say nothing of changes."""
 
 Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]

@@ -47,6 +47,7 @@ CALLS: dict[str, Arguments] = {
     "list_flow_version_deployments": {"flow_version_id": "1001"},
     "get_deployment": IDS,
     "deployment_overview": {"environment": "UK Live"},
+    "list_changes": {"since": "24h"},
     "set_deployments_enabled": {"enabled": False, "environment": "UK Live"},
     "replace_deployment": replaceable(Sandbox(30))[1],
     **{case.tool: case.arguments(account()) for case in CASES},

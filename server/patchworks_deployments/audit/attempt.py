@@ -13,7 +13,6 @@ from typing import Any
 import anyio
 
 from patchworks_deployments.audit.file import Room
-from patchworks_deployments.audit.line import head_of
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import AuditLogUnwritable
@@ -121,7 +120,7 @@ class Attempt:
         # A disk that answers too late, or takes the line and not its being flushed, may have it all the same.
         self._may_be_intended, self.account = True, intent.account
         line = {
-            **head_of("intent", self.id, self.tool),
+            **self.log.head("intent", self.id, self.tool),
             "arguments": intent.arguments,
             "target": intent.arguments.get("deployment_id"),
             "before": intent.before,
@@ -162,7 +161,7 @@ class Attempt:
             return
         event = "outcome" if self._may_be_intended else "call" if self.account else "attempt"
         line = {
-            **head_of(event, self.id, self.tool),
+            **self.log.head(event, self.id, self.tool),
             "outcome": result.get("status"),
             "arguments": {name: value for name, value in self.arguments.items() if name not in _NOT_ARGUMENTS},
             "target": self.arguments.get("deployment_id"),

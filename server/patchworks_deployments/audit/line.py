@@ -3,7 +3,7 @@
 import bisect
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -17,14 +17,13 @@ MAX_VALUES = 200
 """Values that are recorded of one list or object; half as many where the line would be too long, and so on."""
 
 
-def head_of(event: str, of: str, tool: str | None) -> dict[str, Any]:
+def head_of(event: str, of: str, tool: str | None, now: datetime) -> dict[str, Any]:
     """The fields that a line begins with, in this order, so that it can be told from others without reading it whole.
 
     An `intent` says what is about to be sent, and the `outcome` with its id what became of that. A `call` tells the
     result of one that sent several writes, and an `attempt` is one that sent nothing.
     """
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return {"event": event, "id": of, "time": now, "tool": tool}
+    return {"event": event, "id": of, "time": now.isoformat(timespec="milliseconds"), "tool": tool}
 
 
 MAX_DEPTH = 3

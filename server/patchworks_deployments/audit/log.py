@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,12 +19,15 @@ from patchworks_deployments.audit import reading
 from patchworks_deployments.audit.file import Room, append_to
 from patchworks_deployments.audit.line import head_of, line_of
 from patchworks_deployments.audit.process import Presence, left_behind
-from patchworks_deployments.errors import AuditLogUnwritable
+from patchworks_deployments.errors import AuditLogUnreadable, AuditLogUnwritable
 
 logger = logging.getLogger(__name__)
 
 DISK_SECONDS = 5.0
 """Seconds for which a call waits until the disk has taken a line, or kept room for its lines."""
+
+READ_SECONDS = 10.0
+"""Seconds for which a call waits for what the log tells; reading all of it takes one or two."""
 
 MAX_REFUSALS = 60
 """Calls of one caller, refused within `REFUSALS_SECONDS`, that have a line each; one more line counts all others."""
@@ -54,17 +58,19 @@ class AuditLog:
 
     What the disk does is done in a thread, so that a slow one holds up no other call. No file is locked: a lock that
     somebody else holds would stop every write, and the system appends in one piece what is written at once. Without a
-    path the last `KEPT_LINES` lines about what was sent are kept in memory.
+    path the last `KEPT_LINES` lines about what was sent are kept in memory. The `clock` tells seconds since the epoch.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._clock = clock
         self.process = secrets.token_hex(6)
         """Tells this process from all others that share the file."""
         self._presence = Presence(path, self.process) if path else None
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._turn = anyio.Lock()
         self._is_hanging = False
+        self._reading = anyio.Lock()
         self._refusals: OrderedDict[str, _Refusals] = OrderedDict()
         self._counting: TaskGroup | None = None
 
@@ -104,6 +110,14 @@ class AuditLog:
         if room := await self.keep_room(1):
             await self._on_disk(room.close)
 
+    def now(self) -> datetime:
+        """The time, in UTC, as its lines tell it."""
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def head(self, event: str, of: str, tool: str | None) -> dict[str, Any]:
+        """The fields that a line of now begins with: see `head_of`."""
+        return head_of(event, of, tool, self.now())
+
     async def append(
         self, fields: Mapping[str, Any], room: Room | None, *, is_last: bool = False, is_durable: bool = False
     ) -> None:
@@ -123,6 +137,17 @@ class AuditLog:
 
         await self._on_disk(append)
 
+    async def read(self, work: Callable[[], T]) -> T:
+        """What the work makes of the lines; one is done at a time, in a thread. Raises `AuditLogUnreadable`."""
+        async with self._reading:
+            try:
+                with anyio.fail_after(READ_SECONDS):
+                    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            except TimeoutError:
+                raise AuditLogUnreadable("The audit log cannot be read (its disk does not answer).") from None
+            except OSError as error:
+                raise AuditLogUnreadable(f"The audit log cannot be read ({error.strerror}).") from error
+
     def lines_backwards(self) -> Iterator[bytes]:
         """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
         return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
@@ -130,6 +155,15 @@ class AuditLog:
     def left_behind(self) -> list[Path]:
         """The files of processes that have begun to change something, and have not ended in order."""
         return left_behind(self._path) if self._path else []
+
+    def blocks_backwards(self) -> Iterator[bytes]:
+        """The same lines, many at once. Raises `OSError`."""
+        return reading.blocks_backwards(self._path) if self._path else iter([b"\n".join(self._kept)])
+
+    @property
+    def has_more(self) -> bool:
+        """Whether older lines exist that are not read: those of packed files, or more than memory keeps."""
+        return reading.has_packed(self._path) if self._path else len(self._kept) == self._kept.maxlen
 
     @property
     def is_kept(self) -> bool:
@@ -183,4 +217,4 @@ class AuditLog:
             said = f"{refusals.counted} more calls of this caller were refused in this time, without a line for each."
             with contextlib.suppress(AuditLogUnwritable):
                 line = {"outcome": "refused", "caller": caller, "message": said, "milliseconds": round(seconds * 1000)}
-                await self.append({**head_of("attempt", secrets.token_hex(6), None), **line}, None)
+                await self.append({**self.head("attempt", secrets.token_hex(6), None), **line}, None)

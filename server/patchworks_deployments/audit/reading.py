@@ -1,39 +1,94 @@
-"""Reading the audit log backwards, without reading all of it: the newest lines first, through rotated files."""
+"""Reading the audit log and the files that it was rotated to backwards, without holding more than a part of it."""
 
+import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
-CHUNK_BYTES = 256 * 1024
-"""Bytes that are read at once."""
+CHUNK_BYTES = 64 * 1024
+"""Bytes that are read at once; more of them no longer fit into a processor's cache."""
+
+LONGEST_LINE_BYTES = 64 * 1024
+"""Bytes of a line that is read: no line of this server is as long. A longer one is passed over."""
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """Ends of the names of rotated files that are packed, and not read."""
 
 
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
+"""To open a pipe without waiting for somebody to write into it."""
+
+
 def lines_backwards(path: Path) -> Iterator[bytes]:
     """The whole lines of the log, and of the files that it was rotated to, newest first. Raises `OSError`."""
-    for part in (path, *_rotated(path)):
-        try:
-            yield from _backwards(part)
-        except FileNotFoundError:
-            continue
+    for block in blocks_backwards(path):
+        yield from (line for line in reversed(block.split(b"\n")) if line)
 
 
-def _rotated(path: Path) -> list[Path]:
-    """The files beside the log that begin with its name, as `logrotate` makes them: the one written last first."""
-    found = [*path.parent.glob(f"{path.name}.*"), *path.parent.glob(f"{path.name}-*")]
-    return sorted((part for part in found if part.suffix not in PACKED), key=lambda part: -part.stat().st_mtime)
+def blocks_backwards(path: Path) -> Iterator[bytes]:
+    """The same lines in their order, as many at once as are read at once: the block with the newest first.
+
+    A file that gets another name meanwhile is not read twice, nor missed. Raises `OSError`.
+    """
+    read: set[tuple[int, int]] = set()
+    while part := next((part for part, identity in _parts(path) if identity not in read), None):
+        with contextlib.suppress(FileNotFoundError), _opened(part) as file:
+            status = os.fstat(file.fileno())
+            read.add((status.st_dev, status.st_ino))
+            yield from _backwards(file)
 
 
-def _backwards(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        end, rest = file.seek(0, os.SEEK_END), b""
-        while end:
-            start = max(0, end - CHUNK_BYTES)
-            file.seek(start)
-            first, *whole = (file.read(end - start) + rest).split(b"\n")
-            yield from (line for line in reversed(whole) if line)
-            end, rest = start, first
-        if rest:
-            yield rest
+def has_packed(path: Path) -> bool:
+    """Whether some of the log is in packed files, which are not read."""
+    return any(part.suffix in PACKED for part in _beside(path))
+
+
+def _parts(path: Path) -> list[tuple[Path, tuple[int, int]]]:
+    """The log, and then the files that it was rotated to, the one written last first; with what tells each file."""
+    found = []
+    for part in (path, *_beside(path)):
+        with contextlib.suppress(FileNotFoundError):
+            status = part.stat()
+            if part == path or (part.suffix not in PACKED and stat.S_ISREG(status.st_mode)):
+                found.append((part != path, -status.st_mtime, part, (status.st_dev, status.st_ino)))
+    return [(part, identity) for *_, part, identity in sorted(found)]
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files beside the log that begin with its name, as `logrotate` makes them."""
+    if not path.parent.is_dir():
+        return []
+    return [part for part in path.parent.iterdir() if part.name.startswith((f"{path.name}.", f"{path.name}-"))]
+
+
+def _opened(path: Path) -> FileIO:
+    """Open it for reading. Raises `OSError` for what is no file, such as a pipe, of which nothing can be read again."""
+    file = FileIO(str(path), opener=lambda name, flags: os.open(name, flags | _NOT_WAITING))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.ESPIPE, "it is no file that can be read again")
+    return file
+
+
+def _backwards(file: FileIO) -> Iterator[bytes]:
+    """Its lines in blocks, the last block first."""
+    end = file.seek(0, os.SEEK_END)
+    cut: bytes | None = b""  # the end of a line that begins further to the front; None of one that is too long
+    while end:
+        start = max(0, end - CHUNK_BYTES)
+        file.seek(start)
+        head, newline, whole = _after_first_line(file.read(end - start), is_first=start == 0)
+        end = start
+        if newline:
+            yield whole[: whole.rfind(b"\n") + 1] if cut is None else whole + cut
+            cut = head
+        elif cut is not None:
+            cut = head + cut if len(head) + len(cut) <= LONGEST_LINE_BYTES else None
+
+
+def _after_first_line(data: bytes, *, is_first: bool) -> tuple[bytes, bytes, bytes]:
+    """The end of a line that begins before the data, the newline after that if there is one, and what follows."""
+    return (b"", b"\n", data) if is_first else data.partition(b"\n")

@@ -24,6 +24,8 @@ class Services:
     codes: Codes
     once: Once
     stop: Stop
+    own_only: bool
+    """Whether callers bring their own Patchworks credentials, so that each sees only the changes of its own account."""
     watch: Callable[[], float]
     """Seconds since anything: how long an answer took."""
 

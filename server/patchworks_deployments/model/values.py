@@ -167,9 +167,10 @@ Sort = Literal[
     "-flow_version_iteration",
 ]
 
-DryRun = Annotated[OptionalFlag, Field(description="Preview only.")]
+# Every tool that changes something has these, so each word here is paid for seven times.
+DryRun = OptionalFlag
 Reason = Annotated[Maybe[_LongText], Field(description="For the audit log.")]
-Code = Annotated[Maybe[_ShortText], Field(description="From a preview that the person agreed to.")]
+Code = Annotated[Maybe[_ShortText], Field(description="Only after the person agreed.")]
 IfState = Annotated[Maybe[_ShortText], Field(description="From an undo.")]
 
 MAX_FAULTS = 5

@@ -34,6 +34,7 @@ Environment = Annotated[str, Field(description="the id of an environment, such a
 Flow = Annotated[str, Field(description="the id of a flow, such as 100, or its name")]
 FlowVersionId = Annotated[str, Field(description="the id of a flow version, such as 1001, which is not its iteration")]
 DeploymentId = Annotated[str, Field(description="the id of a deployment, such as 500")]
+Period = Annotated[str, Field(description="since when, such as yesterday, this morning or 7d")]
 
 
 # Arguments ----------------------------------------------------------------------------------------
@@ -110,11 +111,17 @@ def _find_one(environment: str) -> str:
     )
 
 
+def _filters(**typed: str) -> tuple[dict[str, str], str]:
+    """Those filters that were given, as a call's arguments and in words."""
+    given = {name: value for name, value in typed.items() if value.strip()}
+    words = ", ".join(f"{name} {_meant(value)}" for name, value in given.items())
+    return {name: _data(value) for name, value in given.items()}, words
+
+
 def audit_deployments(environment: Environment = "", flow: Flow = "") -> str:
     """Audit what runs where: disabled, duplicate and stale deployments."""
-    filters = {name: value for name, value in (("environment", environment), ("flow", flow)) if value.strip()}
-    given = ", ".join(f"{name} {_meant(value)}" for name, value in filters.items())
-    call = _call("deployment_overview", **{name: _data(value) for name, value in filters.items()})
+    filters, given = _filters(environment=environment, flow=flow)
+    call = _call("deployment_overview", **filters)
     return (
         f"Audit our Patchworks deployments{f' for {given}' if given else ''}. Call "
         f"{call}, then tell me: {'which environments and flows it matched, ' if given else ''}"
@@ -165,9 +172,26 @@ def explain_deployment(deployment_id: DeploymentId) -> str:
     )
 
 
+def undo_changes(period: Period = "", environment: Environment = "", flow: Flow = "") -> str:
+    """See what was changed, by whom and why, and put it back."""
+    filters, given = _filters(environment=environment, flow=flow)
+    when = f'since "{inert(period)}" (my words)' if period.strip() else "in the last 24 hours"
+    return (
+        f"What did we change {when}{f', for {given}' if given else ''}? Put it back. Call "
+        f"{_call('list_changes', **filters)} with since: 24h or 7d back, or an ISO 8601 time; the result tells the "
+        "time now. Rather begin too early, leave out what I did not mean, and tell me the time you took. Show me each "
+        "change, newest first: what was changed, when and by whom, why, how it was agreed to, and what became of it. "
+        "Then tell me what can still be put back, by which call, and what cannot, and why. Put back only what I then "
+        "choose: make the undo calls exactly as they are given, in their order. For a part of what one call puts back, "
+        "take the calls that list_changes gives for each of these changes by its id. Where one is refused because "
+        "something changed since, leave it so and tell me. " + ASK_FIRST
+    )
+
+
 def register_prompts(server: MCPServer[Services]) -> None:
-    """Register the four prompts."""
+    """Register the five prompts."""
     server.prompt(title="Audit what runs where")(audit_deployments)
     server.prompt(title="Move a version into an environment")(move_version)
     server.prompt(title="Stop an environment")(stop_environment)
     server.prompt(title="Explain a deployment")(explain_deployment)
+    server.prompt(title="Put back what was changed")(undo_changes)

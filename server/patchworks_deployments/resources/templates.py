@@ -11,6 +11,7 @@ from mcp_types import Resource as ListedResource
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.consent.services import Services, services
 from patchworks_deployments.errors import InvalidArgument
+from patchworks_deployments.history.changes import Filters, read_changes
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import DeploymentPage
 from patchworks_deployments.model.reading import is_identifier
@@ -30,6 +31,13 @@ LISTED = [
         name="overview",
         title="What runs where",
         description="Counts by environment, and what deserves attention.",
+        mime_type=uris.JSON,
+    ),
+    ListedResource(
+        uri=uris.CHANGES,
+        name="changes",
+        title="What was changed",
+        description="The newest changes, and the calls that put them back.",
         mime_type=uris.JSON,
     ),
 ]
@@ -82,13 +90,34 @@ async def overview(
     return _json(summarise(await read_selected(services(ctx).client, selection)).to_json())
 
 
+async def changes(
+    ctx: Context[Services, Any],
+    page: str = "",
+    since: str = "",
+    until: str = "",
+    tool_name: str = "",
+    flow: str = "",
+    environment: str = "",
+    caller: str = "",
+    outcome: str = "",
+    change: str = "",
+) -> str:
+    """A page of what was changed, as list_changes shows it."""
+    parameters, held = _parameters(ctx, uris.ChangesParameters), services(ctx)
+    filters = Filters(**dict(parameters))
+    found = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=held.audit.now())
+    links = _links(partial(parameters.uri, uris.CHANGES), found.page, is_last=found.next is None)
+    return _json({**found.model_copy(update={"next": None}).to_json(), "links": links})
+
+
 def register_resources(server: MCPServer[Services]) -> None:
-    """Register the four templates."""
+    """Register the five templates."""
     resource = partial(server.resource, mime_type=uris.JSON)
     resource(uris.LISTING_TEMPLATE, title="Deployments, filtered")(listing)
     resource(uris.VERSION_LISTING_TEMPLATE, title="Deployments of a flow version")(flow_version_listing)
     resource(uris.DEPLOYMENT, title="A deployment")(one_deployment)
     resource(uris.OVERVIEW_TEMPLATE, title="What runs where, filtered")(overview)
+    resource(uris.CHANGES_TEMPLATE, title="What was changed, filtered")(changes)
 
 
 def _parameters(ctx: Context[Services, Any], kind: type[uris.Kind]) -> uris.Kind:
@@ -105,12 +134,14 @@ def _identifier(segment: str) -> str:
 
 
 def _page(found: DeploymentPage, uri_of: Callable[[int], str], fields: Sequence[str] = ()) -> str:
-    links = {"self": uri_of(found.page)}
-    if found.page > 1:
-        links["prev"] = uri_of(found.page - 1)
-    if found.pages and found.page < found.pages:
-        links["next"] = uri_of(found.page + 1)
+    links = _links(uri_of, found.page, is_last=not found.pages or found.page >= found.pages)
     return _json({**rendering.listing(found, fields).to_json(), "links": links})
+
+
+def _links(uri_of: Callable[[int], str], page: int, *, is_last: bool) -> dict[str, str]:
+    """The page's own URI, and those of its neighbours."""
+    pages = {"self": page, "prev": page - 1, "next": page + 1}
+    return {name: uri_of(n) for name, n in pages.items() if n >= 1 and not (is_last and name == "next")}
 
 
 def _json(content: dict[str, Any]) -> str:

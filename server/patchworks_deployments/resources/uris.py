@@ -17,6 +17,7 @@ from patchworks_deployments.model.values import OptionalIdentifiers, OptionalTex
 
 DEPLOYMENTS = "patchworks://deployments"
 OVERVIEW = "patchworks://overview"
+CHANGES = "patchworks://changes"
 FLOW_VERSIONS = "patchworks://flow-versions/"
 FLOW_VERSION_DEPLOYMENTS = f"{FLOW_VERSIONS}{{flow_version_id}}/deployments"
 DEPLOYMENT = f"{FLOW_VERSION_DEPLOYMENTS}/{{deployment_id}}"
@@ -61,7 +62,7 @@ class Parameters(BaseModel):
 
 
 class PageParameters(Parameters):
-    """The query of a flow version's listing; the API chooses the page's size."""
+    """The query of a flow version's listing; the API chooses the page's size. Other listings add to it."""
 
     page: Page = 1
 
@@ -98,6 +99,19 @@ class OverviewParameters(Parameters):
     enabled: bool | None = None
 
 
+class ChangesParameters(PageParameters):
+    """The query of `patchworks://changes`, with the names of `list_changes`' arguments."""
+
+    since: OptionalText = None
+    until: OptionalText = None
+    tool_name: OptionalText = None
+    flow: IdsOrName = None
+    environment: IdsOrName = None
+    caller: OptionalText = None
+    outcome: OptionalText = None
+    change: OptionalText = None
+
+
 def _template(uri: str, parameters: type[Parameters]) -> str:
     return f"{uri}{{?{','.join(parameters.model_fields)}}}"
 
@@ -105,6 +119,7 @@ def _template(uri: str, parameters: type[Parameters]) -> str:
 LISTING_TEMPLATE = _template(DEPLOYMENTS, ListingParameters)
 VERSION_LISTING_TEMPLATE = _template(FLOW_VERSION_DEPLOYMENTS, PageParameters)
 OVERVIEW_TEMPLATE = _template(OVERVIEW, OverviewParameters)
+CHANGES_TEMPLATE = _template(CHANGES, ChangesParameters)
 
 Kind = TypeVar("Kind", bound=Parameters)
 
@@ -152,7 +167,7 @@ TOLD_IDS = ("flow_id", "package_id", "virtual_environment_id")
 
 
 def concerned_by(flow_version_id: str, *states: Deployment | None) -> list[str]:
-    """List the URIs whose content a write has changed: deployment, its version's listing, listing and overview.
+    """List the URIs whose content a write has changed: deployment, its version's listing, listing, overview, changes.
 
     `states` are what the deployment was before the write and is after it. The last URI, a `TOUCHED` one, finds
     the filtered listings that may have changed.
@@ -165,6 +180,7 @@ def concerned_by(flow_version_id: str, *states: Deployment | None) -> list[str]:
         listing,
         DEPLOYMENTS,
         OVERVIEW,
+        CHANGES,
         f"{TOUCHED}?{urlencode(touched)}",
     ]
 
@@ -199,6 +215,9 @@ def watch_of(uri: str) -> Watch:
     if path == OVERVIEW:
         parameters_of(uri, OverviewParameters)
         return Watch((TOUCHED if mark else OVERVIEW,))
+    if path == CHANGES:
+        parameters_of(uri, ChangesParameters)
+        return Watch((CHANGES,))  # whatever it shows of them
     segments = [leading_id(unquote(segment)) for segment in path.removeprefix(FLOW_VERSIONS).split("/")]
     match segments:
         case [version, "deployments"] if is_identifier(version):
@@ -210,7 +229,7 @@ def watch_of(uri: str) -> Watch:
     if not segments or not path.startswith(FLOW_VERSIONS):
         raise InvalidArgument(
             "No resource of this server has this URI.",
-            next_step=f"Watch {DEPLOYMENTS}, {OVERVIEW} or what the resource templates describe.",
+            next_step=f"Watch {DEPLOYMENTS}, {OVERVIEW}, {CHANGES} or what the resource templates describe.",
         )
     return Watch((FLOW_VERSIONS + "/".join(segments),))
 

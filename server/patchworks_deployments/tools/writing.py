@@ -62,7 +62,7 @@ async def create_deployment(
     agreed: Annotated[Decision, consent_to(plan_create)],
     virtual_environment_id: OptionalIdentifier = None,
     priority: Annotated[OptionalNumber, Field(description="Queue priority; default: the flow's.")] = None,
-    deploy_disabled: Annotated[OptionalFlag, Field(description="Deploy without enabling.")] = None,
+    deploy_disabled: OptionalFlag = None,
     dry_run: DryRun = False,
     reason: Reason = None,
     confirmation_code: Code = None,

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +276,7 @@ def test_a_line_is_short_and_tells_what_matters_whatever_it_is_about(
     tool: str, arguments: dict[str, Any], result: dict[str, Any], undo: dict[str, Any] | None, client: str | None
 ) -> None:
     """At most 8 kB of JSON on one line, in which head, ids and undo are whole, and what was cut ends in an ellipsis."""
-    head = head_of("outcome", "0123456789ab/200", tool)
+    head = head_of("outcome", "0123456789ab/200", tool, datetime(2026, 3, 2, tzinfo=UTC))
     data = line_of({**head, "arguments": arguments, **result, "undo": undo, "caller": "alice", "client": client})
     assert len(data) <= MAX_LINE_BYTES
     assert data.endswith(b"\n")

@@ -86,7 +86,7 @@ class Attempt:
         """The attempt of another process, of which this line tells the intent, to be ended here."""
         arguments = {**line["arguments"], "reason": line["reason"]}
         who = Who(line["caller"], line["client"])
-        return cls(log, line["tool"], arguments, who, line["id"], account=line["account"], _is_intended=True)
+        return cls(log, line["tool"], arguments, who, line["id"], account=line["account"], _may_be_intended=True)
 
     async def keep_room(self, lines: int) -> None:
         """Keep room for its lines and those of its steps. Raises `AuditLogUnwritable`, and then nothing may be sent."""

@@ -173,8 +173,9 @@ class _Settling:
             "confirmed_by": intent.confirmed_by,
             "undo": undo.to_json() if undo else None,
         }
-        # What kept the line from being recorded is said there.
-        if not await Attempt.of_intent(self.log, intent.model_dump()).end(result):
+        attempt = Attempt.of_intent(self.log, intent.model_dump())
+        await attempt.end(result)
+        if not attempt.unrecorded:  # what kept it from being recorded is said there
             logger.warning("%s was unfinished: %s. %s", _named(intent), found, said)
 
     async def _warn_of(self, emptied: Emptied) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -117,49 +117,41 @@ class LeftBehind:
 
 def read_left_behind(log: AuditLog, gone: Held) -> LeftBehind:
     """What the process that is gone has left, from its first line on. Raises `OSError`."""
-    left, ended, own = LeftBehind(), set[str](), f'"process": "{gone.process}"'.encode()
-    steps: defaultdict[str, list[bytes]] = defaultdict(list)
-    for line in _lines_since(log, gone.since):
-        call = line.id.partition("/")[0]
-        if line.event != "intent":
-            ended.add(line.id)
-        if call not in ended and _OF_REPLACEMENT in line.raw[:HEAD_BYTES]:
-            steps[call].append(line.raw)
-        if line.event == "intent" and line.id not in ended and own in line.raw and (intent := _intent_in(line.raw)):
+    left, ended, own = LeftBehind(), set[bytes](), f'"process": "{gone.process}"'.encode()
+    steps: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for event, of, raw in _lines_since(log, gone.since):
+        if event != b"intent":
+            ended.add(of)
+        elif of not in ended and own in raw and (intent := _intent_in(raw)):
             left.unfinished.append(intent)
-    for call, lines in steps.items():
-        if any(own in raw for raw in lines) and (emptied := _emptied(call, lines)):
+        if _OF_REPLACEMENT in raw[:HEAD_BYTES] and (call := of.partition(b"/")[0]) not in ended:
+            steps[call].append(raw)
+    for lines in steps.values():
+        if any(own in raw for raw in lines) and (emptied := _emptied(lines)):
             left.emptied.append(emptied)
     return left
 
 
 def later_write(log: AuditLog, intent: IntentLine) -> str | None:
     """The id of another write to the same that was recorded after this one, by whichever process. Raises `OSError`."""
-    for line in _lines_since(log, intent.time.timestamp()):
-        if line.event == "intent" and line.id == intent.id:
+    for event, of, raw in _lines_since(log, intent.time.timestamp()):
+        if event == b"intent" and of == intent.id.encode():
             return None
-        if line.event == "intent" and (later := _intent_in(line.raw)) and intent.is_touched_by(later):
+        if event == b"intent" and (later := _intent_in(raw)) and intent.is_touched_by(later):
             return later.id
     return None
 
 
-class _Line(NamedTuple):
-    event: str
-    id: str
-    raw: bytes
-
-
-def _lines_since(log: AuditLog, seconds: float) -> Iterator[_Line]:
-    """The lines since then, newest first, without those of older releases."""
-    since = datetime.fromtimestamp(seconds - CLOCKS_SECONDS, UTC).isoformat(timespec="milliseconds")
+def _lines_since(log: AuditLog, seconds: float) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Event, id and the whole of each line since then, newest first, but for those of older releases."""
+    since = datetime.fromtimestamp(seconds - CLOCKS_SECONDS, UTC).isoformat(timespec="milliseconds").encode()
     for raw in log.lines_backwards():
-        if not (head := _HEAD.match(raw)):
-            continue  # cut short
-        event, of, time = (part.decode() if part else "" for part in head.groups())
-        if time < since:
-            return
-        if event:
-            yield _Line(event, of, raw)
+        if head := _HEAD.match(raw):  # one that was cut short may have none
+            event, of, time = head.groups()
+            if time < since:
+                return
+            if event:
+                yield event, of, raw
 
 
 def _intent_in(raw: bytes) -> IntentLine | None:
@@ -170,7 +162,7 @@ def _intent_in(raw: bytes) -> IntentLine | None:
         return None
 
 
-def _emptied(call: str, lines: list[bytes]) -> Emptied | None:
+def _emptied(lines: list[bytes]) -> Emptied | None:
     """What a call that has no line of its own has deleted, if it has created nothing since."""
     done: dict[str, Any] = {}
     for raw in lines:
@@ -182,4 +174,4 @@ def _emptied(call: str, lines: list[bytes]) -> Emptied | None:
     if not deleted or not deleted["undo"] or f"{Replace.name}: create" in done:
         return None
     old, repair = Deployment.model_validate(deleted["before"]), ToolCall.model_validate(deleted["undo"])
-    return Emptied(call, deleted["account"], old, repair)
+    return Emptied(deleted["id"].partition("/")[0], deleted["account"], old, repair)

@@ -31,7 +31,7 @@ from mcp_types import Resource as ListedResource
 from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import __version__
-from patchworks_deployments.api.client import DeploymentsClient, open_client
+from patchworks_deployments.api.client import open_client
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import may_write
 from patchworks_deployments.consent.codes import FOREIGN, FOREIGN_SINCE_START, Codes
@@ -163,7 +163,6 @@ def create_server(
     bus = ListingBus(shared or InMemorySubscriptionBus())
     older, sessions, stop = OlderSubscribers(bus), Sessions(), Stop()
     held = partial(Services, audit=audit, codes=codes, stop=stop, watch=watch)
-    settled = partial(settling, audit, stop=stop, clock=clock)
     auth, token_verifier = authorization(settings)
     server = DeploymentsServer(
         SERVER_NAME,
@@ -171,7 +170,7 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=_tools(settings),
-        lifespan=_lifespan(settings, transport, held, settled, [audit, older, *([shared] if shared else [])]),
+        lifespan=_lifespan(settings, transport, held, clock, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
         cache_hints=_cache_hints(settings),
@@ -213,7 +212,7 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     held: Callable[..., Services],
-    settled: Callable[[DeploymentsClient], AbstractAsyncContextManager[None]],
+    clock: Callable[[], float],
     beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
@@ -229,8 +228,8 @@ def _lifespan(
             collect_rarely()
             own = {"policy": Policy.from_settings(settings), "own_only": settings.credentials == "caller"}
             server.services = held(client=client, once=once, **own)
-            if not server.services.own_only:  # who else has no credentials until somebody calls
-                await served.enter_async_context(settled(client))
+            if not server.services.own_only:  # else there are no credentials before somebody calls
+                await served.enter_async_context(settling(server.services.audit, client, server.stop, clock))
             yield server.services
 
     return lifespan

@@ -71,9 +71,8 @@ def tabulate(records: Sequence[Record], standing: Callable[[Record], str], now: 
         if record.reason:
             reasons.setdefault(inert(record.reason, MAX_REASON_CHARACTERS), str(len(reasons) + 1))
     rows = [_row(record, reasons) | {"undo": standing(record)} for record in records]
-    same = {name: value for name, value in rows[0].items() if all(row[name] == value for row in rows)} if rows else {}
-    if len(rows) == 1:
-        same = {}
+    shared = rows[0].items() if len(rows) > 1 else ()
+    same = {name: value for name, value in shared if name != "id" and all(row[name] == value for row in rows)}
     return Changes(
         now=written(now)[:19] + "Z",
         page=1,

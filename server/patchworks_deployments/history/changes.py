@@ -119,8 +119,7 @@ def _about_undo(undoing: Undoing, more_singles: int, more_switches: int, found: 
     if undoing.there.unread:
         yield f"Whether it can be put back is not known: {undoing.there.unread.what}"
     if more_singles > 0:
-        many = counted(more_singles, "more change")
-        yield f"{many} can be put back: ask for each by its id (change) to get its call."
+        yield f"{more_singles} more can be put back, each by its id (change)."
     if more_switches:
         yield f"{counted(more_switches, 'more deployment')} can be switched back: ask again once that is done."
     if found.wanted.is_period and len(found.changes) > MAX_CHANGES:

@@ -1,12 +1,13 @@
 """What list_changes tells of what this server has sent: rows, newest first, and one change in whole."""
 
+import json
 from pathlib import Path
 
 import pytest
 from support.cases import replaceable
 from support.clients import IDS, Era, Person, both_eras, connected, data, no, text, yes
 from support.faults import Upstream, lost, reply, write
-from support.histories import COLUMNS, assert_both_tell_all, changes, column, rows
+from support.histories import COLUMNS, assert_both_tell_all, changes, column, rows, write_log
 from support.overviews import tokens
 
 from patchworks_deployments.history.changes import THIS_PROCESS
@@ -198,6 +199,35 @@ async def test_twenty_five_changes_of_a_bulk_cost_few_tokens() -> None:
         await client.call_tool(
             "set_deployments_enabled", {"enabled": False, "deployments": names, "reason": "Stocktake in the warehouse"}
         )
+        result = await client.call_tool("list_changes", {})
+    assert_both_tell_all(result)
+    assert len(rows(data(result))) == 25
+    assert tokens(text(result)) <= 1_000
+    assert tokens(data(result)) <= 1_000
+
+
+async def test_twenty_five_unlike_changes_cost_few_tokens_as_well(tmp_path: Path) -> None:
+    """Of three callers, ten flows and five reasons, done and failed, with five calls that undo one each."""
+    sandbox, log = Sandbox(200), tmp_path / "log"
+    flows = "Shopify orders to NetSuite UK", "Peoplevox goods-in to NetSuite", "Amazon orders to Business Ctr"
+    async with connected(sandbox, person=Person(yes), audit_log=log) as client:
+        ten = [*sandbox.account.flows][:10]
+        held = [d for d in sandbox.account.deployments.values() if sandbox.account.flow_of(d).id in ten]
+        for n, row in enumerate(held[:25]):
+            sandbox.account.flow_of(row).name = flows[n % 3]
+            ids = {"flow_version_id": str(row.flow_version_id), "deployment_id": str(row.id)}
+            reason = f"Ticket OPS-14{n % 5}: the autumn stocktake"
+            if n % 2:
+                await client.call_tool("update_deployment", {**ids, "priority": 70 + n, "reason": reason})
+            else:
+                tool = "disable_deployment" if row.enabled_at else "enable_deployment"
+                await client.call_tool(tool, {**ids, "reason": reason})
+        told = log.read_text(encoding="utf-8").splitlines()
+        callers = "alice.morgan@example.com", "bob.becker@example.com", "ops-bot"
+        lines = [json.loads(one) | {"caller": callers[n // 2 % 3]} for n, one in enumerate(told)]
+        for n in (7, 15):
+            lines[n] |= {"outcome": "failed"}
+        write_log(log, lines)
         result = await client.call_tool("list_changes", {})
     assert_both_tell_all(result)
     assert len(rows(data(result))) == 25

@@ -195,7 +195,7 @@ async def test_at_most_five_single_calls_are_given_and_the_others_by_id() -> Non
             await client.call_tool("update_deployment", {**ids, "priority": 90})
         told = await changes(client)
         assert [call["tool"] for call in told["undo"]] == ["update_deployment"] * 5
-        assert "2 more changes can be put back" in " ".join(told["remarks"])
+        assert "2 more can be put back" in " ".join(told["remarks"])
         (last,) = (await changes(client, change=column(told, "id")[-1]))["undo"]
         assert last["arguments"]["deployment_id"] == names(sandbox, 1)[0].split("/")[1]
 

@@ -77,6 +77,7 @@ class Attempt:
     answered: Mapping[str, Any] = field(default_factory=dict)
     """What was answered to its question, and after how long, as the line tells it."""
     _may_be_intended: bool = False
+    _before: Mapping[str, Any] | None = None
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -118,7 +119,7 @@ class Attempt:
         if self._may_be_intended and "intent" not in self.unrecorded:
             return
         # A disk that answers too late, or takes the line and not its being flushed, may have it all the same.
-        self._may_be_intended, self.account = True, intent.account
+        self._may_be_intended, self.account, self._before = True, intent.account, intent.before
         line = {
             **self.log.head("intent", self.id, self.tool),
             "arguments": intent.arguments,
@@ -165,7 +166,7 @@ class Attempt:
             "outcome": result.get("status"),
             "arguments": {name: value for name, value in self.arguments.items() if name not in _NOT_ARGUMENTS},
             "target": self.arguments.get("deployment_id"),
-            "before": result.get("before"),
+            "before": result.get("before") or self._before,
             "after": result.get("after"),
             "verified": result.get("verified"),
             "confirmed_by": result.get("confirmed_by"),

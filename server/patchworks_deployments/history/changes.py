@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import accumulate
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.audit.log import AuditLog
@@ -13,11 +14,15 @@ from patchworks_deployments.history.search import MAX_BYTES, MAX_CHANGES, PAGE_R
 from patchworks_deployments.history.table import Changes, tabulate, to_text, whole
 from patchworks_deployments.history.undoing import MAX_CALLS, Undoing, read_there
 from patchworks_deployments.model import rendering
+from patchworks_deployments.model.deployment import Output, ToolCall
 from patchworks_deployments.model.rendering import are_left_out, counted
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.writes.plan import ACCOUNT_CHARACTERS
 
 __all__ = ["Changes", "Filters", "read_changes", "to_text"]
+
+ANSWER_CHARACTERS = 3_600
+"""Characters of an answer as data, beside remarks, that calls may fill up: a model pays for all of it."""
 
 THIS_PROCESS = (
     "There is no audit log (PATCHWORKS_AUDIT_LOG), so this covers only what this process has sent since its start."
@@ -41,20 +46,32 @@ async def read_changes(
     undoing = Undoing(found.changes, await read_there(client, {id(r): r for r in [*rows, *together]}.values()))
     switches = undoing.switches(together)
     singles = undoing.singles(rows, switches.covered)
-    calls = [*switches.calls, *(record.undo for record in singles[:MAX_CALLS] if record.undo)]
-    return tabulate(rows, undoing.standing, now).model_copy(
+    table = tabulate(rows, undoing.standing, now)
+    given = _as_many_as_fit(singles, ANSWER_CHARACTERS - _length(table, *switches.calls))
+    return table.model_copy(
         update={
             "page": filters.page,
             "whole": _whole(filters, found),
             "remarks": [
                 *_about_record(log, found, own_only=own_only),
-                *_about_undo(undoing, len(singles) - MAX_CALLS, switches.left, found),
+                *_about_undo(undoing, len(singles) - len(given), switches.left, found),
             ]
             or None,
-            "undo": calls or None,
+            "undo": [*switches.calls, *given] or None,
             "next": filters.call(page=filters.page + 1) if len(found.changes) > filters.page * PAGE_ROWS else None,
         }
     )
+
+
+def _as_many_as_fit(singles: Sequence[Record], room: int) -> list[ToolCall]:
+    """The calls that undo the first of these changes, one at least; the others are found by the change's id."""
+    calls = [record.undo for record in singles[:MAX_CALLS] if record.undo]
+    ends = accumulate(map(_length, calls))
+    return [call for n, (call, end) in enumerate(zip(calls, ends, strict=True)) if n == 0 or end <= room]
+
+
+def _length(*parts: Output) -> int:
+    return sum(len(part.model_dump_json(exclude_none=True)) for part in parts)
 
 
 def _require_some(filters: Filters, found: Found) -> None:
@@ -84,7 +101,7 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
     back = f"back to {rendering.moment(reach.oldest)}" if reach.oldest else "and tells nothing"
     if reach.is_cut:
         yield f"Only the newest {MAX_BYTES >> 20} MB of the audit log were searched, {back}."
-    elif reach.is_all and log.has_more:
+    elif found.is_wanting and log.has_more:
         yield f"The record goes {back}; what is older is not read, or not kept."
     for part, meant in found.wanted.meant.items():
         name = inert(found.wanted.names[part])
@@ -102,8 +119,7 @@ def _about_undo(undoing: Undoing, more_singles: int, more_switches: int, found: 
     if undoing.there.unread:
         yield f"Whether it can be put back is not known: {undoing.there.unread.what}"
     if more_singles > 0:
-        many = counted(more_singles, "more change")
-        yield f"{many} can be put back: ask for each by its id (change) to get its call."
+        yield f"{more_singles} more can be put back, each by its id (change)."
     if more_switches:
         yield f"{counted(more_switches, 'more deployment')} can be switched back: ask again once that is done."
     if found.wanted.is_period and len(found.changes) > MAX_CHANGES:

@@ -46,7 +46,7 @@ def rows(told: dict[str, Any]) -> list[dict[str, str]]:
 
 def column(told: dict[str, Any], name: str) -> list[str]:
     """One value of each row."""
-    return [row[name] for row in rows(told)]
+    return [told.get("callers", {}).get(row[name], row[name]) if name == "caller" else row[name] for row in rows(told)]
 
 
 async def undone(client: Client, told: dict[str, Any]) -> list[dict[str, Any]]:
@@ -95,9 +95,10 @@ def _in_text(said: str) -> Told:
                 match(r"(.+) \((\d+)\)", cell).groups() for cell in lines.pop(0).removeprefix(f"{title}: ").split(" | ")
             ]
             told[title] = {identifier: name for name, identifier in named}
-    told["reasons"] = {}
-    if lines and lines[0].startswith("reasons: "):
-        told["reasons"] = dict(cell.split(" ", 1) for cell in lines.pop(0).removeprefix("reasons: ").split(" | "))
+    for title in ("callers", "reasons"):
+        is_there = bool(lines) and lines[0].startswith(f"{title}: ")
+        cells = lines.pop(0).removeprefix(f"{title}: ").split(" | ") if is_there else []
+        told[title] = dict(cell.split(" ", 1) for cell in cells)
     while lines and lines[-1].startswith(("undo: ", "next page: ")):
         kind, _, said_call = lines.pop().partition(": ")
         if kind == "undo":
@@ -117,6 +118,7 @@ def _in_data(seen: Told) -> Told:
         "changes",
         "flows",
         "environments",
+        "callers",
         "reasons",
         "whole",
         "remarks",
@@ -131,7 +133,8 @@ def _in_data(seen: Told) -> Told:
         assert_inert([row["change"]], quoted=True)
     for names in ("flows", "environments"):
         told[names] = {of: inert(name) for of, name in seen.get(names, {}).items()}
-    told |= {"reasons": seen.get("reasons", {}), "undo": seen.get("undo", []), "next": seen.get("next")}
+    told |= {"callers": seen.get("callers", {}), "reasons": seen.get("reasons", {})}
+    told |= {"undo": seen.get("undo", []), "next": seen.get("next")}
     told["remarks"] = seen.get("remarks", [])
     return told
 

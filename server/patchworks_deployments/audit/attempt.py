@@ -61,6 +61,7 @@ class Attempt:
     answered: Mapping[str, Any] = field(default_factory=dict)
     """What was answered to its question, and after how long, as the line tells it."""
     _is_intended: bool = False
+    _before: Mapping[str, Any] | None = None
     _steps: int = 0
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
@@ -95,7 +96,7 @@ class Attempt:
             "process": self.log.process,
         }
         await self.log.append(line, self._room, is_durable=True)
-        self._is_intended, self.account = True, intent.account
+        self._is_intended, self.account, self._before = True, intent.account, intent.before
         if self.call:
             self.call.account = intent.account
 
@@ -123,7 +124,7 @@ class Attempt:
             "outcome": result.get("status"),
             "arguments": {name: value for name, value in self.arguments.items() if name not in _NOT_ARGUMENTS},
             "target": self.arguments.get("deployment_id"),
-            "before": result.get("before"),
+            "before": result.get("before") or self._before,
             "after": result.get("after"),
             "verified": result.get("verified"),
             "confirmed_by": result.get("confirmed_by"),

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
+READ_BYTES = 1024 * 1024
+"""Bytes that are read at once: after each time, a thread waits until Python lets it go on."""
+
 CHUNK_BYTES = 64 * 1024
-"""Bytes that are read at once; more of them no longer fit into a processor's cache."""
+"""Bytes that are looked through at once; more of them no longer fit into a processor's cache."""
 
 LONGEST_LINE_BYTES = 64 * 1024
 """Bytes of a line that is read: no line of this server is as long. A longer one is passed over."""
@@ -75,18 +78,26 @@ def _opened(path: Path) -> FileIO:
 
 def _backwards(file: FileIO) -> Iterator[bytes]:
     """Its lines in blocks, the last block first."""
-    end = file.seek(0, os.SEEK_END)
     cut: bytes | None = b""  # the end of a line that begins further to the front; None of one that is too long
-    while end:
-        start = max(0, end - CHUNK_BYTES)
-        file.seek(start)
-        head, newline, whole = _after_first_line(file.read(end - start), is_first=start == 0)
-        end = start
+    for data, is_first in _chunks(file):
+        head, newline, whole = _after_first_line(data, is_first=is_first)
         if newline:
             yield whole[: whole.rfind(b"\n") + 1] if cut is None else whole + cut
             cut = head
         elif cut is not None:
             cut = head + cut if len(head) + len(cut) <= LONGEST_LINE_BYTES else None
+
+
+def _chunks(file: FileIO) -> Iterator[tuple[bytes, bool]]:
+    """Its bytes in chunks, the last one first, and whether it is the first of the file."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - READ_BYTES)
+        file.seek(start)
+        data = file.read(end - start)
+        end = start
+        for at in reversed(range(0, len(data), CHUNK_BYTES)):
+            yield data[at : at + CHUNK_BYTES], start + at == 0
 
 
 def _after_first_line(data: bytes, *, is_first: bool) -> tuple[bytes, bytes, bytes]:

@@ -84,7 +84,7 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
     back = f"back to {rendering.moment(reach.oldest)}" if reach.oldest else "and tells nothing"
     if reach.is_cut:
         yield f"Only the newest {MAX_BYTES >> 20} MB of the audit log were searched, {back}."
-    elif reach.is_all and log.has_more:
+    elif found.is_wanting and log.has_more:
         yield f"The record goes {back}; what is older is not read, or not kept."
     for part, meant in found.wanted.meant.items():
         name = inert(found.wanted.names[part])

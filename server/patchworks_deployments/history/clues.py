@@ -23,6 +23,9 @@ TIME = b'"time": "'
 TIME_BYTES = 23
 """Bytes of a time that are compared: down to the millisecond."""
 
+ID_BYTES = 17
+"""Bytes of the longest id. What follows a shorter one is the same in each line."""
+
 PLAIN = re.compile(r"[\w.@:-]{1,100}", re.ASCII)
 """Callers that are shown as they are written, and none of whom is shown like another."""
 
@@ -119,12 +122,12 @@ def line_at(block: bytes, start: int) -> bytes:
 
 
 def unfinished(block: bytes, ended: set[bytes]) -> list[bytes]:
-    """The intents of the block without an outcome, the last first; `ended` has the ids of the outcomes so far."""
+    """The intents of the block without an outcome, the last first; `ended` has `ID_BYTES` of each outcome so far."""
     parts = block.split(_HEAD)[1:]
     of_outcome, of_intent = OUTCOME.removeprefix(_HEAD), INTENT.removeprefix(_HEAD)
     at, to = len(of_outcome), len(of_intent)
-    ended.update([part[at : part.find(b'"', at)] for part in parts if part.startswith(of_outcome)])
-    intents = {part[to : part.find(b'"', to)]: part for part in parts if part.startswith(of_intent)}
+    ended.update([part[at : at + ID_BYTES] for part in parts if part.startswith(of_outcome)])
+    intents = {part[to : to + ID_BYTES]: part for part in parts if part.startswith(of_intent)}
     found = [_HEAD + line_at(part, 0) for of, part in intents.items() if of not in ended]
     ended.difference_update(intents)
     return found[::-1]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -158,7 +158,7 @@ def read_record(line: bytes) -> Record | None:
         return None
     if not isinstance(told, dict):
         return None
-    event, of, time = told.get("event", "old"), told.get("id"), _moment(told.get("time"))
+    event, of, time = str(told.get("event", "old")), told.get("id"), _moment(told.get("time"))
     tool, _, verb = str(told.get("tool")).partition(": ")
     is_known = event in {"intent", "outcome", "call", "attempt"} and isinstance(of, str) and ID.fullmatch(of)
     if time is None or tool not in TOOLS or not (is_known or (event == "old" and of is None)):
@@ -166,7 +166,7 @@ def read_record(line: bytes) -> Record | None:
     arguments = told.get("arguments")
     outcome = UNFINISHED if event == "intent" else _text(told.get("outcome"))
     return Record(
-        event=event,
+        event=cast("Event", event),
         id=of,
         time=time,
         tool=tool,
@@ -262,7 +262,6 @@ def read_undo(value: object) -> ToolCall | None:
     """The recorded call that takes the change back; None for anything but a call that this server makes."""
     if not isinstance(value, dict) or not isinstance(arguments := value.get("arguments"), dict):
         return None
-    is_ours = value.get("tool") in TOOLS and all(
-        name in _ARGUMENTS and _ARGUMENTS[name](given) for name, given in arguments.items()
-    )
-    return ToolCall(tool=value["tool"], arguments=arguments) if is_ours else None
+    tool = str(value.get("tool"))
+    is_ours = tool in TOOLS and all(name in _ARGUMENTS and _ARGUMENTS[name](given) for name, given in arguments.items())
+    return ToolCall(tool=tool, arguments=arguments) if is_ours else None

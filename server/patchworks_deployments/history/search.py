@@ -82,6 +82,12 @@ class Found:
     others: int = 0
     unreadable: int = 0
 
+    @property
+    def is_wanting(self) -> bool:
+        """Whether something that is asked for may be older than all that was read."""
+        since, oldest = self.wanted.since, self.reach.oldest
+        return self.reach.is_all and not (since and oldest and oldest[:TIME_BYTES] <= since[:TIME_BYTES])
+
     def page(self, number: int) -> Sequence[Record]:
         """The rows of a page."""
         return self.changes[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]

@@ -1,6 +1,6 @@
 """The answer about changes: as data, in columns and rows with names once beside them, and as the text that says it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,8 @@ from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.model.rendering import SEPARATOR, counted
 from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text, inert
 
-MAX_REASON_CHARACTERS = 60
-"""Characters of a reason beside the rows; the change by itself tells all of it."""
+MAX_TEXT_CHARACTERS = 60
+"""Characters of a reason or a caller beside the rows; the change by itself tells all of it."""
 
 NOTHING, UNKNOWN = "-", "?"
 """Stand for what is not there, and for what is not known."""
@@ -46,8 +46,9 @@ class Whole(Output):
 class Changes(Output):
     """A page of what was changed, newest first: each of `changes` has its values in the order of the `columns`.
 
-    What is the same in all of them stands once, in `same`. The names of flows and environments, by id, and the reasons,
-    by number, stand beside. `undo` are the calls that put back what still can be, to be made in this order.
+    What is the same in all of them stands once, in `same`. The names of flows and environments, by id, and callers and
+    reasons, by letter and number, stand beside. `undo` are the calls that put back what still can be, to be made in
+    this order. A time without a year is of this one.
     """
 
     now: str
@@ -57,6 +58,7 @@ class Changes(Output):
     changes: list[list[str]]
     flows: Maybe[dict[str, str]] = None
     environments: Maybe[dict[str, str]] = None
+    callers: Maybe[dict[str, str]] = None
     reasons: Maybe[dict[str, str]] = None
     whole: Maybe[Whole] = None
     remarks: Maybe[list[str]] = None
@@ -66,14 +68,12 @@ class Changes(Output):
 
 def tabulate(records: Sequence[Record], standing: Callable[[Record], str], now: datetime) -> Changes:
     """The records as rows; `standing` says of each whether it can be put back."""
-    reasons: dict[str, str] = {}
-    for record in records:
-        if record.reason:
-            reasons.setdefault(inert(record.reason, MAX_REASON_CHARACTERS), str(len(reasons) + 1))
-    rows = [_row(record, reasons) | {"undo": standing(record)} for record in records]
-    same = {name: value for name, value in rows[0].items() if all(row[name] == value for row in rows)} if rows else {}
-    if len(rows) == 1:
-        same = {}
+    reasons = _numbered(record.reason for record in records if record.reason)
+    callers = _numbered(record.caller for record in records)
+    letters = {caller: chr(ord("a") + n) for n, caller in enumerate(callers)} if len(callers) > 1 else {}
+    rows = [_row(record, letters, reasons, now) | {"undo": standing(record)} for record in records]
+    shared = rows[0].items() if len(rows) > 1 else ()
+    same = {name: value for name, value in shared if name != "id" and all(row[name] == value for row in rows)}
     return Changes(
         now=written(now)[:19] + "Z",
         page=1,
@@ -82,22 +82,31 @@ def tabulate(records: Sequence[Record], standing: Callable[[Record], str], now: 
         changes=[[value for name, value in row.items() if name not in same] for row in rows],
         flows=_names("flow", records) or None,
         environments=_names("environment", records) or None,
+        callers={letter: caller for caller, letter in letters.items()} or None,
         reasons={number: reason for reason, number in reasons.items()} or None,
     )
 
 
-def _row(record: Record, reasons: Mapping[str, str]) -> dict[str, str]:
+def _numbered(texts: Iterable[str]) -> dict[str, str]:
+    """Each of the texts once, with a number, as it is shown."""
+    shown = dict.fromkeys(inert(text, MAX_TEXT_CHARACTERS) for text in texts)
+    return {text: str(number) for number, text in enumerate(shown, 1)}
+
+
+def _row(record: Record, letters: Mapping[str, str], reasons: Mapping[str, str], now: datetime) -> dict[str, str]:
+    caller = inert(record.caller, MAX_TEXT_CHARACTERS)
+    day = record.time[:10].removeprefix(f"{now:%Y-}")
     return {
         "id": record.id or NOTHING,
-        TIME: f"{record.time[:10]} {record.time[11:16]}",
+        TIME: f"{day} {record.time[11:16]}",
         "deployment": record.deployment,
         "flow": _place("flow", record),
         "environment": _place("environment", record),
         "change": record.words,
         "outcome": inert(record.outcome),
-        "caller": inert(record.caller),
+        "caller": letters.get(caller, caller),
         "confirmed_by": inert(record.confirmed_by or NOTHING),
-        "reason": reasons[inert(record.reason, MAX_REASON_CHARACTERS)] if record.reason else NOTHING,
+        "reason": reasons[inert(record.reason, MAX_TEXT_CHARACTERS)] if record.reason else NOTHING,
     }
 
 
@@ -157,8 +166,9 @@ def to_text(changes: Changes) -> str:
     for title, names in (("flows", changes.flows), ("environments", changes.environments)):
         if names:
             lines.append(f"{title}: {SEPARATOR.join(f'{inert(name)} ({of})' for of, name in names.items())}")
-    if changes.reasons:
-        lines.append(f"reasons: {SEPARATOR.join(f'{number} {reason}' for number, reason in changes.reasons.items())}")
+    for title, texts in (("callers", changes.callers), ("reasons", changes.reasons)):
+        if texts:
+            lines.append(f"{title}: {SEPARATOR.join(f'{mark} {text}' for mark, text in texts.items())}")
     lines += [*(_whole(changes.whole) if changes.whole else ()), *(changes.remarks or [])]
     lines += [f"undo: {rendering.call(call)}" for call in changes.undo or []]
     if changes.next:

@@ -91,6 +91,7 @@ async def everything_shown(tell: Text, era: Era, log: Path, **settings: Any) -> 
         await shown.call(client, "replace_deployment", **arguments)
         await shown.call(client, "set_deployments_enabled", enabled=False, environment="15")
         await shown.call(client, "list_changes")
+        shown.add(await read(client, "patchworks://changes"))
         upstream.heal()
         await _failures(client, upstream, tell, shown)
     shown.texts += person.asked

@@ -34,7 +34,7 @@ from support.leftovers import (
 from support.virtual_time import in_virtual_time
 
 from patchworks_deployments.audit.process import claim, left_behind
-from patchworks_deployments.history.settling import CALM_SECONDS, GIVE_UP_SECONDS
+from patchworks_deployments.history.unfinished.settling import CALM_SECONDS, GIVE_UP_SECONDS
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import Settings, load_settings

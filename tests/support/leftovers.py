@@ -17,7 +17,7 @@ from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
-from patchworks_deployments.history.settling import settle
+from patchworks_deployments.history.unfinished.settling import settle
 from patchworks_deployments.model.deployment import Deployment
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.serving.server import create_server

@@ -40,7 +40,7 @@ from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
-from patchworks_deployments.history.settling import settling
+from patchworks_deployments.history.unfinished.settling import settling
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
 from patchworks_deployments.resources.prompts import refuse_unfit, register_prompts

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from patchworks_deployments.consent.services import services
 from patchworks_deployments.history.changes import Changes, Filters, read_changes, to_text
+from patchworks_deployments.history.unfinished.settling import settle
 from patchworks_deployments.model.deployment import Maybe
 from patchworks_deployments.model.values import OptionalPart, OptionalText, Page
 from patchworks_deployments.tools.base import Ctx, DeploymentTool, answer
@@ -38,6 +39,7 @@ async def list_changes(
         page=page or 1,
     )
     held = services(ctx)
+    await settle(held.audit, held.client)
     changes = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=held.audit.now())
     return answer(to_text(changes), changes)
 

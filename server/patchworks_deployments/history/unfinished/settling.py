@@ -20,7 +20,13 @@ from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held, claim
 from patchworks_deployments.errors import NoAnswer, UpstreamError
-from patchworks_deployments.history.unfinished import Emptied, IntentLine, LeftBehind, later_write, read_left_behind
+from patchworks_deployments.history.unfinished.intents import (
+    Emptied,
+    IntentLine,
+    LeftBehind,
+    later_write,
+    read_left_behind,
+)
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.model.text import inert

@@ -10,11 +10,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -136,6 +136,12 @@ GONE_SECONDS = 9.0
 """Seconds after which the process is gone, whatever hangs."""
 
 
+Outcome = TypeVar("Outcome")
+
+Wait = Callable[[Exception], bool | float]
+"""Says whether an attempt that met this error is made again, or after how many seconds."""
+
+
 class Stop:
     """Tells what is under way that the server stops: a wait ends at once, and what was sent gets some seconds more."""
 
@@ -168,31 +174,68 @@ class Stop:
     def waiting(self) -> Iterator[anyio.CancelScope]:
         """Wait in the body, or read, as long as the server runs: a stop cancels the scope."""
         with anyio.CancelScope() as scope:
-            self._waiting.add(scope)
             token = _wait.set(scope)
-            if self.has_begun.is_set():
-                scope.cancel(STOPPING)
+            self.ends(scope)
             try:
                 yield scope
             finally:
                 _wait.reset(token)
-                self._waiting.discard(scope)
+                self.spares(scope)
+
+    def ends(self, scope: anyio.CancelScope) -> None:
+        """Have a stop cancel the scope from now on, be it one that has begun."""
+        self._waiting.add(scope)
+        if self.has_begun.is_set():
+            scope.cancel(STOPPING)
+
+    def spares(self, scope: anyio.CancelScope) -> None:
+        """Have no stop cancel the scope any more."""
+        self._waiting.discard(scope)
 
     async def waits_no_more(self) -> None:
         """Leave the `waiting` of this call: from here on, what it does must not be taken for nothing."""
         await anyio.lowlevel.checkpoint_if_cancelled()
         if scope := _wait.get():
-            self._waiting.discard(scope)
+            self.spares(scope)
 
     @contextmanager
     def finishing(self) -> Iterator[anyio.CancelScope]:
         """Go on in the body though the call is cancelled; only the end of a stop's seconds cancels the scope."""
         with anyio.CancelScope(shield=True, deadline=self._ends) as scope:
             self._finishing.add(scope)
+            token = _stop.set(self)
             try:
                 yield scope
             finally:
+                _stop.reset(token)
                 self._finishing.discard(scope)
+
+    async def let_try(
+        self,
+        retry: Callable[[Wait, Callable[[], Awaitable[Outcome]]], Awaitable[Outcome]],
+        wait: Wait,
+        attempt: Callable[[], Awaitable[Outcome]],
+    ) -> Outcome:
+        """Make the attempt, and again where `wait` says when, but not once the server is to stop.
+
+        What the last attempt met is raised then: it was refused for certain, or it would not be made again.
+        """
+        met = list[Exception]()
+
+        def waits(error: Exception) -> bool | float:
+            if (pause := wait(error)) is not False:
+                met.append(error)
+                self.ends(pausing)
+            return pause
+
+        async def again() -> Outcome:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            self.spares(pausing)
+            return await attempt()
+
+        with anyio.CancelScope() as pausing:
+            return await retry(waits, again)
+        raise met[-1]
 
     async def has_ended(self, seconds: float = FINISH_SECONDS + 1) -> None:
         """Return when no request is running any more, or after so many seconds."""
@@ -202,6 +245,12 @@ class Stop:
 
 
 _wait: ContextVar[anyio.CancelScope | None] = ContextVar("wait", default=None)
+_stop: ContextVar[Stop | None] = ContextVar("stop", default=None)
+
+
+def stop_of_what_finishes() -> Stop | None:
+    """The stop that gives what is done here some seconds to finish; None where nothing has to."""
+    return _stop.get()
 
 
 SECOND_SIGNAL_SECONDS = 1.0

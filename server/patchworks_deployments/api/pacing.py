@@ -13,7 +13,7 @@ import stamina
 
 from patchworks_deployments.api.failures import asks_to_wait, retry_wait, throttle_wait
 from patchworks_deployments.errors import NoAnswer, OutOfTime, Throttled, Unavailable, Unreachable
-from patchworks_deployments.startup import alone
+from patchworks_deployments.startup import alone, stop_of_what_finishes
 
 Argument = TypeVar("Argument")
 Outcome = TypeVar("Outcome")
@@ -265,7 +265,8 @@ async def retried(
         if not is_read and ends.left_to_send < needed:
             raise OutOfTime(f"It was not sent, because {ends.waited:.0f} seconds had passed before that.")
         try:
-            return await RETRY(wait, attempt)
+            stop = None if is_read else stop_of_what_finishes()
+            return await (stop.let_try(RETRY, wait, attempt) if stop else RETRY(wait, attempt))
         except (NoAnswer, Throttled, Unavailable, Unreachable) as error:
             if is_read and not is_glancing and ends.waited >= MIN_TOLD_SECONDS:
                 error.what += f" This call has waited {ends.waited:.0f} seconds."

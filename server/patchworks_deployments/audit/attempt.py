@@ -4,6 +4,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,6 +22,13 @@ logger = logging.getLogger(__name__)
 
 TELL_SECONDS = 2.0
 """Seconds for which an answer waits until subscribers are told of what it is about."""
+
+_LACKS = {
+    frozenset({"outcome"}): "Of {} the audit log has the intent and not the outcome: {}",
+    frozenset({"intent"}): "Of {} the audit log has the outcome and not the intent: {}",
+    frozenset({"intent", "outcome"}): "Nothing of {} is in the audit log: {}",
+}
+"""What a result says of the lines that could not be written, by which those are."""
 
 _NOT_ARGUMENTS = {"reason", "confirmation_code"}
 """The reason has its own place; a code is a key and is not recorded."""
@@ -56,13 +64,20 @@ class Attempt:
     id: str = field(default_factory=lambda: secrets.token_hex(6))
     call: "Attempt | None" = None
     """The one that this is a step of."""
+    steps: "list[Attempt]" = field(default_factory=list)
     has_ended: bool = False
     account: str | None = None
-    """Whose deployments it has set out to change; None as long as nothing was sent."""
+    """Whose deployments it has set out to change; None as long as nothing was to be sent."""
+    is_sent: bool = False
+    is_in_doubt: bool = False
+    """Whether something was sent that was not refused for certain."""
+    crash: str | None = None
+    """What is wrong with this server, in words, where that has ended it."""
+    unrecorded: dict[str, AuditLogUnwritable] = field(default_factory=dict)
+    """Which of its lines the audit log lacks, `intent` or `outcome`, and why."""
     answered: Mapping[str, Any] = field(default_factory=dict)
     """What was answered to its question, and after how long, as the line tells it."""
-    _is_intended: bool = False
-    _steps: int = 0
+    _may_be_intended: bool = False
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -73,17 +88,31 @@ class Attempt:
 
     def step(self, name: str, arguments: Mapping[str, Any]) -> "Attempt":
         """Begin one of the writes of this call: its lines call it `replace_deployment: delete`."""
-        self._steps += 1
-        its_id = f"{self.id}/{self._steps}"
-        return Attempt(self.log, f"{self.tool}: {name}", arguments, self.who, its_id, call=self, _room=self._room)
+        its_id = f"{self.id}/{len(self.steps) + 1}"
+        step = Attempt(self.log, f"{self.tool}: {name}", arguments, self.who, its_id, call=self, _room=self._room)
+        self.steps.append(step)
+        return step
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether it has sent anything, be it in a step."""
+        return self.is_sent or any(step.is_sent for step in self.steps)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no further step is to be taken, in words, where one could not be recorded or met an error of ours."""
+        why = (step.crash or next((error.what for error in step.unrecorded.values()), None) for step in self.steps)
+        return next(filter(None, why), None)
 
     async def intend(self, intent: Intent) -> None:
         """Record a write before it is sent; once, should it be sent again because it certainly did not arrive.
 
         Raises `AuditLogUnwritable`, and then it may not be sent.
         """
-        if self._is_intended:
+        if self._may_be_intended and "intent" not in self.unrecorded:
             return
+        # A disk that answers too late, or takes the line and not its being flushed, may have it all the same.
+        self._may_be_intended, self.account = True, intent.account
         line = {
             **head_of("intent", self.id, self.tool),
             "arguments": intent.arguments,
@@ -92,11 +121,15 @@ class Attempt:
             "beside": intent.beside,
             "confirmed_by": intent.confirmed_by,
             "reason": self.arguments.get("reason"),
-            **self._origin(intent.account),
+            **self._origin(),
             "process": self.log.process,
         }
-        await self.log.append(line, self._room, is_durable=True)
-        self._is_intended, self.account = True, intent.account
+        try:
+            await self.log.append(line, self._room, is_durable=True)
+        except AuditLogUnwritable as error:
+            self.unrecorded["intent"] = error
+            raise
+        self.unrecorded.pop("intent", None)
         if self.call:
             self.call.account = intent.account
 
@@ -104,21 +137,23 @@ class Attempt:
         """Have this done once the line stands."""
         self._then.append(tell)
 
-    async def end(self, result: Mapping[str, Any]) -> AuditLogUnwritable | None:
-        """Record what became of it, whoever has gone away meanwhile; and what kept that from being recorded."""
+    async def end(self, result: Mapping[str, Any]) -> None:
+        """Record what became of it, whoever has gone away meanwhile, and tell subscribers."""
         self.has_ended = True
         with anyio.CancelScope(shield=True):
-            trouble = await self._record(result)
-            with anyio.move_on_after(TELL_SECONDS):
-                for tell in self._then:
-                    await tell()
-        return trouble
+            await self._record(result)
+            try:
+                with anyio.move_on_after(TELL_SECONDS):
+                    for tell in self._then:
+                        await tell()
+            except Exception:
+                logger.exception("Subscribers were not told")
 
-    async def _record(self, result: Mapping[str, Any]) -> AuditLogUnwritable | None:
+    async def _record(self, result: Mapping[str, Any]) -> None:
         # A refusal for which nothing was prepared costs its caller nothing, so there can be any number of them.
         if result.get("status") == "refused" and self._room is None and self.log.counts(self.who.caller):
-            return None
-        event = "outcome" if self._is_intended else "call" if self.account else "attempt"
+            return
+        event = "outcome" if self._may_be_intended else "call" if self.account else "attempt"
         line = {
             **head_of(event, self.id, self.tool),
             "outcome": result.get("status"),
@@ -131,7 +166,7 @@ class Attempt:
             "answer": self.answered.get("answer"),
             "answer_milliseconds": self.answered.get("answer_milliseconds"),
             "reason": self.arguments.get("reason"),
-            **self._origin(self.account),
+            **self._origin(),
             "undo": result.get("undo"),
             "message": result.get("message"),
             "milliseconds": round((time.monotonic() - self._started) * 1000),
@@ -140,11 +175,27 @@ class Attempt:
             await self.log.append(line, self._room, is_last=self.call is None)
         except AuditLogUnwritable as error:
             logger.error("%s %s: %s", self.tool, result.get("status"), error.what)  # noqa: TRY400 - the traceback says no more
-            return error
-        return None
+            self.unrecorded["outcome"] = error
 
-    def _origin(self, account: str | None) -> dict[str, Any]:
-        return {"caller": self.who.caller, "client": self.who.client, "account": account}
+    def lacks_of_steps(self) -> Iterator[str]:
+        """What the audit log lacks of the steps that were sent, in sentences."""
+        lacking: defaultdict[frozenset[str], list[Attempt]] = defaultdict(list)
+        for step in self.steps:
+            if step.is_sent and step.unrecorded:
+                lacking[frozenset(step.unrecorded)].append(step)
+        for lines, steps in lacking.items():
+            which = "a step" if len(steps) == 1 else f"{len(steps)} steps"
+            yield _LACKS[lines].format(which, next(iter(steps[0].unrecorded.values())).what)
+
+    def lacks(self) -> Iterator[str]:
+        """What the audit log lacks of the attempt itself, in sentences."""
+        if self.is_sent and self.unrecorded:
+            yield _LACKS[frozenset(self.unrecorded)].format("this call", self.unrecorded["outcome"].what)
+        elif why := self.unrecorded.get("outcome"):
+            yield f"The result of this call is missing in the audit log: {why.what}"
+
+    def _origin(self) -> dict[str, Any]:
+        return {"caller": self.who.caller, "client": self.who.client, "account": self.account}
 
     @contextlib.contextmanager
     def is_current(self) -> Iterator[None]:

@@ -23,17 +23,22 @@ LOOKS, LOOK_SECONDS = 3, 0.01
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 """A pipe that nobody reads is an error at once, and not waited for."""
 
+_CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+"""What a pipe, a device, or a disk that is somewhere else says to flushing: it knows no such thing."""
+
 
 class Room:
     """The file, held open, and disk space for some lines: so that neither can lack once a write was sent.
 
-    A file that is renamed meanwhile, as rotating logs does, gets the lines all the same. Raises `OSError`.
+    Where the file was renamed meanwhile, as rotating logs does, or deleted, the lines go to a new one in its place.
+    Raises `OSError`.
     """
 
     def __init__(self, path: Path, lines: int) -> None:
         self._path = path
         self._lines = lines
         self._file = _open(path)
+        self._is_new = _is_empty(self._file)
         self._space: IO[bytes] | None = None
         try:
             # A tab, which JSON ignores before a line and never holds within: only a real write finds a full disk.
@@ -44,25 +49,36 @@ class Room:
             raise
 
     def append(self, line: bytes, *, is_durable: bool = False) -> None:
-        """Append one of the lines, in the space of one. A file that was deleted meanwhile is begun anew.
-
-        One that `is_durable` is on the disk when this returns.
-        """
+        """Append one of the lines, in the space of one. One that `is_durable` is on the disk when this returns."""
         if self._space:
             self._lines = max(0, self._lines - 1)
             self._space.truncate(self._lines * MAX_LINE_BYTES)
-        if os.fstat(self._file.fileno()).st_nlink == 0:
-            deleted, self._file = self._file, _open(self._path)
-            deleted.close()
+        self._follow()
         _append(self._file, line)
-        if is_durable and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            os.fsync(self._file.fileno())
+        if is_durable:
+            _flush(self._file, self._path.parent if self._is_new else None)
+            self._is_new = False
 
     def close(self) -> None:
         """Give up what is left of the space."""
         if self._space:
             self._space.close()
         self._file.close()
+
+    def _follow(self) -> None:
+        """Go on in the file that has the path now."""
+        status = os.fstat(self._file.fileno())
+        with contextlib.suppress(OSError):
+            if os.path.samestat(self._path.stat(), status):
+                return
+        try:
+            new = _open(self._path)
+        except OSError:
+            if status.st_nlink == 0:
+                raise
+            return  # too many files are open, or the folder is gone: the line is better in the old file than in none
+        self._file.close()
+        self._file, self._is_new = new, _is_empty(new)
 
 
 def append_to(path: Path, line: bytes) -> None:
@@ -84,11 +100,31 @@ def _open(path: Path) -> FileIO:
     return opened("ab", os.O_WRONLY)
 
 
+def _is_empty(file: FileIO) -> bool:
+    return os.fstat(file.fileno()).st_size == 0
+
+
 def _append(file: FileIO, data: bytes) -> None:
     if _is_cut_short(file):
         data = b"\n" + data
     if file.write(data) != len(data):
         raise _error(errno.ENOSPC)
+
+
+def _flush(file: FileIO, folder: Path | None) -> None:
+    """Have it on the disk, should the power fail; and its name in the folder, where that is new."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+    if folder:
+        with contextlib.suppress(PermissionError):  # also on Windows, which keeps names by itself
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _is_cut_short(file: FileIO) -> bool:

@@ -1,13 +1,13 @@
 """What all tools share: strict arguments, short errors, small schemas; and for those that write, consent and record."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self, TypeAlias, cast
 
 import anyio
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
@@ -17,14 +17,14 @@ from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, UpstreamError
+from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NoAnswer, Unreachable, UpstreamError
 from patchworks_deployments.model.deployment import Output
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import NO_ID, faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
-from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
+from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write, crash
 from patchworks_deployments.writes.wording.results import told
 
 Ctx: TypeAlias = Context[Services, Any]
@@ -38,6 +38,9 @@ which write a list as text."""
 
 FIND_IDS = "To find ids by name, use deployment_overview."
 """What to do where a name stands for an id."""
+
+REPORT = "Whoever runs this server finds more on its stderr."
+"""What to do about an error of our own."""
 
 USED = (
     "Another call came first: what was agreed to was carried out by it, or declined. One agreement lets one write "
@@ -93,16 +96,17 @@ class DeploymentTool(Tool):
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
             said = _in_our_words(error, is_read=not self.writes)
-            await self._end(ending(error, str(said)))
-            # A crash stays what it is: by its class the SDK knows that it has to be logged.
-            raise said from error.__cause__
+            said.__cause__ = error.__cause__
+            await self._end(ending(said, str(said)))
+            raise said  # noqa: B904 - from the same cause
         except BaseException as error:
             await self._end(ending(error, str(error)))
             raise
 
     async def _end(self, result: Mapping[str, Any]) -> None:
-        if self.writes and not current_attempt().has_ended:
-            await current_attempt().end(result)
+        if self.writes and not (attempt := current_attempt()).has_ended:
+            is_open = attempt.has_sent and result["status"] == "failed"
+            await attempt.end({**result, "status": "unknown"} if is_open else result)
 
     def _require_permission(self, arguments: Mapping[str, Any]) -> None:
         """Raise `ToolError` for a caller who may not write, and for arguments that are unknown or much too long."""
@@ -130,7 +134,14 @@ def _in_our_words(error: ToolError, *, is_read: bool) -> ToolError:
     if isinstance(cause, ValidationError):
         said = faults(cause)
         cause = InvalidArgument(f"{said}.", next_step=FIND_IDS if NO_ID in said else "")
-    return ToolError(cause.said(is_read=is_read)) if isinstance(cause, DeploymentsError) else error
+    if isinstance(cause, DeploymentsError):
+        return ToolError(cause.said(is_read=is_read))
+    if is_read or not isinstance(error, UnexpectedToolError):
+        return error
+    # An error of our own stays one: by the class the SDK knows that it has to be logged.
+    what = crash(cause if isinstance(cause, Exception) else error)
+    kind = NoAnswer if current_attempt().has_sent else Unreachable
+    return UnexpectedToolError(kind(what, next_step=REPORT).said())
 
 
 def ending(error: BaseException, message: str) -> dict[str, str]:
@@ -139,7 +150,8 @@ def ending(error: BaseException, message: str) -> dict[str, str]:
         who = "The server was stopped." if STOPPING in message else "The caller called it off."
         return {"status": "cancelled", "message": f"{who} What had been sent by then has lines of its own."}
     if isinstance(error, ToolError):
-        return {"status": "failed" if isinstance(error.__cause__, UpstreamError) else "refused", "message": message}
+        is_ours = isinstance(error, UnexpectedToolError) or isinstance(error.__cause__, UpstreamError)
+        return {"status": "failed" if is_ours else "refused", "message": message}
     return {"status": "failed", "message": f"Ended by {type(error).__name__}: {clean_text(message)}"}
 
 
@@ -185,7 +197,6 @@ async def is_first(ctx: Ctx, plan: Plan[Any]) -> bool:
 async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None) -> CallToolResult:
     """Do what was agreed to, or say why not. All tools that write end here."""
     held, attempt = services(ctx), current_attempt()
-    unrecorded: Sequence[AuditLogUnwritable] = ()
     asked_live = agreed == "human" and not is_stateless(ctx)
     if not isinstance(agreed, NotDone):
         await attempt.keep_room(plan.lines)  # before all is read once more in vain
@@ -205,10 +216,9 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
             result = await plan.carry_out(acting)
         except UpstreamError as error:
             result = plan.not_done(NotDone("failed", str(error))).model_copy(update={"confirmed_by": agreed})
-        unrecorded = acting.unrecorded
-    if unrecorded:
-        steps = "A step is" if len(unrecorded) == 1 else f"{len(unrecorded)} steps are"
-        result = result.remarked(f"{steps} missing in the audit log: {unrecorded[0].what}")
-    if trouble := await attempt.end(result.record()):
-        result = result.remarked(f"This call is missing in the audit log: {trouble.what}")
+    for remark in attempt.lacks_of_steps():
+        result = result.remarked(remark)
+    await attempt.end(result.record())
+    for remark in attempt.lacks():
+        result = result.remarked(remark)
     return answer(told(result), result, is_error=result.status in FAILURES)

@@ -164,6 +164,7 @@ class Change(Plan[WriteResult]):
         except UpstreamError as error:
             # A 404 may be a gateway's, which has none of the API's knowledge: reading has to say so, too.
             if not error.may_have_acted and not isinstance(error, NotFound):
+                acting.attempt.is_in_doubt = False
                 raise
             answered, trouble = None, error
         if acting.must_finish:
@@ -178,6 +179,7 @@ class Change(Plan[WriteResult]):
             seen, unread = await look_until(lambda facts: facts.is_seen or facts.is_refused, look, acting.client)
             facts = seen or replace(sent, unread=unread)
         if facts.trouble and facts.is_refused:
+            acting.attempt.is_in_doubt = False
             raise facts.trouble
         return facts
 

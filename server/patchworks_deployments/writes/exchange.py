@@ -14,7 +14,7 @@ from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.operations import Create, Delete
-from patchworks_deployments.writes.outcome import MAY_BE_ANOTHERS, ReplaceResult, Status, WriteResult
+from patchworks_deployments.writes.outcome import MAY_BE_ANOTHERS, Facts, ReplaceResult, Status, WriteResult
 from patchworks_deployments.writes.plan import Acting
 
 REQUESTS_FROM_DELETE_TO_LOOK = 6
@@ -91,7 +91,7 @@ class Exchange:
         """
         # Known: the old one is there, as agreed to.
         created, _ = await self._create(self.create)
-        if created.status == "failed":
+        if created.status in {"refused", "failed"}:
             return _nothing_done("The new version was not deployed.", created)
         self.acting.changed(self.delete.flow_version_id, self.old)
         if created.status != "done" or not created.verified or created.after is None:
@@ -139,24 +139,25 @@ class Exchange:
 
     async def _create(self, write: Create, *, unreachable_seconds: float = 0.0) -> tuple[WriteResult, bool]:
         """Deploy it as soon as Patchworks allows; and whether it may still come, where it was not seen."""
-        may_still_come = False
+        facts: Facts | None = None
 
         async def attempt(acting: Acting) -> WriteResult:
-            nonlocal may_still_come
+            nonlocal facts
             change = write.change(await self._beside(write))
             if not change.is_needed:
                 return WriteResult(status="unchanged", message="It is there already.", after=change.before)
             with anyio.CancelScope(shield=True):
-                facts = await change.attempt(acting)
-            # What was accepted comes, if late. What was answered otherwise has come to its end.
-            may_still_come = facts.found is None and (facts.trouble is None or facts.trouble.may_still_arrive)
-            return await change.report(facts, acting)
+                facts = known = await change.attempt(acting)
+            return await change.report(known, acting)
 
         def persist(acting: Acting) -> Awaitable[WriteResult]:
             work = patiently(partial(attempt, acting), unreachable_seconds=unreachable_seconds)
             return work if self.is_old_gone else acting.unless_stopped(work)
 
-        return await replace(self.acting, must_fill=self.is_old_gone).step(write, persist), may_still_come
+        created = await replace(self.acting, must_fill=self.is_old_gone).step(write, persist)
+        # What was accepted comes, if late. What was answered otherwise has come to its end.
+        has_ended = facts and (facts.found or (facts.trouble and not facts.trouble.may_still_arrive))
+        return created, created.status == "unknown" and not has_ended
 
     async def _beside(self, write: Create) -> tuple[Deployment, ...]:
         """The other deployments of the version: for the new one as they were agreed to, for the old one as they are."""
@@ -230,11 +231,8 @@ class Exchange:
 
     async def _find_old(self) -> tuple[Deployment | None, UpstreamError | None]:
         """The old one, None where it is certainly gone; and why that is not known, if so."""
-
-        async def find(client: DeploymentsClient) -> Deployment | None:
-            return await patiently(partial(client.find, self.delete.flow_version_id, self.old.id))
-
-        return await look_until(lambda _: True, find, self.acting.client)
+        of = (self.delete.flow_version_id, self.old.id)
+        return await look_until(lambda _: True, lambda c: patiently(partial(c.find, *of)), self.acting.client)
 
     async def _look(self, new: Deployment | None = None) -> Held:
         """What the place holds of the flow; where the `new` one must be there instead of the old one, look for it."""
@@ -295,5 +293,5 @@ def _not_known(unread: UpstreamError | None) -> str:
 
 
 def _nothing_done(what: str, step: WriteResult) -> ReplaceResult:
-    said = step.message if step.status == "refused" else f"{step.message} Nothing was changed."
+    said = step.message if "Nothing was changed" in step.message else f"{step.message} Nothing was changed."
     return ReplaceResult(status=step.status, message=f"{what} {said}")

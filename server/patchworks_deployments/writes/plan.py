@@ -5,8 +5,9 @@ person agrees to and which is then carried out. Nothing here changes anything by
 """
 
 import abc
+import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
@@ -18,8 +19,10 @@ from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.startup import Stop
 from patchworks_deployments.writes.beside import ALONE, Beside
-from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
+from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, Status, SwitchResult, WriteResult
 from patchworks_deployments.writes.wording.lines import Words
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result", WriteResult, SwitchResult, ReplaceResult)
 Outcome = TypeVar("Outcome")
@@ -209,7 +212,6 @@ class Acting:
     next rests on it, and nobody asks for its own undo. What became of those that are each `is_one_of_many` is looked
     for with one call for all. Once the first is sent, a call that `must_finish` goes on to the last, however long that
     takes; a step that `must_fill` the place which it has emptied is sent although the audit log takes nothing any more.
-    Of the steps that the audit log lacks, `unrecorded` says why.
     """
 
     client: DeploymentsClient
@@ -222,7 +224,6 @@ class Acting:
     is_one_of_many: bool = False
     must_finish: bool = False
     must_fill: bool = False
-    unrecorded: list[AuditLogUnwritable] = field(default_factory=list)
 
     async def answer_to(self, sending: Awaitable[Outcome]) -> Outcome:
         """What Patchworks answers, whoever calls it off. Raises `NoAnswer` where a stop has no more time for it."""
@@ -247,26 +248,47 @@ class Acting:
         )
         try:
             await self.attempt.intend(intent)
-        except AuditLogUnwritable as trouble:
+        except AuditLogUnwritable:
             if not self.must_fill:
                 raise
-            self.unrecorded.append(trouble)
+        self.attempt.is_sent = self.attempt.is_in_doubt = True
 
     def changed(self, flow_version_id: str, *states: Deployment | None) -> None:
         """Have subscribers told of it, once the audit log has the attempt's line."""
         self.attempt.then(partial(self.tell, flow_version_id, *states))
 
     async def step(self, write: Write, act: Callable[["Acting"], Awaitable[WriteResult]]) -> WriteResult:
-        """Make one of the several writes of a call, and record it as soon as it is over.
+        """Make one of the several writes of a call, and record it as soon as it is over, whatever ends it.
 
-        The audit log calls the step by its write's name: `delete`.
+        The audit log calls the step by its write's name: `delete`. An error of our own ends the step and not the call,
+        because only the call's result can say what became of the others, or bring back what is gone.
         """
         told = {name: value for name, value in write.arguments.items() if value != ""}  # an id that nobody knows
         step = self.attempt.step(write.name.removesuffix("_deployment"), {**told, "reason": self.reason})
         try:
             result = await act(replace(self, attempt=step))
         except DeploymentsError as error:
-            result = WriteResult(status="failed", message=error.said(is_read=True))
-        if trouble := await step.end(result.record()):
-            self.unrecorded.append(trouble)
+            status: Status = "refused" if isinstance(error, AuditLogUnwritable) else "failed"
+            result = WriteResult(status=status, message=error.said(is_read=True))
+        except Exception as error:
+            logger.exception("%s", step.tool)
+            step.crash = crash(error)
+            result = self._broken_off(step, step.crash)
+        except BaseException:
+            if step.is_sent:
+                await step.end(self._broken_off(step, "It was called off, or the server stopped.").record())
+            raise
+        await step.end(result.record())
         return result
+
+    @staticmethod
+    def _broken_off(step: Attempt, why: str) -> WriteResult:
+        if step.is_in_doubt:
+            return WriteResult(status="unknown", message=f"{why} It was sent, and whether it was done is not known.")
+        fate = "What was sent had been refused." if step.is_sent else "It was not sent."
+        return WriteResult(status="failed", message=f"{why} {fate}")
+
+
+def crash(error: Exception) -> str:
+    """What is said of an error of our own, whose words nobody has looked through."""
+    return f"An error inside this server ended it ({type(error).__name__})."

@@ -4,6 +4,7 @@ Nothing is sent before the new version is known to exist, not to be there alread
 Patchworks tells the flow only of a version that is deployed somewhere; for any other its id has to be typed.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,9 +18,11 @@ from patchworks_deployments.writes.beside import ALONE, NEW, Beside, look
 from patchworks_deployments.writes.exchange import Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
-from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
+from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, crash, environments_of
 from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.replacing import words_of_replacement
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,13 +189,20 @@ class Replacement(Plan[ReplaceResult]):
             why_not_still_so=partial(self._compare, acting.client),
             undo=partial(self.write.undo, self.old),
         )
+        broken_off: str | None = "The server was stopped in the middle of this."
         # Between delete and create nobody may interrupt: a cancellation of the call waits outside. A stop gives time.
-        with acting.stop.finishing() as running:
-            result = await steps.run()
-        if running.cancelled_caught:
+        with acting.stop.finishing():
+            try:
+                result, broken_off = await steps.run(), None
+            except Exception as error:
+                if not acting.attempt.has_sent:
+                    raise
+                logger.exception("%s", self.write.name)
+                broken_off = crash(error)
+        if broken_off:
             fate = "is" if steps.is_old_gone else "may be"
-            what = f"The server was stopped in the middle of this. The old deployment {self.old.id} {fate} deleted."
-            result = steps.ended("unknown", what, [], NoAnswer("The server had no time to look."))
+            what = f"{broken_off} The old deployment {self.old.id} {fate} deleted."
+            result = steps.ended("unknown", what, [], NoAnswer("The server could not look."))
         told = {"message": self.beside.added_to(result.message), "before": self.old, "confirmed_by": acting.agreed}
         return result.model_copy(update=told)
 

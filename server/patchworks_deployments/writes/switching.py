@@ -215,8 +215,8 @@ class _Run:
             of = {"flow_version_id": target.flow_version_id or "", "deployment_id": target.id}
             write = Enable(**of) if self.plan.write.enabled else Disable(**of)
             self.fates[name] = await self.acting.step(write, partial(self._attempt, target, write))
-            if self.acting.unrecorded:
-                self.stopped_by = self.stopped_by or f"stopped after {name}: {self.acting.unrecorded[0].what}"
+            if trouble := self.acting.attempt.trouble:
+                self.stopped_by = self.stopped_by or f"stopped after {name}: {trouble}"
         await report(len(self.fates), len(self.plan.pending))
 
     async def _attempt(self, target: Deployment, write: Enable | Disable, acting: Acting) -> WriteResult:

@@ -12,7 +12,7 @@ from mcp import Client, MCPError
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 from support.clients import IDS, Era, Person, audit_lines, both_eras, data, text, yes
-from support.faults import Gate, Upstream, every, listing, reply, write
+from support.faults import Gate, Upstream, every, listing, reply, slowly, write
 from support.replacing import methods
 
 from patchworks_deployments.sandbox import Sandbox
@@ -186,6 +186,23 @@ async def test_of_many_writes_one_that_is_throttled_waits_no_more(era: Era) -> N
 
 
 @both_eras
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_a_write_that_was_refused_is_not_sent_again(is_early: bool, era: Era, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    """Patchworks throttles for a short while: what was certainly not done ends at once, and as that."""
+    throttled, upstream = anyio.Event(), Upstream()
+    answer = reply(429, {"message": "Too Many Attempts."}, Retry_After=3)
+    upstream.always(write, answer if is_early else slowly(SOON_SECONDS / 2, answer))
+    upstream.before(write, lambda _: throttled.set())
+    began = anyio.current_time()
+    result = await _stopped(upstream, era, "disable_deployment", IDS, when=throttled, log=tmp_path / "log")
+    assert anyio.current_time() - began < 2
+    assert data(result)["status"] == "failed"
+    assert "Nothing was changed." in text(result)
+    (line,) = audit_lines(tmp_path / "log")
+    assert (line["event"], line["outcome"], len(upstream.writes)) == ("outcome", "failed", 1)
+
+
+@both_eras
 async def test_a_replacement_that_has_begun_goes_on(era: Era, tmp_path: Path) -> None:
     """The old deployment is being deleted when the stop comes, and the new one is still put in its place."""
     gate = Gate()
@@ -208,8 +225,8 @@ async def test_a_replacement_without_time_for_its_next_step_says_how_to_repair_i
     assert told["status"] == "unknown"
     assert "The server was stopped in the middle of this. The old deployment 500 is deleted." in told["message"]
     assert told["repair"]["tool"] == "create_deployment"
-    outcomes = {line["tool"]: line["outcome"] for line in audit_lines(tmp_path / "log")}
-    assert outcomes == {"replace_deployment: delete": "done", "replace_deployment": "unknown"}
+    outcomes = {line["tool"].rpartition(": ")[2]: line["outcome"] for line in audit_lines(tmp_path / "log")}
+    assert outcomes == {"delete": "done", "create": "failed", "replace_deployment": "unknown"}
 
 
 @both_eras

@@ -234,7 +234,7 @@ def judge_many(result: SwitchResult, done: str, look: ToolCall) -> tuple[Status,
         status: Status = "partial" if is_some_done else "unknown"
         return status, f"{said}. Look again with {rendering.call(look)} before anything else is done."
     if result.failed or result.not_tried:
-        nothing = "" if is_some_done else " Nothing was changed."
+        nothing = "" if is_some_done or result.failed else " Nothing was changed."
         return (
             "partial" if is_some_done else "failed",
             f"{said}.{nothing} The same call again, without if_state, tries the rest once more.",

@@ -300,6 +300,17 @@ def test_a_line_of_a_long_list_says_how_much_of_it_is_missing() -> None:
     assert len(kept) >= 25
 
 
+def test_a_call_that_undoes_is_whole_or_not_there() -> None:
+    """Without some of its deployments it would be another call."""
+    for count, length in ((200, 20), (200, 60)):
+        undo = {
+            "tool": "set_deployments_enabled",
+            "arguments": {"enabled": True, "deployments": ["1" * length] * count},
+        }
+        line = json.loads(line_of({"undo": undo, "message": "Disabled."}))
+        assert line == {"undo": undo if length == 20 else None, "message": "Disabled."}
+
+
 class Witness:
     """Hears what is told to subscribers, and notes how many lines stood in the log by then."""
 

@@ -172,6 +172,60 @@ def test_on_a_full_disk_nothing_is_sent(tool: str, small_disk: list[str]) -> Non
 
 
 @both_eras
+@pytest.mark.parametrize("tool", CALLS)
+async def test_a_log_that_is_renamed_during_a_write_is_begun_anew(tool: str, era: Era, tmp_path: Path) -> None:
+    """As rotating logs does: the intent stands in the old file, and all that comes after in a new one."""
+    log, rotated = tmp_path / "log", tmp_path / "log.1"
+
+    def rotate(_: httpx2.Request) -> None:
+        if not rotated.exists():
+            log.rename(rotated)
+
+    transport = Upstream().always(write, Acted(rotate))
+    async with connected(transport=transport, person=Person(yes), era=era, audit_log=log) as client:
+        await client.call_tool(tool, CALLS[tool])
+    before, after = audit_lines(rotated), audit_lines(log)
+    assert before == []
+    assert [line["outcome"] for line in after] == ["done"] * _lines_for(len(transport.writes), tool)
+
+
+@both_eras
+async def test_a_renamed_log_gets_the_lines_where_no_new_one_can_be_opened(
+    era: Era, tmp_path: Path, limit: Callable[[int, int], None]
+) -> None:
+    """By then `ulimit -n` is reached, or the folder is gone: a line in the old file is better than none."""
+    folder, rotated = tmp_path / "folder", tmp_path / "rotated"
+
+    def rotate(_: httpx2.Request) -> None:
+        (folder / "log").rename(rotated)
+        limit(resource.RLIMIT_NOFILE, 3)
+
+    def take_the_folder(_: httpx2.Request) -> None:
+        (folder / "log").rename(rotated)
+        folder.rmdir()
+
+    for strike in (rotate, take_the_folder):
+        folder.mkdir(exist_ok=True)
+        transport = Upstream().on(write, Acted(strike))
+        async with connected(transport=transport, person=Person(yes), era=era, audit_log=folder / "log") as client:
+            result = await client.call_tool("disable_deployment", IDS)
+        limit(resource.RLIMIT_NOFILE, 1_000)
+        assert "audit log" not in text(result)
+        assert [line["outcome"] for line in audit_lines(rotated)] == ["done"]
+
+
+@both_eras
+async def test_a_log_that_is_truncated_during_a_write_goes_on(era: Era, tmp_path: Path) -> None:
+    """Its next line stands at its beginning."""
+    log = tmp_path / "log"
+    transport = Upstream().always(write, Acted(lambda _: os.truncate(log, 0)))
+    async with connected(transport=transport, person=Person(yes), era=era, audit_log=log) as client:
+        await client.call_tool("disable_deployment", IDS)
+    assert [line["outcome"] for line in audit_lines(log)] == ["done"]
+    assert log.read_bytes().startswith(b'{"event": "outcome"')
+
+
+@both_eras
 async def test_a_log_that_is_deleted_during_a_write_is_begun_anew(era: Era, tmp_path: Path) -> None:
     """Its line is not written to what nobody can read any more."""
     log = tmp_path / "log"

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import stamina
 from mcp import Client
 from support.clients import IDS, Era, Person, audit_lines, both_eras, connected, yes
-from support.faults import Gate, Upstream, listing, write
+from support.faults import Gate, Upstream, listing, reply, write
 
 from patchworks_deployments.sandbox import Sandbox
 
@@ -55,6 +56,32 @@ async def test_bulk_switching_stops_between_deployments(era: Era, tmp_path: Path
     assert (whole["tool"], whole["outcome"]) == ("set_deployments_enabled", "cancelled")
     assert {line["outcome"] for line in steps} == {"done"}
     assert 4 <= len(steps) == len(sandbox.writes) <= 3 + 8
+
+
+@both_eras
+async def test_a_write_that_waits_to_be_sent_again_is_recorded_as_refused(era: Era, tmp_path: Path) -> None:
+    """Patchworks throttles, and the caller leaves: of what certainly was not done nobody says that it is unknown."""
+    log, throttled = tmp_path / "log", anyio.Event()
+    slow = Upstream(Sandbox()).before(write, lambda _: throttled.set())
+    slow.always(write, reply(429, {"message": "Too Many Attempts."}, Retry_After=30))
+    with stamina.set_testing(False):
+        async with connected(transport=slow, era=era, person=Person(yes), audit_log=log) as client:
+            async with anyio.create_task_group() as group:
+                arguments = {"enabled": False, "deployments": ["1001/500"]}
+                group.start_soon(client.call_tool, "set_deployments_enabled", arguments)
+                await throttled.wait()
+                await anyio.sleep(0.2)
+                group.cancel_scope.cancel()
+            await client.call_tool("get_deployment", IDS)
+            await client.call_tool("get_deployment", IDS)
+    step, call = audit_lines(log)
+    assert (step["event"], step["outcome"], call["event"], call["outcome"]) == (
+        "outcome",
+        "failed",
+        "call",
+        "cancelled",
+    )
+    assert "What was sent had been refused." in step["message"]
 
 
 @both_eras

@@ -35,11 +35,14 @@ def line_of(fields: Mapping[str, Any]) -> bytes:
     """The line with these fields, in their order.
 
     Where it would be longer than `MAX_LINE_BYTES`, all texts and lists are cut, visibly and alike, until it fits; an id
-    is never so long that it would be. What is no JSON is recorded as the name of its type.
+    is never so long that it would be. A call that undoes is not cut but left out: half of it would be another one. What
+    is no JSON is recorded as the name of its type.
     """
-    halvings = 0
+    undo, halvings = fields.get("undo"), 0
     while len(data := _encoded(fields, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings)) > MAX_LINE_BYTES:
         halvings += 1
+        if undo and _bounded(undo, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings, MAX_DEPTH) != undo:
+            fields, undo, halvings = {**fields, "undo": None}, None, 0
     return data
 
 
@@ -67,9 +70,13 @@ def _bounded(value: object, text_bytes: int, values: int, depth: int) -> object:
     return f"[{type(value).__name__}]"
 
 
+MAX_ESCAPE_BYTES = 12
+"""Bytes that JSON writes for one character at most: two escapes."""
+
+
 def _cut(text: str, size: int) -> str:
     """The text, or as much of it as JSON writes in so many bytes, with an ellipsis."""
-    if len(text) <= size and _size(text) <= size:
+    if MAX_ESCAPE_BYTES * len(text) <= size or (len(text) <= size and _size(text) <= size):
         return text
     room = size - _size("…")
     kept = bisect.bisect_right(range(max(0, room) + 1), room, lo=1, key=lambda length: _size(text[:length])) - 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -89,12 +90,18 @@ def test_what_every_changing_tool_takes() -> None:
 
 
 async def test_the_audit_log_has_the_fields_of_the_page(tmp_path: Path) -> None:
-    """In every line, in the page's order."""
-    log = tmp_path / "audit.jsonl"
+    """In every line, by its event, in the page's order."""
+    log, listed = tmp_path / "audit.jsonl", defaultdict[str, list[str]](list)
     async with connected(person=Person(), audit_log=log) as client:
-        await client.call_tool("disable_deployment", {"flow_version_id": "1001", "deployment_id": "500"})
-    listed = [name for row in rows(DOCS / "consent.md", "field") for name in row[0].replace("`", "").split(", ")]
-    assert list(json.loads(log.read_text(encoding="utf-8"))) == listed
+        await client.call_tool("set_deployments_enabled", {"enabled": False, "deployments": ["1001/500"]})
+        await client.call_tool("disable_deployment", {**IDS, "dry_run": True})
+    events = [code(row[0]) for row in rows(DOCS / "consent.md", "event")]
+    for row in rows(DOCS / "consent.md", "field"):
+        for event in events if row[1] == "all" else row[1].split(", "):
+            listed[event] += row[0].replace("`", "").split(", ")
+    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    assert {line["event"]: list(line) for line in lines} == listed
+    assert list(listed) == events
 
 
 @pytest.mark.parametrize("row", list(rows(DOCS / "errors.md", "status")), ids=lambda row: row[0])

@@ -184,3 +184,8 @@ class Rejected(UpstreamError):
     """Another 4xx; Laravel's validation errors stand in its words, field by field."""
 
     default_next_step = "Correct the arguments, then call again."
+
+
+def crash(error: Exception) -> str:
+    """What is said of an error of our own, of whose words nobody knows what is in them."""
+    return f"An error inside this server ended it ({type(error).__name__})."

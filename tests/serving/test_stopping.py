@@ -1,6 +1,8 @@
 """A server that is told to stop, in memory: what becomes of each call that is under way, and of each that comes."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,48 @@ async def test_a_write_that_was_sent_is_finished(era: Era, tmp_path: Path) -> No
     )
     assert (data(result)["status"], data(result)["verified"]) == ("done", True)
     assert [line["outcome"] for line in audit_lines(tmp_path / "log")] == ["done"]
+
+
+class _Disk(type(Path())):  # type: ignore[misc]  # the class differs with the system
+    """A path at which something happens when it is looked at, as before each line, for the n-th time."""
+
+    looks = 0
+    happens: dict[int, Callable[[], object]]
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        self.looks += 1
+        self.happens.pop(self.looks, lambda: None)()
+        return Path(str(self)).stat(follow_symlinks=follow_symlinks)
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("disable_deployment", IDS),
+        ("set_deployments_enabled", {"enabled": False, "environment": "UK Live"}),
+        ("replace_deployment", REPLACE),
+    ],
+)
+async def test_a_write_whose_intent_is_being_recorded_is_not_sent(
+    tool: str, arguments: dict[str, Any], era: Era, tmp_path: Path
+) -> None:
+    """The disk was slow, and nothing had been sent by then."""
+    upstream, loop = Upstream(), asyncio.get_running_loop()
+    log = _Disk(tmp_path / "log")
+    settings = load_settings({}, sandbox=True, audit_log=tmp_path / "log").model_copy(update={"audit_log": log})
+    server = create_server(settings, upstream)
+    log.happens = {2: lambda: asyncio.run_coroutine_threadsafe(_begin(server), loop).result()}
+    async with Client(server, mode=era, elicitation_callback=Person(yes)) as client:
+        result = await client.call_tool(tool, arguments)
+    assert (data(result)["status"], upstream.writes) == ("failed", [])
+    assert "The server is stopping." in text(result)
+    assert "Nothing was changed." in text(result)
+    assert {line["outcome"] for line in audit_lines(tmp_path / "log")} <= {"failed", "refused"}
+
+
+async def _begin(server: DeploymentsServer) -> None:
+    server.stop.begin(SOON_SECONDS)
 
 
 @both_eras

@@ -17,14 +17,14 @@ from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
-from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NoAnswer, Unreachable, UpstreamError
+from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NoAnswer, Unreachable, UpstreamError, crash
 from patchworks_deployments.model.deployment import Output
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import NO_ID, faults
 from patchworks_deployments.resources.subscriptions import tell
 from patchworks_deployments.startup import STOPPING
 from patchworks_deployments.writes.outcome import FAILURES, NotDone
-from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write, crash
+from patchworks_deployments.writes.plan import Acting, Plan, Result, Risk, Write
 from patchworks_deployments.writes.wording.results import told
 
 Ctx: TypeAlias = Context[Services, Any]
@@ -51,7 +51,7 @@ USED = (
 class DeploymentTool(Tool):
     """A tool that refuses arguments it does not know and reports errors in its own words.
 
-    Each call of one that writes leaves one line in the audit log, whatever becomes of it.
+    Each call of one that writes ends with a line in the audit log, whatever becomes of it.
     """
 
     writes: bool = False

@@ -14,7 +14,15 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.audit.attempt import Attempt, Intent
-from patchworks_deployments.errors import AuditLogUnwritable, DeploymentsError, InvalidArgument, NoAnswer, Unreachable
+from patchworks_deployments.errors import (
+    AuditLogUnwritable,
+    DeploymentsError,
+    InvalidArgument,
+    NoAnswer,
+    OutOfTime,
+    Unreachable,
+    crash,
+)
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.startup import Stop
@@ -238,7 +246,7 @@ class Acting:
         raise Unreachable("The server is stopping.", next_step="Call again once it is back.")
 
     async def intend(self, write: Write, before: Deployment | None, beside: Iterable[Deployment]) -> None:
-        """Record the write before it is sent. Raises `AuditLogUnwritable`, and then it may not be sent."""
+        """Record the write before it is sent. Raises `AuditLogUnwritable` and `OutOfTime`: then it may not be sent."""
         intent = Intent(
             arguments=write.arguments,
             before=before.to_json() if before else None,
@@ -251,6 +259,9 @@ class Acting:
         except AuditLogUnwritable:
             if not self.must_fill:
                 raise
+        has_begun = self.must_finish and self.attempt.call and self.attempt.call.has_sent
+        if self.stop.has_begun.is_set() and not has_begun:  # while the disk was at it
+            raise OutOfTime("The server is stopping.", next_step="Call again once it is back.")
         self.attempt.is_sent = self.attempt.is_in_doubt = True
 
     def changed(self, flow_version_id: str, *states: Deployment | None) -> None:
@@ -287,8 +298,3 @@ class Acting:
             return WriteResult(status="unknown", message=f"{why} It was sent, and whether it was done is not known.")
         fate = "What was sent had been refused." if step.is_sent else "It was not sent."
         return WriteResult(status="failed", message=f"{why} {fate}")
-
-
-def crash(error: Exception) -> str:
-    """What is said of an error of our own, whose words nobody has looked through."""
-    return f"An error inside this server ended it ({type(error).__name__})."

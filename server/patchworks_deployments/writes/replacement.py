@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any
 
 from patchworks_deployments.api.client import LOOK_SECONDS, DeploymentsClient
-from patchworks_deployments.errors import InvalidArgument, NoAnswer
+from patchworks_deployments.errors import InvalidArgument, NoAnswer, crash
 from patchworks_deployments.model import comparing
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.writes.beside import ALONE, NEW, Beside, look
 from patchworks_deployments.writes.exchange import Exchange
 from patchworks_deployments.writes.operations import Create, Delete
 from patchworks_deployments.writes.outcome import PREVIEWS, NotDone, ReplaceResult
-from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, crash, environments_of
+from patchworks_deployments.writes.plan import Acting, Environment, Plan, Risk, Write, environments_of
 from patchworks_deployments.writes.wording.lines import Words
 from patchworks_deployments.writes.wording.replacing import words_of_replacement
 

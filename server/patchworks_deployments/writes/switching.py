@@ -241,7 +241,8 @@ class _Run:
         try:
             return await self.acting.unless_stopped(patiently(switch))
         except (UpstreamError, AuditLogUnwritable) as error:
-            if isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime, AuditLogUnwritable)):
+            lasts = isinstance(error, (Unauthenticated, Forbidden, Throttled, OutOfTime, AuditLogUnwritable))
+            if lasts and not self.acting.stop.has_begun.is_set():
                 self.stopped_by = self.stopped_by or f"stopped after {_name(target)}: {error.what}"
             is_tried = is_sent and not isinstance(error, (OutOfTime, AuditLogUnwritable))
             # That nothing was changed is said of this one alone, and would be read of all.

@@ -1,7 +1,10 @@
 """What is sent is on record before: an intent without which nothing leaves, and an outcome whatever ends the write."""
 
+import errno
 import json
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +229,62 @@ async def test_an_error_of_our_own_before_a_write_of_many_stops_the_rest(era: Er
     assert data(result)["status"] == "failed"
     assert "It was not sent." in text(result)
     assert (transport.writes, _intents(log)) == ([], [])
+
+
+# Flushing -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flush(monkeypatch: pytest.MonkeyPatch) -> "_Flush":
+    """Stands before the system's own: no disk of a test fails, or loses its power, when told to."""
+    flush = _Flush(os.fsync)
+    monkeypatch.setattr(os, "fsync", flush)
+    return flush
+
+
+class _Flush:
+    def __init__(self, fsync: Callable[[int], None]) -> None:
+        self._fsync = fsync
+        self.folders = self.files = 0
+        self.fails: int | None = None
+
+    def __call__(self, descriptor: int) -> None:
+        if self.fails:
+            raise OSError(self.fails, os.strerror(self.fails))
+        self._fsync(descriptor)
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        self.folders, self.files = self.folders + is_folder, self.files + (not is_folder)
+
+
+@both_eras
+async def test_an_intent_is_on_the_disk_before_its_write_is_sent(era: Era, tmp_path: Path, flush: _Flush) -> None:
+    """Should the power fail, also the name of a log that has just been begun is there."""
+    flushed: list[tuple[int, int]] = []
+    transport = Upstream().before(write, lambda _: flushed.append((flush.files, flush.folders)))
+    async with connected(transport=transport, person=Person(yes), era=era, audit_log=tmp_path / "log") as client:
+        await client.call_tool("replace_deployment", CALLS["replace_deployment"])
+    assert flushed == [(1, 1), (2, 1)]
+
+
+@both_eras
+@each_kind
+async def test_a_disk_that_cannot_keep_an_intent_stops_the_write(
+    tool: str, era: Era, tmp_path: Path, flush: _Flush
+) -> None:
+    """The line may stand in the file all the same, so its outcome says that nothing was sent."""
+    sandbox, flush.fails, log = Sandbox(), errno.EIO, tmp_path / "log"
+    async with connected(sandbox, person=Person(yes), era=era, audit_log=log) as client:
+        result = await client.call_tool(tool, CALLS[tool])
+    assert "The audit log cannot be written (Input/output error)." in text(result)
+    assert "Nothing was changed." in text(result)
+    assert sandbox.writes == []
+    outcomes = {line["id"]: line["outcome"] for line in _lines(log) if line["event"] == "outcome"}
+    assert outcomes == {line["id"]: "refused" for line in _intents(log)}
+
+
+async def test_a_disk_that_knows_no_flushing_is_no_reason_to_refuse(tmp_path: Path, flush: _Flush) -> None:
+    """A file system that is somewhere else may answer so."""
+    flush.fails = errno.EINVAL
+    async with connected(person=Person(yes), audit_log=tmp_path / "log") as client:
+        result = await client.call_tool("disable_deployment", IDS)
+    assert data(result)["status"] == "done"

@@ -113,18 +113,22 @@ def _append(file: FileIO, data: bytes) -> None:
 
 def _flush(file: FileIO, folder: Path | None) -> None:
     """Have it on the disk, should the power fail; and its name in the folder, where that is new."""
-    try:
-        os.fsync(file.fileno())
-    except OSError as error:
-        if error.errno not in _CANNOT_FLUSH:
-            raise
+    _fsync(file.fileno())
     if folder:
         with contextlib.suppress(PermissionError):  # also on Windows, which keeps names by itself
             descriptor = os.open(folder, os.O_RDONLY)
             try:
-                os.fsync(descriptor)
+                _fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
 
 
 def _is_cut_short(file: FileIO) -> bool:

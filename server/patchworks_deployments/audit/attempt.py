@@ -15,7 +15,7 @@ import anyio
 from patchworks_deployments.audit.file import Room
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
-from patchworks_deployments.errors import AuditLogUnwritable
+from patchworks_deployments.errors import AuditLogUnwritable, crash
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,12 @@ class Attempt:
         """Why no further step is to be taken, in words, where one could not be recorded or met an error of ours."""
         why = (step.crash or next((error.what for error in step.unrecorded.values()), None) for step in self.steps)
         return next(filter(None, why), None)
+
+    def crashed(self, error: Exception) -> str:
+        """Log an error of our own, and keep what is said of it."""
+        logger.error("%s", self.tool, exc_info=error)
+        self.crash = crash(error)
+        return self.crash
 
     async def intend(self, intent: Intent) -> None:
         """Record a write before it is sent; once, should it be sent again because it certainly did not arrive.

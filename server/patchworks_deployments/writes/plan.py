@@ -21,7 +21,6 @@ from patchworks_deployments.errors import (
     NoAnswer,
     OutOfTime,
     Unreachable,
-    crash,
 )
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -219,7 +218,7 @@ class Acting:
     One that `is_step` is one of several writes: also reading back waits where Patchworks throttles, because what comes
     next rests on it, and nobody asks for its own undo. What became of those that are each `is_one_of_many` is looked
     for with one call for all. Once the first is sent, a call that `must_finish` goes on to the last, however long that
-    takes; a step that `must_fill` the place which it has emptied is sent although the audit log takes nothing any more.
+    takes; a step that `must_fill` the place which it has emptied is sent also where the audit log takes no intent.
     """
 
     client: DeploymentsClient
@@ -259,8 +258,8 @@ class Acting:
         except AuditLogUnwritable:
             if not self.must_fill:
                 raise
-        has_begun = self.must_finish and self.attempt.call and self.attempt.call.has_sent
-        if self.stop.has_begun.is_set() and not has_begun:  # while the disk was at it
+        must_go_on = self.must_finish and self.attempt.call and self.attempt.call.has_sent
+        if self.stop.has_begun.is_set() and not must_go_on:  # while the disk was at it
             raise OutOfTime("The server is stopping.", next_step="Call again once it is back.")
         self.attempt.is_sent = self.attempt.is_in_doubt = True
 
@@ -271,20 +270,19 @@ class Acting:
     async def step(self, write: Write, act: Callable[["Acting"], Awaitable[WriteResult]]) -> WriteResult:
         """Make one of the several writes of a call, and record it as soon as it is over, whatever ends it.
 
-        The audit log calls the step by its write's name: `delete`. An error of our own ends the step and not the call,
-        because only the call's result can say what became of the others, or bring back what is gone.
+        The log calls it by its write's name: `delete`. An error of our own ends it, and not the call, which alone can
+        say what became of the others, or bring back what is gone.
         """
         told = {name: value for name, value in write.arguments.items() if value != ""}  # an id that nobody knows
         step = self.attempt.step(write.name.removesuffix("_deployment"), {**told, "reason": self.reason})
         try:
             result = await act(replace(self, attempt=step))
+        except AuditLogUnwritable as error:
+            result = WriteResult(status="refused", message=error.said(is_read=True))
         except DeploymentsError as error:
-            status: Status = "refused" if isinstance(error, AuditLogUnwritable) else "failed"
-            result = WriteResult(status=status, message=error.said(is_read=True))
-        except Exception as error:
-            logger.exception("%s", step.tool)
-            step.crash = crash(error)
-            result = self._broken_off(step, step.crash)
+            result = WriteResult(status="failed", message=error.said(is_read=True))
+        except Exception as error:  # noqa: BLE001 - it is logged, and what was sent must be told
+            result = self._broken_off(step, step.crashed(error))
         except BaseException:
             if step.is_sent:
                 await step.end(self._broken_off(step, "It was called off, or the server stopped.").record())

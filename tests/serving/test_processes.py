@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, ResourceUpdatedNotification
-from support.clients import IDS, Person, agreed, asked, data, older_way, text, yes
+from support.clients import IDS, Person, agreed, asked, audit_lines, data, older_way, text, yes
 from support.processes import sandbox_over_http
 from support.team import Served, calling, serving, slow_upstream
 
@@ -83,7 +83,7 @@ async def test_a_confirmation_begun_on_one_process_finishes_on_another(tmp_path:
                     code = data(await first.call_tool("disable_deployment", IDS))["confirmation_code"]
                     done = data(await second.call_tool("disable_deployment", {**IDS, "confirmation_code": code}))
                     assert (done["status"], done["confirmed_by"]) == ("done", "code")
-    assert len(log.read_text(encoding="utf-8").splitlines()) == 8
+    assert len(audit_lines(log)) == 8
 
 
 @older_way

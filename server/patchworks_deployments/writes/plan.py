@@ -26,7 +26,7 @@ from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.startup import Stop
 from patchworks_deployments.writes.beside import ALONE, Beside
-from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, Status, SwitchResult, WriteResult
+from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone, ReplaceResult, SwitchResult, WriteResult
 from patchworks_deployments.writes.wording.lines import Words
 
 logger = logging.getLogger(__name__)

@@ -40,7 +40,7 @@ async def test_each_write_that_was_sent_is_a_row_newest_first(era: Era, tmp_path
         "caller": "local",
         "confirmed_by": "human",
         "reason": "1",
-        "undo": "changed since",
+        "undo": "changed",
     }
     assert told["flows"] == {"100": "Shopify orders to NetSuite"}
     assert told["environments"] == {"10": "UK Live"}

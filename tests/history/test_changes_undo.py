@@ -86,7 +86,7 @@ async def test_an_unlike_mix_is_put_back_by_the_calls_as_they_are_given(era: Era
         assert [result["status"] for result in results] == ["done"] * 6
         assert states(sandbox) == before
         again = await changes(client, since="1h", until=told["now"])
-    assert all(state in {"put back", "changed since", "yes"} for state in column(again, "undo"))
+    assert all(state in {"put back", "changed", "yes"} for state in column(again, "undo"))
 
 
 def _ids(deployment: Any) -> dict[str, str]:
@@ -115,7 +115,7 @@ async def test_what_changed_since_is_left_out_and_said(era: Era) -> None:
         assert sorted(back["arguments"]["deployments"]) == sorted(others)
         (result,) = await undone(client, told)
     standing = dict(zip(column(told, "deployment"), column(told, "undo"), strict=True))
-    assert (standing[first], standing[second], standing[third]) == ("put back", "changed since", "changed since")
+    assert (standing[first], standing[second], standing[third]) == ("put back", "changed", "changed")
     assert {standing[name] for name in others} == {"yes"}
     assert sorted(result["done"]) == sorted(others)
 
@@ -142,7 +142,7 @@ async def test_a_deployment_that_was_changed_in_two_ways_is_put_back_step_by_ste
         await client.call_tool("disable_deployment", IDS)
         await client.call_tool("update_deployment", {**IDS, "priority": 9})
         told = await changes(client)
-        assert column(told, "undo") == ["yes", "changed since"]
+        assert column(told, "undo") == ["yes", "changed"]
         assert [call["tool"] for call in told["undo"]] == ["update_deployment"]
         assert [result["status"] for result in await undone(client, told)] == ["done"]
 
@@ -156,10 +156,10 @@ async def test_of_two_that_were_deleted_in_one_place_the_last_comes_back() -> No
         ids = {"flow_version_id": new["flow_version_id"], "deployment_id": new["id"]}
         await client.call_tool("delete_deployment", ids)
         told = await changes(client)
-        assert column(told, "undo") == ["yes", "changed since"]
+        assert column(told, "undo") == ["yes", "changed"]
         (result,) = await undone(client, told)
         assert result["after"]["flow_version_id"] == new["flow_version_id"]
-        assert column(await changes(client), "undo") == ["yes", "put back", "changed since"]
+        assert column(await changes(client), "undo") == ["yes", "put back", "changed"]
     assert old.id not in sandbox.account.deployments
 
 
@@ -172,7 +172,7 @@ async def test_a_deployment_that_was_created_and_deleted_is_put_back_already() -
         back = {"flow_version_id": "1001", "deployment_id": created["after"]["id"]}
         assert column(await changes(client), "undo") == ["yes", "put back"]
         await client.call_tool("delete_deployment", back)
-        assert column(await changes(client), "undo") == ["yes", "put back", "changed since"]
+        assert column(await changes(client), "undo") == ["yes", "put back", "changed"]
 
 
 async def test_a_change_that_a_filter_hides_counts_as_well() -> None:
@@ -181,7 +181,7 @@ async def test_a_change_that_a_filter_hides_counts_as_well() -> None:
         await client.call_tool("disable_deployment", IDS)
         await client.call_tool("update_deployment", {**IDS, "priority": 9})
         told = await changes(client, tool_name="disable_deployment")
-        assert column(told, "undo") == ["changed since"]
+        assert column(told, "undo") == ["changed"]
         assert "undo" not in told
 
 

@@ -21,7 +21,7 @@ from patchworks_deployments.writes.plan import ACCOUNT_CHARACTERS
 
 __all__ = ["Changes", "Filters", "read_changes", "to_text"]
 
-ANSWER_CHARACTERS = 3_600
+ANSWER_CHARACTERS = 3_500
 """Characters of an answer as data, beside remarks, that calls may fill up: a model pays for all of it."""
 
 THIS_PROCESS = (

@@ -130,8 +130,8 @@ class Record:
 
     def _asked(self) -> str:
         ids = {"flow_version_id", "deployment_id", "if_state", "dry_run"}
-        told = {name: value for name, value in self.arguments.items() if name not in ids}
-        return f" {inert(json.dumps(told, ensure_ascii=False))}" if told and self.switches_to is None else ""
+        told = (f"{name} {json.dumps(value)}" for name, value in self.arguments.items() if name not in ids)
+        return f" {inert(', '.join(told))}".rstrip() if self.switches_to is None else ""
 
     def joined(self, intent: "Record") -> "Record":
         """This outcome with what only its intent tells."""

@@ -33,7 +33,7 @@ class Standing(StrEnum):
     """Whether a change can be put back."""
 
     YES = "yes"
-    MOVED = "changed since"
+    MOVED = "changed"
     BACK = "put back"
     NONE = "none"
     UNKNOWN = "not known"

@@ -21,8 +21,8 @@ from patchworks_deployments.writes.plan import ACCOUNT_CHARACTERS
 
 __all__ = ["Changes", "Filters", "read_changes", "to_text"]
 
-ANSWER_CHARACTERS = 3_500
-"""Characters of an answer as data, beside remarks, that calls may fill up: a model pays for all of it."""
+ANSWER_CHARACTERS = 3_800
+"""Characters of an answer, beside remarks, that calls may fill up: a model pays for all of it."""
 
 THIS_PROCESS = (
     "There is no audit log (PATCHWORKS_AUDIT_LOG), so this covers only what this process has sent since its start."
@@ -47,7 +47,8 @@ async def read_changes(
     switches = undoing.switches(together)
     singles = undoing.singles(rows, switches.covered)
     table = tabulate(rows, undoing.standing, now)
-    given = _as_many_as_fit(singles, ANSWER_CHARACTERS - _length(table, *switches.calls))
+    taken = max(_length(table), len(to_text(table))) + _length(*switches.calls)
+    given = _as_many_as_fit(singles, ANSWER_CHARACTERS - taken)
     return table.model_copy(
         update={
             "page": filters.page,

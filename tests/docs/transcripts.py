@@ -198,7 +198,7 @@ def _asked(arguments: dict[str, Any]) -> str:
 
 _VARYING = (
     (re.compile(r"\b[0-9a-f]{8}-[a-z2-7]{20}\b"), "(code)"),
-    (re.compile(r"\b[0-9a-f]{12}\b"), "(state)"),
+    (re.compile(r"\b(?:[0-9a-f]{10}|[0-9a-f]{12})\b"), "(state)"),
     (re.compile(r"\b\d+ ms\b|(?<=gap_milliseconds: )\d+"), "(some) ms"),
 )
 

@@ -27,7 +27,7 @@ async def test_each_write_that_was_sent_is_a_row_newest_first(era: Era, tmp_path
         person.answer = yes
         await client.call_tool("update_deployment", {**IDS, "priority": 8})
         told = await changes(client)
-    assert column(told, "change") == ["queue priority: 1 → 8", "enabled → disabled"]
+    assert column(told, "change") == ["priority 1 → 8", "enabled → disabled"]
     assert set(rows(told)[0]) == set(COLUMNS)
     assert rows(told)[1] | {"id": "", "time (UTC)": ""} == {
         "id": "",

@@ -20,7 +20,7 @@ async def test_changes_of_another_account_are_counted_and_left_out(era: Era, tmp
         async with connected(transport=transport, api_key=key, audit_log=log, person=Person(yes), era=era) as client:
             await client.call_tool("update_deployment", {**IDS, "priority": 8 if key == "alices" else 9})
             told = await changes(client)
-    assert column(told, "change") == ["queue priority: 1 → 9"]
+    assert column(told, "change") == ["priority 1 → 9"]
     assert told["remarks"] == ["1 change of other Patchworks accounts and is left out."]
 
 

@@ -60,7 +60,7 @@ class Attempt:
     tool: str
     arguments: Mapping[str, Any]
     who: Who
-    id: str = field(default_factory=lambda: secrets.token_hex(6))
+    id: str = field(default_factory=lambda: secrets.token_hex(5))
     call: "Attempt | None" = None
     """The one that this is a step of."""
     steps: "list[Attempt]" = field(default_factory=list)

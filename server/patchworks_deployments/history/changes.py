@@ -48,7 +48,7 @@ async def read_changes(
     singles = undoing.singles(rows, switches.covered)
     table = tabulate(rows, undoing.standing, now)
     taken = max(_length(table), len(to_text(table))) + _length(*switches.calls)
-    given = _as_many_as_fit(singles, ANSWER_CHARACTERS - taken)
+    given = _as_many_as_fit(singles, ANSWER_CHARACTERS - taken, least=not switches.calls)
     return table.model_copy(
         update={
             "page": filters.page,
@@ -64,11 +64,11 @@ async def read_changes(
     )
 
 
-def _as_many_as_fit(singles: Sequence[Record], room: int) -> list[ToolCall]:
-    """The calls that undo the first of these changes, one at least; the others are found by the change's id."""
+def _as_many_as_fit(singles: Sequence[Record], room: int, least: int) -> list[ToolCall]:
+    """The calls that undo the first of these changes, so many at `least`; the others are found by the change's id."""
     calls = [record.undo for record in singles[:MAX_CALLS] if record.undo]
     ends = accumulate(map(_length, calls))
-    return [call for n, (call, end) in enumerate(zip(calls, ends, strict=True)) if n == 0 or end <= room]
+    return [call for n, (call, end) in enumerate(zip(calls, ends, strict=True)) if n < least or end <= room]
 
 
 def _length(*parts: Output) -> int:

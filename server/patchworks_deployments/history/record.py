@@ -33,7 +33,7 @@ MAX_MESSAGE_CHARACTERS = 2_048
 TOOLS = {write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)}
 """The tools that change something."""
 
-ID = re.compile(r"[0-9a-f]{12}(?:/[1-9][0-9]{0,3})?")
+ID = re.compile(r"[0-9a-f]{8,16}(?:/[1-9][0-9]{0,3})?")
 """The id of a call, or of one of its steps."""
 
 _SWITCHES = {"enable": True, "disable": False}
@@ -126,7 +126,8 @@ class Record:
         if self.verb == "create":
             state = f", {rendering.state(self.after).split(' ')[0]}" if self.after else ""
             return f"created{state}"
-        return "; ".join(comparing.differences(self.before, self.after)) if self.before and self.after else ""
+        told = comparing.differences(self.before, self.after) if self.before and self.after else []
+        return "; ".join(told).replace("queue priority: ", "priority ")
 
     def _asked(self) -> str:
         ids = {"flow_version_id", "deployment_id", "if_state", "dry_run"}

@@ -202,7 +202,7 @@ async def test_a_renamed_log_gets_the_lines_where_no_new_one_can_be_opened(
 
     def take_the_folder(_: httpx2.Request) -> None:
         (folder / "log").rename(rotated)
-        folder.rmdir()
+        shutil.rmtree(folder)
 
     for strike in (rotate, take_the_folder):
         folder.mkdir(exist_ok=True)

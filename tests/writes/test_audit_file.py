@@ -208,6 +208,7 @@ async def test_a_renamed_log_gets_the_lines_where_no_new_one_can_be_opened(
         folder.mkdir(exist_ok=True)
         transport = Upstream().on(write, Acted(strike))
         async with connected(transport=transport, person=Person(yes), era=era, audit_log=folder / "log") as client:
+            await client.call_tool("get_deployment", IDS)  # its result makes the client load what it checks it with
             result = await client.call_tool("disable_deployment", IDS)
         limit(resource.RLIMIT_NOFILE, 1_000)
         assert "audit log" not in text(result)

@@ -83,23 +83,33 @@ async def test_what_a_name_was_found_to_mean_is_said(log: Path) -> None:
     async with connected(audit_log=log) as client:
         whole, none = await changes(client, environment="live"), await changes(client, flow="<b>Zz")
         assert "remarks" not in await changes(client, environment="uk")
-    assert whole["remarks"] == ['"live" is a whole name, so what only contains it is left out.']
+    assert whole["remarks"] == [
+        '"live" is the whole name of an environment, so names that only contain it are left out.'
+    ]
     assert none["remarks"] == ['No change on record has "‹b›Zz" in the name of its flow.']
 
 
+@pytest.mark.parametrize("filters", [{"caller": "nobody"}, {"environment": "99"}, {"until": "2001-01-01"}], ids=str)
+async def test_an_empty_answer_says_that_nothing_matches(filters: dict[str, str], log: Path) -> None:
+    """An empty list alone would read as if nothing had been changed."""
+    async with connected(audit_log=log) as client:
+        told = await changes(client, **filters)
+    assert (rows(told), told["remarks"]) == ([], ["No change on record matches."])
+
+
 REFUSED = [
-    ({"since": "yesterday"}, "since: is no time. Give an ISO 8601 date or time in UTC, such as 2026-03-02 or"),
-    ({"until": "9" * 40}, "until: is no time."),
-    ({"since": "9999w9"}, "since: is no time."),
-    ({"since": "99999999d"}, "since: is no time."),
+    ({"since": "yesterday"}, "since: this is no time; now it is 20"),
+    ({"until": "9" * 40}, "until: this is no time; now it is"),
+    ({"since": "9999w9"}, "since: this is no time; now it is"),
+    ({"since": "99999999d"}, "since: this is no time; now it is"),
     ({"since": "2099-01-01"}, "since is in the future: now it is 20"),
     ({"since": "1h", "until": "2h"}, "since is later than until. Give the earlier time as since."),
-    ({"tool_name": "disable"}, "tool_name: there is none of that name that changes anything. Give create_deployment,"),
+    ({"tool_name": "disable"}, "tool_name: no tool of that name changes anything. Give create_deployment,"),
     (
         {"outcome": "ok"},
-        "outcome: there is no such one. Give done, partial, unknown, failed, unfinished, found_done or",
+        "outcome: there is no such outcome. Give done, partial, unknown, failed, unfinished, found_done or",
     ),
-    ({"change": "12"}, "change: is not the id of a change. Give one from the column id."),
+    ({"change": "12"}, "change: this is not the id of a change. Give one from the column id."),
     ({"change": "0" * 12}, f"There is no change {'0' * 12} on record."),
     ({"page": 2}, "Page 2 is past the last one, which is 1. Ask for that one."),
     ({"page": 0}, "page: must be greater than or equal to 1."),

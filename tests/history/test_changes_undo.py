@@ -129,6 +129,9 @@ async def test_what_was_disabled_and_enabled_again_needs_nothing(era: Era) -> No
         for enabled, those in ((False, [a, b]), (True, [a, b]), (False, [b])):
             await client.call_tool(SWITCH, {"enabled": enabled, "deployments": those})
         told = await changes(client, since="1h")
+        assert told["remarks"][-1].startswith(
+            "1 deployment is again as before the first of these changes, so undo leaves it alone;"
+        )
         assert len(told["undo"]) == 1
         assert b.split("/")[1] in str(told["undo"][0])
         assert a.split("/")[1] not in str(told["undo"][0]["arguments"])

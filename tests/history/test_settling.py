@@ -76,8 +76,11 @@ async def test_what_was_found_done_can_be_undone(write: DeploymentWrite, tmp_pat
     change = await leave(log, write, sandbox, is_sent=True)
     await restart(log, upstream(sandbox))
     undo = outcomes(log)[change]["undo"]
-    server = create_server(load_settings({}, base_url=ADDRESS, api_key=API_KEY), upstream(sandbox))
+    settings = load_settings({}, base_url=ADDRESS, api_key=API_KEY, audit_log=str(log))
+    server = create_server(settings, upstream(sandbox))
     async with Client(server, elicitation_callback=Person(yes)) as client:
+        told = data(await client.call_tool("list_changes", {}))
+        assert "the server was killed before it knew" in str(told["remarks"])
         assert data(await client.call_tool(undo["tool"], undo["arguments"]))["status"] == "done"
         assert (await client.call_tool(undo["tool"], undo["arguments"])).is_error
 

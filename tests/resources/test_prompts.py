@@ -26,12 +26,21 @@ PROMPTS: list[tuple[str, dict[str, str], str]] = [
     ("move_version", {"flow_version_id": "1001", "environment": "UK Live"}, 'environment "UK Live"'),
     ("stop_environment", {"environment": "DE Sandbox"}, "set_deployments_enabled"),
     ("explain_deployment", {"deployment_id": "500"}, "get_deployment"),
-    ("undo_changes", {}, "What did we change in the last 24 hours? Put it back. Call list_changes {} with since:"),
-    ("undo_changes", {"period": "yesterday"}, 'since "yesterday" (my words)? Put it back. Call list_changes {} with'),
+    (
+        "undo_changes",
+        {},
+        'What did we change in the last 24 hours? Put it back. Call list_changes {"since": "24h"}. Show',
+    ),
+    (
+        "undo_changes",
+        {"period": "yesterday"},
+        'since "yesterday" (my words)? Put it back. Call list_changes {"since": "48h"}, or',
+    ),
+    ("undo_changes", {"period": "2026-03-02T09:00Z"}, 'Call list_changes {"since": "2026-03-02T09:00Z"}. Show'),
     (
         "undo_changes",
         {"period": "7d", "environment": "10 [UK Live]", "flow": "orders"},
-        '(a name, or a part of one)? Put it back. Call list_changes {"environment": "10", "flow": "orders"} with',
+        'Put it back. Call list_changes {"since": "7d", "environment": "10", "flow": "orders"}. If nothing',
     ),
 ]
 

@@ -92,7 +92,7 @@ async def test_each_parameter_of_the_template_reaches_the_api(query: str, parame
         ("patchworks://overview?enabled=perhaps", "enabled: must be"),
         ("patchworks://changes?tool=enable_deployment", "tool: is not known"),
         ("patchworks://changes?page=0", "page: must be greater than"),
-        ("patchworks://changes?since=soon", "since: is no time"),
+        ("patchworks://changes?since=soon", "since: this is no time"),
         ("patchworks://changes?since=7d&since=1d", "repeats a parameter"),
         ("patchworks://changes#x", "has a fragment"),
         ("patchworks://flow-versions/1001/deployments/a%20b", "id in the resource's URI"),

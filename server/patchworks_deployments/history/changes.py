@@ -12,7 +12,7 @@ from patchworks_deployments.history.filters import Filters, read_filters
 from patchworks_deployments.history.record import Record
 from patchworks_deployments.history.search import MAX_BYTES, MAX_CHANGES, PAGE_ROWS, Found, Whose, search
 from patchworks_deployments.history.table import Changes, tabulate, to_text, whole
-from patchworks_deployments.history.undoing import MAX_CALLS, Undoing, read_there
+from patchworks_deployments.history.undoing import MAX_CALLS, Switches, Undoing, read_there
 from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Output, ToolCall
 from patchworks_deployments.model.rendering import are_left_out, counted
@@ -23,6 +23,11 @@ __all__ = ["Changes", "Filters", "read_changes", "to_text"]
 
 ANSWER_CHARACTERS = 3_800
 """Characters of an answer, beside remarks, that calls may fill up: a model pays for all of it."""
+
+FOUND_LATER = (
+    "found_done and found_not_done: the server was killed before it knew. It was read later, at the time shown; by its "
+    "id (change) you see when it was sent."
+)
 
 THIS_PROCESS = (
     "There is no audit log (PATCHWORKS_AUDIT_LOG), so this covers only what this process has sent since its start."
@@ -55,7 +60,8 @@ async def read_changes(
             "whole": _whole(filters, found),
             "remarks": [
                 *_about_record(log, found, own_only=own_only),
-                *_about_undo(undoing, len(singles) - len(given), switches.left, found),
+                *([FOUND_LATER] if any(row.outcome.startswith("found_") for row in rows) else []),
+                *_about_undo(undoing, len(singles) - len(given), switches, found),
             ]
             or None,
             "undo": [*switches.calls, *given] or None,
@@ -104,25 +110,35 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
         yield f"Only the newest {MAX_BYTES >> 20} MB of the audit log were searched, {back}."
     elif found.is_wanting and log.has_more:
         yield f"The record goes {back}; what is older is not read, or not kept."
+    if not found.changes and all(found.wanted.meant.values()):
+        yield "No change on record matches."
     for part, meant in found.wanted.meant.items():
         name = inert(found.wanted.names[part])
         if not meant:
             yield f'No change on record has "{name}" in the name of its {part}.'
         elif part in found.wanted.whole:
-            yield f'"{name}" is a whole name, so what only contains it is left out.'
+            a_or_an = "an" if part == "environment" else "a"
+            yield f'"{name}" is the whole name of {a_or_an} {part}, so names that only contain it are left out.'
     if found.others and not own_only:
-        yield f"{are_left_out(found.others, 'change', 'of other Patchworks accounts')}."
+        is_or_are = "is" if found.others == 1 else "are"
+        yield f"{counted(found.others, 'change')} of other Patchworks accounts {is_or_are} left out."
     if found.unreadable:
         yield f"{are_left_out(found.unreadable, 'line', 'of the audit log cannot be read')}."
 
 
-def _about_undo(undoing: Undoing, more_singles: int, more_switches: int, found: Found) -> Iterator[str]:
+def _about_undo(undoing: Undoing, more_singles: int, switches: Switches, found: Found) -> Iterator[str]:
     if undoing.there.unread:
         yield f"Whether it can be put back is not known: {undoing.there.unread.what}"
+    if switches.even:
+        are, them = ("is", "it") if switches.even == 1 else ("are", "them")
+        yield (
+            f"{counted(switches.even, 'deployment')} {are} again as before the first of these changes, so undo leaves "
+            f"{them} alone; a single change has its undo by its id (change)."
+        )
     if more_singles > 0:
         yield f"{more_singles} more can be put back, each by its id (change)."
-    if more_switches:
-        yield f"{counted(more_switches, 'more deployment')} can be switched back: ask again once that is done."
+    if switches.left:
+        yield f"{counted(switches.left, 'more deployment')} can be switched back: ask again once that is done."
     if found.wanted.is_period and len(found.changes) > MAX_CHANGES:
         most = f"{MAX_CHANGES:,}"
         yield f"More than {most} changes match, and undo covers the newest {most}: narrow it with since."

@@ -114,9 +114,9 @@ def read_filters(filters: Filters, now: datetime) -> Wanted:
     if since and until and since > until:
         raise InvalidArgument("since is later than until.", next_step="Give the earlier time as since.")
     if filters.outcome and filters.outcome not in get_args(Outcome):
-        raise InvalidArgument("outcome: there is no such one.", next_step=f"Give {_one_of(get_args(Outcome))}.")
+        raise InvalidArgument("outcome: there is no such outcome.", next_step=f"Give {_one_of(get_args(Outcome))}.")
     if filters.change and not ID.fullmatch(filters.change.strip()):
-        raise InvalidArgument("change: is not the id of a change.", next_step="Give one from the column id.")
+        raise InvalidArgument("change: this is not the id of a change.", next_step="Give one from the column id.")
     given: dict[Part, str | None] = {"flow": filters.flow, "environment": filters.environment}
     return Wanted(
         since=since,
@@ -139,9 +139,7 @@ def _tools(tool: str | None) -> frozenset[tuple[str, bool, str]] | None:
     if tool is None:
         return None
     if tool not in TOOLS:
-        raise InvalidArgument(
-            "tool_name: there is none of that name that changes anything.", next_step=f"Give {_one_of(TOOLS)}."
-        )
+        raise InvalidArgument("tool_name: no tool of that name changes anything.", next_step=f"Give {_one_of(TOOLS)}.")
     verb = tool.removesuffix("_deployment")
     steps = {(tool, True, step) for step in STEPS.get(tool, ())}
     steps |= {(other, True, verb) for other, verbs in STEPS.items() if verb in verbs}
@@ -161,4 +159,6 @@ def _moment(name: str, text: str | None, now: datetime) -> str | None:
             moment += timedelta(days=1, milliseconds=-1)
         return written(moment)
     except (ValueError, OverflowError):
-        raise InvalidArgument(f"{name}: is no time.", next_step=f"Give {WHEN}.") from None
+        raise InvalidArgument(
+            f"{name}: this is no time; now it is {written(now)}.", next_step=f"Give {WHEN}."
+        ) from None

@@ -70,12 +70,14 @@ async def read_there(client: DeploymentsClient, records: Iterable[Record]) -> Th
 class Switches:
     """The calls that switch deployments back, newest first, and the ids of the changes that are put right by them.
 
-    That is so as well of a change that was taken back since. So many deployments are `left`, too many for one call.
+    That is so as well of a change that was taken back since: so many deployments are `even`, switched back already. So
+    many others are `left`, too many for one call.
     """
 
     calls: list[ToolCall]
     covered: set[str | None]
     left: int
+    even: int
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,18 @@ class Undoing:
                 by_deployment[record.deployment_id].append(record)
         back: defaultdict[bool, list[list[Record]]] = defaultdict(list)
         covered: set[str | None] = set()
+        even = 0
         for history in by_deployment.values():
             newest, was = history[0], history[-1].before
             if newest.after and was and was.enabled is not None and self.standing(newest) is Standing.YES:
                 covered |= {record.id for record in history}
-                if was.enabled is not newest.after.enabled:
+                if was.enabled is newest.after.enabled:
+                    even += 1
+                else:
                     back[was.enabled].append(history)
         calls = [_switch(histories[:MAX_SWITCHED], enabled=enabled) for enabled, histories in back.items()]
-        return Switches(calls, covered, sum(max(0, len(histories) - MAX_SWITCHED) for histories in back.values()))
+        left = sum(max(0, len(histories) - MAX_SWITCHED) for histories in back.values())
+        return Switches(calls, covered, left, even)
 
     def singles(self, records: Iterable[Record], covered: Container[str | None]) -> list[Record]:
         """The changes among these that are put back by a call of their own."""

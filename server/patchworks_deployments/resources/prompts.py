@@ -5,6 +5,7 @@ docstring is its prompt's description. None makes a request: a name is looked up
 with, and what changes something goes on with an id alone.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -27,6 +28,21 @@ ASK_FIRST = (
     "and verified as they are, and keep the undo of every change."
 )
 
+SINCE = re.compile(r"[1-9][0-9]{0,4}[mhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}[0-9TZ:.+-]{0,22}")
+"""Periods that `list_changes` takes as they are typed."""
+
+MEANT_SINCE = "48h"
+"""Where a period is given in words, what is asked for unless a model knows better; it covers yesterday."""
+
+OTHER_TIMES = (
+    ", or another since where my words mean one: a span back such as 7d, or an ISO 8601 time; the result tells the "
+    "time now. Rather begin too early, leave out what I did not mean, and tell me the time you took"
+)
+
+CUT_AT_A_BLANK = (
+    "If nothing matches, ask me whether I meant these, because many a program cuts what I typed at a blank. "
+)
+
 MAX_SHOWN_CHARACTERS = 60
 """Characters of what was typed that a refusal repeats."""
 
@@ -34,7 +50,7 @@ Environment = Annotated[str, Field(description="the id of an environment, such a
 Flow = Annotated[str, Field(description="the id of a flow, such as 100, or its name")]
 FlowVersionId = Annotated[str, Field(description="the id of a flow version, such as 1001, which is not its iteration")]
 DeploymentId = Annotated[str, Field(description="the id of a deployment, such as 500")]
-Period = Annotated[str, Field(description="since when, such as yesterday, this morning or 7d")]
+Period = Annotated[str, Field(description="since when, such as yesterday, 7d or 2026-03-02")]
 
 
 # Arguments ----------------------------------------------------------------------------------------
@@ -175,11 +191,14 @@ def explain_deployment(deployment_id: DeploymentId) -> str:
 def undo_changes(period: Period = "", environment: Environment = "", flow: Flow = "") -> str:
     """See what was changed, by whom and why, and put it back."""
     filters, given = _filters(environment=environment, flow=flow)
-    when = f'since "{inert(period)}" (my words)' if period.strip() else "in the last 24 hours"
+    is_told = bool(period.strip())
+    when = f'since "{inert(period)}" (my words)' if is_told else "in the last 24 hours"
+    is_clear = SINCE.fullmatch(period.strip()) is not None
+    since = period.strip() if is_clear else MEANT_SINCE if is_told else "24h"
+    call = _call("list_changes", since=since, **filters)
     return (
-        f"What did we change {when}{f', for {given}' if given else ''}? Put it back. Call "
-        f"{_call('list_changes', **filters)} with since: 24h or 7d back, or an ISO 8601 time; the result tells the "
-        "time now. Rather begin too early, leave out what I did not mean, and tell me the time you took. Show me each "
+        f"What did we change {when}{f', for {given}' if given else ''}? Put it back. Call {call}"
+        f"{OTHER_TIMES if is_told and not is_clear else ''}. {CUT_AT_A_BLANK if given else ''}Show me each "
         "change, newest first: what was changed, when and by whom, why, how it was agreed to, and what became of it. "
         "Then tell me what can still be put back, by which call, and what cannot, and why. Put back only what I then "
         "choose: make the undo calls exactly as they are given, in their order. For a part of what one call puts back, "

@@ -1,7 +1,7 @@
 """Reading the audit log backwards: whole lines, newest first, through the files that it was rotated to."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,16 @@ from patchworks_deployments.audit.reading import (
     LONGEST_LINE_BYTES,
     blocks_backwards,
     has_packed,
-    lines_backwards,
+    lines_of,
 )
 
 LENGTHS = st.one_of(
     st.integers(0, 40), st.integers(LONGEST_LINE_BYTES - 9, LONGEST_LINE_BYTES - 2), st.integers(0, 9_000)
 )
+
+
+def lines_backwards(log: Path) -> Iterator[bytes]:
+    return (line for block in blocks_backwards(log) for line in lines_of(block))
 
 
 @given(st.lists(LENGTHS, max_size=30), st.sampled_from([b"", b"\n"]))

@@ -25,14 +25,13 @@ _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 """To open a pipe without waiting for somebody to write into it."""
 
 
-def lines_backwards(path: Path) -> Iterator[bytes]:
-    """The whole lines of the log, and of the files that it was rotated to, newest first. Raises `OSError`."""
-    for block in blocks_backwards(path):
-        yield from (line for line in reversed(block.split(b"\n")) if line)
+def lines_of(block: bytes) -> list[bytes]:
+    """The lines of a block, the newest first."""
+    return [line for line in reversed(block.split(b"\n")) if line]
 
 
 def blocks_backwards(path: Path) -> Iterator[bytes]:
-    """The same lines in their order, as many at once as are read at once: the block with the newest first.
+    """The whole lines of the log, and of the files that it was rotated to: many in their order, the newest block first.
 
     A file that gets another name meanwhile is not read twice, nor missed. Raises `OSError`.
     """

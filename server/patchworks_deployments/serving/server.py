@@ -170,7 +170,7 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=_tools(settings),
-        lifespan=_lifespan(settings, transport, held, clock, [audit, older, *([shared] if shared else [])]),
+        lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
         cache_hints=_cache_hints(settings),
@@ -212,7 +212,6 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     held: Callable[..., Services],
-    clock: Callable[[], float],
     beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
@@ -229,7 +228,7 @@ def _lifespan(
             own = {"policy": Policy.from_settings(settings), "own_only": settings.credentials == "caller"}
             server.services = held(client=client, once=once, **own)
             if not server.services.own_only:  # else there are no credentials before somebody calls
-                await served.enter_async_context(settling(server.services.audit, client, server.stop, clock))
+                await served.enter_async_context(settling(server.services.audit, client, server.stop))
             yield server.services
 
     return lifespan

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from patchworks_deployments.audit.line import HEAD, HEAD_BYTES, key, piece
 from patchworks_deployments.audit.log import AuditLog
@@ -43,7 +43,7 @@ class IntentLine(Output):
     """What a process was about to send."""
 
     id: str
-    time: datetime
+    time: AwareDatetime
     tool: str
     arguments: dict[str, Any]
     before: Deployment | None

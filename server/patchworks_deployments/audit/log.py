@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
@@ -155,9 +156,11 @@ class AuditLog:
     def blocks_backwards(self) -> Iterator[bytes]:
         """Its lines, many at once, the newest first; without a path those of this process, about what it has sent.
 
-        Raises `OSError`.
+        For a thread that somebody waits for. Raises `OSError`.
         """
-        return reading.blocks_backwards(self._path) if self._path else iter([b"\n".join(self._kept)])
+        for block in reading.blocks_backwards(self._path) if self._path else [b"\n".join(self._kept)]:
+            anyio.from_thread.check_cancelled()  # else calls that are called off at once could pile up threads
+            yield block
 
     @property
     def has_more(self) -> bool:

@@ -39,8 +39,9 @@ def blocks_backwards(path: Path) -> Iterator[bytes]:
     while part := next((part for part, identity in _parts(path) if identity not in read), None):
         with contextlib.suppress(FileNotFoundError), _opened(part) as file:
             status = os.fstat(file.fileno())
-            read.add((status.st_dev, status.st_ino))
-            yield from _backwards(file)
+            if (is_what := (status.st_dev, status.st_ino)) not in read:  # it may have been renamed before it was opened
+                read.add(is_what)
+                yield from _backwards(file)
 
 
 def has_packed(path: Path) -> bool:

@@ -18,6 +18,7 @@ from patchworks_deployments.api.pacing import each, patiently
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held, claim
+from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import NoAnswer, UpstreamError
 from patchworks_deployments.history.unfinished.intents import (
     Emptied,
@@ -175,7 +176,8 @@ class _Settling:
             "confirmed_by": intent.confirmed_by,
             "undo": undo.to_json() if undo else None,
         }
-        attempt = Attempt.of_intent(self.log, intent.model_dump())
+        arguments, who = {**intent.arguments, "reason": intent.reason}, Who(intent.caller, intent.client)
+        attempt = Attempt(self.log, intent.tool, arguments, who, intent.id, account=intent.account, is_intended=True)
         await attempt.end(result)
         if not attempt.unrecorded:  # what kept it from being recorded is said there
             logger.warning("%s was unfinished: %s. %s", _named(intent), found, said)

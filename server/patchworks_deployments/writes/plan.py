@@ -201,10 +201,6 @@ def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
     ]
 
 
-ACCOUNT_CHARACTERS = 12
-"""Characters of an account's digest by which the audit log tells it from others."""
-
-
 class Tell(Protocol):
     """Tells subscribers of a change."""
 
@@ -252,7 +248,7 @@ class Acting:
             before=before.to_json() if before else None,
             beside=None if before else [deployment.id for deployment in beside],
             confirmed_by=self.agreed,
-            account=self.client.account().digest[:ACCOUNT_CHARACTERS],
+            account=self.client.account().mark,
         )
         try:
             await self.attempt.intend(intent)

@@ -15,10 +15,11 @@ from patchworks_deployments.audit.line import HEAD, HEAD_BYTES, key, piece
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held
 from patchworks_deployments.audit.reading import lines_of
+from patchworks_deployments.history.record import TOOLS
 from patchworks_deployments.model.deployment import Deployment, Output, ToolCall
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
-from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.operations import Create
 from patchworks_deployments.writes.replacement import Replace
 
 CLOCKS_SECONDS = 600.0
@@ -30,8 +31,8 @@ DONE = ("done", "found_done")
 _OF_REPLACEMENT = key("tool") + f"{Replace.name}: ".encode()
 """What the steps of a replacement have there."""
 
-_WRITES: dict[str, type[DeploymentWrite]] = {
-    write.name.removesuffix("_deployment"): write for write in (Enable, Disable, Delete, Update, Create)
+_WRITES = {
+    name.removesuffix("_deployment"): write for name, write in TOOLS.items() if issubclass(write, DeploymentWrite)
 }
 """What is sent, by the last word of the tool in its lines: `set_deployments_enabled: disable`."""
 

@@ -35,7 +35,6 @@ from patchworks_deployments.writes.beside import state_left
 from patchworks_deployments.writes.change import Change, SeveralNew
 from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.outcome import Facts
-from patchworks_deployments.writes.plan import ACCOUNT_CHARACTERS
 from patchworks_deployments.writes.replacement import Replace
 
 logger = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ class _Settling:
     gone: Held
 
     async def run(self) -> None:
-        account = self.client.account().digest[:ACCOUNT_CHARACTERS]
+        account = self.client.account().mark
         left = await self._read()
         if own := [intent for intent in left.unfinished if intent.account == account]:
             await each(partial(self._settle_one, left.emptied), own[:MAX_SETTLED])

@@ -25,8 +25,8 @@ MAX_STEP_LINES = 1_000
 MAX_BYTES = 256 * 1024 * 1024
 """Bytes of the log that are searched at most, in about a second."""
 
-TIME_CHARACTERS = 23
-"""Characters of a time that are compared: down to the millisecond."""
+TIME_BYTES = 23
+"""Bytes of a time that are compared: down to the millisecond."""
 
 KEPT_BLOCKS = 4
 """Blocks in which a step finds the line of its call, which comes after it."""
@@ -78,7 +78,7 @@ class Found:
     def is_wanting(self) -> bool:
         """Whether something that is asked for may be older than all that was read."""
         since, oldest = self.wanted.since, self.reach.oldest
-        return self.reach.is_all and not (since and oldest and oldest[:TIME_CHARACTERS] <= since[:TIME_CHARACTERS])
+        return self.reach.is_all and not (since and oldest and oldest[:TIME_BYTES] <= since[:TIME_BYTES])
 
     def page(self, number: int) -> Sequence[Record]:
         """The rows of a page."""
@@ -201,11 +201,11 @@ def _times(block: bytes) -> list[bytes]:
     """The times of the first and of the last line of a block, as far as these tell them."""
     time = key("time")
     starts = (place + len(time) for place in (block.find(time, 0, HEAD_BYTES), block.rfind(time)) if place >= 0)
-    return [block[start : start + TIME_CHARACTERS] for start in starts]
+    return [block[start : start + TIME_BYTES] for start in starts]
 
 
 def _shifted(time: str | None, by: timedelta) -> bytes | None:
     if time is None:
         return None
     moment = datetime.fromisoformat(time) + by
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")[:TIME_CHARACTERS].encode()
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")[:TIME_BYTES].encode()

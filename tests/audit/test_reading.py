@@ -1,24 +1,32 @@
 """Reading the audit log backwards: whole lines, newest first, through the files that it was rotated to."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.reading import (
     CHUNK_BYTES,
     LONGEST_LINE_BYTES,
     blocks_backwards,
     has_packed,
-    lines_backwards,
+    lines_of,
 )
 
 LENGTHS = st.one_of(
     st.integers(0, 40), st.integers(LONGEST_LINE_BYTES - 9, LONGEST_LINE_BYTES - 2), st.integers(0, 9_000)
 )
+
+
+def lines_backwards(log: Path) -> Iterator[bytes]:
+    return (line for block in blocks_backwards(log) for line in lines_of(block))
 
 
 @given(st.lists(LENGTHS, max_size=30), st.sampled_from([b"", b"\n"]))
@@ -79,3 +87,24 @@ def test_where_there_is_no_file_there_are_no_lines(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="no file that can be read again"):
         next(lines_backwards(tmp_path / "pipe"))
+
+
+async def test_reading_ends_once_nobody_waits_for_it(tmp_path: Path) -> None:
+    """Else calls that are called off at once could pile up threads, each of which reads to the end."""
+    (tmp_path / "log").write_bytes(b"line\n" * 100_000)
+    log, read = AuditLog(tmp_path / "log"), list[bytes]()
+    is_called_off, has_ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            for block in log.blocks_backwards():
+                read.append(block)
+                is_called_off.wait(5)
+        finally:
+            has_ended.set()
+
+    with anyio.move_on_after(0.05):
+        await log.read(work)
+    is_called_off.set()
+    assert await anyio.to_thread.run_sync(has_ended.wait, 5)
+    assert len(read) <= 1

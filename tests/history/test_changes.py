@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.cases import replaceable
-from support.clients import IDS, Era, Person, both_eras, connected, data, no, text, yes
+from support.clients import IDS, Era, Person, both_eras, connected, data, newer_era_first, no, text, yes
 from support.faults import Upstream, lost, reply, write
 from support.histories import COLUMNS, assert_both_tell_all, changes, column, rows, write_log
 from support.overviews import tokens
@@ -59,7 +59,7 @@ async def test_without_a_file_it_covers_this_process_and_says_so(era: Era) -> No
     assert told["remarks"] == [THIS_PROCESS]
 
 
-@both_eras
+@newer_era_first
 async def test_of_a_bulk_each_deployment_is_a_row(era: Era) -> None:
     """The call's own line is none; its steps have its id and a number, and its id finds them all."""
     async with connected(person=Person(yes), era=era) as client:
@@ -95,7 +95,7 @@ async def test_a_replacement_is_one_row_that_hides_its_steps(era: Era) -> None:
     assert in_whole["whole"]["after"]["id"] == new["id"]
 
 
-@both_eras
+@newer_era_first
 async def test_a_replacement_that_was_cut_short_shows_its_steps(era: Era, tmp_path: Path) -> None:
     """Without the line of the call, they are all that there is."""
     sandbox, log = Sandbox(), tmp_path / "log"
@@ -160,7 +160,7 @@ async def test_what_failed_and_what_nobody_knows_are_rows_too() -> None:
     assert column(told, "change") == ["asked: disable", "asked: disable"]
 
 
-@both_eras
+@newer_era_first
 async def test_many_changes_come_a_page_at_a_time(era: Era) -> None:
     """The next page is a call; one past the last is refused with the last one's number."""
     async with connected(Sandbox(), person=Person(yes), era=era) as client:

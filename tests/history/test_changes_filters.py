@@ -136,3 +136,14 @@ async def test_the_answer_says_what_time_it_is(era: Era) -> None:
         assert len(rows(told)) == 1
         assert rows(await changes(client, until="5m")) == []
         assert data(await client.call_tool("list_changes", {"since": told["now"]}))["now"] >= told["now"]
+
+
+@pytest.mark.parametrize("more", [{"outcome": "unfinished"}, {"until": "2026-03-02T09:00:10Z"}])
+async def test_a_change_that_has_an_outcome_is_never_told_as_unfinished(more: dict[str, str], tmp_path: Path) -> None:
+    """Nor where a filter leaves its outcome out, and not its intent."""
+    kind, of = {"account": ACCOUNT}, "000000000001"
+    write_log(tmp_path / "log", [line("intent", of, 0, **kind), line("outcome", of, 0.5, **kind)])
+    async with connected(audit_log=tmp_path / "log") as client:
+        result = await client.call_tool("list_changes", {"change": of, **more})
+    assert result.is_error
+    assert text(result).startswith(f"There is no change {of} on record.")

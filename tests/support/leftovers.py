@@ -116,7 +116,7 @@ async def settled(
 ) -> None:
     """Settle what can be, as a start does; return when that is over."""
     async with reaching(transport, key) as client:
-        await settle(AuditLog(log), client, clock)
+        await settle(AuditLog(log, clock), client)
 
 
 async def until_settled(log: Path) -> None:

@@ -56,7 +56,11 @@ def run(main: Coroutine[Any, Any, Outcome]) -> Outcome:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
-        with mock.patch("time.monotonic", loop.time), mock.patch("anyio.to_thread.run_sync", _at_once):
+        with (
+            mock.patch("time.monotonic", loop.time),
+            mock.patch("anyio.to_thread.run_sync", _at_once),
+            mock.patch("anyio.from_thread.check_cancelled"),
+        ):
             return runner.run(main)
 
 

@@ -38,12 +38,21 @@ DEFAULT_LIFETIME_SECONDS = 3600.0
 """Seconds for which a token is used when Patchworks did not say how long it lives."""
 
 
+MARK_CHARACTERS = 12
+"""Characters of an account's digest by which the audit log tells it from others."""
+
+
 @dataclass(frozen=True)
 class Account:
     """Whose deployments a client reads and changes: a name for people, and a digest of address and credentials."""
 
     name: str
     digest: str
+
+    @property
+    def mark(self) -> str:
+        """What the audit log calls it."""
+        return self.digest[:MARK_CHARACTERS]
 
 
 _SCHEME = re.compile(r"\s*(?:bearer|basic|token)\s+", re.IGNORECASE)

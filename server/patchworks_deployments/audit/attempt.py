@@ -15,7 +15,7 @@ import anyio
 from patchworks_deployments.audit.file import Room
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
-from patchworks_deployments.errors import AuditLogUnwritable, crash
+from patchworks_deployments.errors import AuditLogUnwritable
 
 logger = logging.getLogger(__name__)
 
@@ -67,27 +67,21 @@ class Attempt:
     has_ended: bool = False
     account: str | None = None
     """Whose deployments it has set out to change; None as long as nothing was to be sent."""
+    is_intended: bool = False
+    """Whether its intent may be on record: also where a disk answers too late, or takes the line and fails to flush."""
     is_sent: bool = False
     is_in_doubt: bool = False
     """Whether something was sent that was not refused for certain."""
-    crash: str | None = None
-    """What is wrong with this server, in words, where that has ended it."""
+    trouble: str | None = None
+    """Why no further step is to be taken, in words, where one could not be recorded or met an error of ours."""
     unrecorded: dict[str, AuditLogUnwritable] = field(default_factory=dict)
     """Which of its lines the audit log lacks, `intent` or `outcome`, and why."""
     answered: Mapping[str, Any] = field(default_factory=dict)
     """What was answered to its question, and after how long, as the line tells it."""
-    _may_be_intended: bool = False
     _before: Mapping[str, Any] | None = None
     _started: float = field(default_factory=time.monotonic)
     _room: Room | None = None
     _then: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-
-    @classmethod
-    def of_intent(cls, log: AuditLog, line: Mapping[str, Any]) -> "Attempt":
-        """The attempt of another process, of which this line tells the intent, to be ended here."""
-        arguments = {**line["arguments"], "reason": line["reason"]}
-        who = Who(line["caller"], line["client"])
-        return cls(log, line["tool"], arguments, who, line["id"], account=line["account"], _may_be_intended=True)
 
     async def keep_room(self, lines: int) -> None:
         """Keep room for its lines and those of its steps. Raises `AuditLogUnwritable`, and then nothing may be sent."""
@@ -105,27 +99,14 @@ class Attempt:
         """Whether it has sent anything, be it in a step."""
         return self.is_sent or any(step.is_sent for step in self.steps)
 
-    @property
-    def trouble(self) -> str | None:
-        """Why no further step is to be taken, in words, where one could not be recorded or met an error of ours."""
-        why = (step.crash or next((error.what for error in step.unrecorded.values()), None) for step in self.steps)
-        return next(filter(None, why), None)
-
-    def crashed(self, error: Exception) -> str:
-        """Log an error of our own, and keep what is said of it."""
-        logger.error("%s", self.tool, exc_info=error)
-        self.crash = crash(error)
-        return self.crash
-
     async def intend(self, intent: Intent) -> None:
         """Record a write before it is sent; once, should it be sent again because it certainly did not arrive.
 
         Raises `AuditLogUnwritable`, and then it may not be sent.
         """
-        if self._may_be_intended and "intent" not in self.unrecorded:
+        if self.is_intended and "intent" not in self.unrecorded:
             return
-        # A disk that answers too late, or takes the line and not its being flushed, may have it all the same.
-        self._may_be_intended, self.account, self._before = True, intent.account, intent.before
+        self.is_intended, self.account, self._before = True, intent.account, intent.before
         line = {
             **self.log.head("intent", self.id, self.tool),
             "arguments": intent.arguments,
@@ -166,7 +147,7 @@ class Attempt:
         # A refusal for which nothing was prepared costs its caller nothing, so there can be any number of them.
         if result.get("status") == "refused" and self._room is None and self.log.counts(self.who.caller):
             return
-        event = "outcome" if self._may_be_intended else "call" if self.account else "attempt"
+        event = "outcome" if self.is_intended else "call" if self.account else "attempt"
         line = {
             **self.log.head(event, self.id, self.tool),
             "outcome": result.get("status"),
@@ -203,7 +184,7 @@ class Attempt:
     def lacks(self) -> Iterator[str]:
         """What the audit log lacks of the attempt itself, in sentences."""
         if self.is_sent and self.unrecorded:
-            yield _LACKS[frozenset(self.unrecorded)].format("this call", self.unrecorded["outcome"].what)
+            yield _LACKS[frozenset(self.unrecorded)].format("this call", next(iter(self.unrecorded.values())).what)
         elif why := self.unrecorded.get("outcome"):
             yield f"The result of this call is missing in the audit log: {why.what}"
 

@@ -1,7 +1,12 @@
-"""One line of the audit log, in at most so many bytes: what is about to be sent, or what became of an attempt."""
+"""One line of the audit log, in at most so many bytes: what is about to be sent, or what became of an attempt.
+
+Inside a text of JSON a quotation mark has a backslash before it, so that `"flow_id": "` is found in the bytes of a line
+only where that is a field.
+"""
 
 import bisect
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
@@ -24,6 +29,27 @@ def head_of(event: str, of: str, tool: str | None, now: datetime) -> dict[str, A
     result of one that sent several writes, and an `attempt` is one that sent nothing.
     """
     return {"event": event, "id": of, "time": now.isoformat(timespec="milliseconds"), "tool": tool}
+
+
+HEAD = re.compile(rb'\s*\{(?:"event": "(\w+)", "id": "([\w/]+)", )?"time": "([\w:.+-]+)"')
+"""What a line begins with, in groups: event, id and time. One of an older release has no event and no id."""
+
+HEAD_BYTES = 256
+"""Bytes within which a line tells its time and names its tool."""
+
+INTENT, OUTCOME, CALL = (b'{"event": "' + event + b'", "id": "' for event in (b"intent", b"outcome", b"call"))
+OLD = b'{"time": "'
+"""What lines begin with; an old one has no event."""
+
+
+def key(field: str) -> bytes:
+    """What stands before the text of this field."""
+    return f'"{field}": "'.encode()
+
+
+def piece(field: str, text: str) -> bytes:
+    """What a line holds whose field has this text."""
+    return key(field) + json.dumps(text)[1:].encode()
 
 
 MAX_DEPTH = 3

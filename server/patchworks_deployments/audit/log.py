@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
@@ -148,17 +149,18 @@ class AuditLog:
             except OSError as error:
                 raise AuditLogUnreadable(f"The audit log cannot be read ({error.strerror}).") from error
 
-    def lines_backwards(self) -> Iterator[bytes]:
-        """Its lines, newest first; without a path those of this process, about what it has sent. Raises `OSError`."""
-        return reading.lines_backwards(self._path) if self._path else reversed(list(self._kept))
-
     def left_behind(self) -> list[Path]:
         """The files of processes that have begun to change something, and have not ended in order."""
         return left_behind(self._path) if self._path else []
 
     def blocks_backwards(self) -> Iterator[bytes]:
-        """The same lines, many at once. Raises `OSError`."""
-        return reading.blocks_backwards(self._path) if self._path else iter([b"\n".join(self._kept)])
+        """Its lines, many at once, the newest first; without a path those of this process, about what it has sent.
+
+        For a thread that somebody waits for. Raises `OSError`.
+        """
+        for block in reading.blocks_backwards(self._path) if self._path else [b"\n".join(self._kept)]:
+            anyio.from_thread.check_cancelled()  # else calls that are called off at once could pile up threads
+            yield block
 
     @property
     def has_more(self) -> bool:

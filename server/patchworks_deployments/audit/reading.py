@@ -25,14 +25,13 @@ _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 """To open a pipe without waiting for somebody to write into it."""
 
 
-def lines_backwards(path: Path) -> Iterator[bytes]:
-    """The whole lines of the log, and of the files that it was rotated to, newest first. Raises `OSError`."""
-    for block in blocks_backwards(path):
-        yield from (line for line in reversed(block.split(b"\n")) if line)
+def lines_of(block: bytes) -> list[bytes]:
+    """The lines of a block, the newest first."""
+    return [line for line in reversed(block.split(b"\n")) if line]
 
 
 def blocks_backwards(path: Path) -> Iterator[bytes]:
-    """The same lines in their order, as many at once as are read at once: the block with the newest first.
+    """The whole lines of the log, and of the files that it was rotated to: many in their order, the newest block first.
 
     A file that gets another name meanwhile is not read twice, nor missed. Raises `OSError`.
     """
@@ -40,8 +39,9 @@ def blocks_backwards(path: Path) -> Iterator[bytes]:
     while part := next((part for part, identity in _parts(path) if identity not in read), None):
         with contextlib.suppress(FileNotFoundError), _opened(part) as file:
             status = os.fstat(file.fileno())
-            read.add((status.st_dev, status.st_ino))
-            yield from _backwards(file)
+            if (is_what := (status.st_dev, status.st_ino)) not in read:  # it may have been renamed before it was opened
+                read.add(is_what)
+                yield from _backwards(file)
 
 
 def has_packed(path: Path) -> bool:

@@ -17,7 +17,6 @@ from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Output, ToolCall
 from patchworks_deployments.model.rendering import are_left_out, counted
 from patchworks_deployments.model.text import inert
-from patchworks_deployments.writes.plan import ACCOUNT_CHARACTERS
 
 __all__ = ["Changes", "Filters", "read_changes", "to_text"]
 
@@ -43,7 +42,7 @@ async def read_changes(
     `AuditLogUnreadable`, and `Unauthenticated` where a caller has to bring the credentials and did not.
     """
     wanted = read_filters(filters, now)
-    whose = Whose(client.account().digest[:ACCOUNT_CHARACTERS], with_old=not own_only)
+    whose = Whose(client.account().mark, with_old=not own_only)
     found = await log.read(partial(search, log.blocks_backwards, wanted, whose, filters.page))
     rows = found.page(filters.page)
     _require_some(filters, found)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
-from patchworks_deployments.history.clues import OLD, Piece, key, line_at, texts_behind
+from patchworks_deployments.audit.line import OLD, key
+from patchworks_deployments.audit.reading import lines_of
 from patchworks_deployments.history.filters import NAMED, Part, Wanted
 from patchworks_deployments.model.text import folded
 
@@ -37,7 +38,7 @@ class _Sought:
 
     def new_in(self, block: bytes) -> set[bytes]:
         """The fitting texts of the block that the account has not told so far."""
-        found = texts_behind(block, self.key)
+        found = _texts_behind(block, self.key)
         for text in found - self._seen:
             told = _read(text)
             if told and self.name and self.name in folded(told):
@@ -60,5 +61,21 @@ def _read(text: bytes) -> str | None:
 
 
 def _is_told(block: bytes, piece: bytes, account: bytes, *, with_old: bool) -> bool:
-    lines = (line_at(block, block.rfind(b"\n", 0, place) + 1) for place in Piece([piece]).places(block))
-    return any(account in line or (with_old and line.startswith(OLD)) for line in lines)
+    lines = (line for line in lines_of(block) if piece in line)
+    return any(account in line or (with_old and line.lstrip().startswith(OLD)) for line in lines)
+
+
+def _texts_behind(block: bytes, key: bytes) -> set[bytes]:
+    """All texts that stand behind the key, as JSON writes them."""
+    parts = block.split(key)[1:]
+    found = {part[: part.find(b'"')] for part in parts}
+    if any(text.endswith(b"\\") for text in found):  # it ends with a quotation mark of its own
+        return {_text_at_start(part) for part in parts}
+    return found
+
+
+def _text_at_start(part: bytes) -> bytes:
+    end = part.find(b'"')
+    while end > 0 and part[end - 1 : end] == b"\\":
+        end = part.find(b'"', end + 1)
+    return part[:end] if end >= 0 else b""

@@ -15,6 +15,7 @@ from patchworks_deployments.model.reading import is_identifier, read_time
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.model.tokens import without_tokens
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.plan import Write
 from patchworks_deployments.writes.replacement import Replace
 from patchworks_deployments.writes.switching import Switch
 
@@ -30,8 +31,10 @@ OLD_OUTCOMES = frozenset({"done", "partial", "unknown"})
 MAX_WORD_CHARACTERS = 120
 MAX_MESSAGE_CHARACTERS = 2_048
 
-TOOLS = {write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)}
-"""The tools that change something."""
+TOOLS: Mapping[str, type[Write]] = {
+    write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)
+}
+"""What each tool that changes something does, by its name, also where a read-only server does not offer it."""
 
 ID = re.compile(r"[0-9a-f]{8,16}(?:/[1-9][0-9]{0,3})?")
 """The id of a call, or of one of its steps."""

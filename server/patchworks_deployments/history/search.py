@@ -5,19 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from patchworks_deployments.history.clues import (
-    CALL,
-    INTENT,
-    OLD,
-    OUTCOME,
-    TIME_BYTES,
-    Clue,
-    candidates,
-    clues,
-    id_of,
-    times,
-    unfinished,
-)
+from patchworks_deployments.audit.line import CALL, HEAD, HEAD_BYTES, OLD, OUTCOME, key, piece
+from patchworks_deployments.history.clues import candidates, clues, unfinished
 from patchworks_deployments.history.filters import Wanted
 from patchworks_deployments.history.naming import with_meanings
 from patchworks_deployments.history.record import OLD_OUTCOMES, UNFINISHED, Record, read_record
@@ -35,6 +24,9 @@ MAX_STEP_LINES = 1_000
 
 MAX_BYTES = 256 * 1024 * 1024
 """Bytes of the log that are searched at most, in about a second."""
+
+TIME_BYTES = 23
+"""Bytes of a time that are compared: down to the millisecond."""
 
 KEPT_BLOCKS = 4
 """Blocks in which a step finds the line of its call, which comes after it."""
@@ -55,7 +47,7 @@ class Reach:
         """The blocks until all lines of one are older than `since`, each with the times of its first and last line."""
         floor, left = _shifted(since, -SLACK), MAX_BYTES
         for block in blocks:
-            told = times(block)
+            told = _times(block)
             if floor and told and max(told) < floor:
                 return
             if left <= 0:
@@ -103,7 +95,7 @@ class Whose:
     @property
     def piece(self) -> bytes:
         """What the account's lines hold."""
-        return f'"account": "{self.account}"'.encode()
+        return piece("account", self.account)
 
 
 def search(blocks: Callable[[], Iterable[bytes]], wanted: Wanted, whose: Whose, page: int) -> Found:
@@ -139,16 +131,12 @@ class _Search:
             if own not in block and not (self.whose.with_old and OLD in block):
                 self.found.others += 0 if wanted else block.count(OUTCOME)
                 continue
-            for line in self._lines(block, wanted):
-                self._take(line.lstrip(), own)
+            is_unfinished = self.wanted.outcome == UNFINISHED
+            for line in unfinished(block, self.ended) if is_unfinished else candidates(block, wanted):
+                self._take(line, own)
                 if self._is_enough():
                     return self.found
         return self.found
-
-    def _lines(self, block: bytes, wanted: Sequence[Clue]) -> list[bytes]:
-        if self.wanted.outcome == UNFINISHED and not wanted:
-            return unfinished(block, self.ended)
-        return candidates(block, wanted)
 
     def _is_enough(self) -> bool:
         """Whether nothing that is further back can matter."""
@@ -162,30 +150,29 @@ class _Search:
 
     def _take(self, line: bytes, own: bytes) -> None:
         """Take the line for what it tells, if it tells of a change that is asked for."""
-        is_old = line.startswith(OLD)
-        if own not in line and not (is_old and self.whose.with_old):
-            self.found.others += line.startswith(OUTCOME)
-            self.found.unreadable += not line.startswith(b'{"event": "') and not is_old
+        if not (head := HEAD.match(line)):
+            self.found.unreadable += 1
             return
-        if line.startswith(OUTCOME):
-            self.ended.add(id_of(line, OUTCOME))
-        elif line.startswith(INTENT) and id_of(line, INTENT) in self.ended and not self.wanted.change:
-            self.ended.discard(id_of(line, INTENT))
+        event, of, _ = head.groups()
+        if own not in line and not (event is None and self.whose.with_old):
+            self.found.others += event == b"outcome"
             return
-        if line.startswith(b'{"event": "attempt"'):
-            return
-        record = read_record(line)
+        if event == b"outcome":
+            self.ended.add(of)
+        if event != b"attempt" and (event != b"intent" or of not in self.ended or self.wanted.change):
+            self._read(line)
+
+    def _read(self, line: bytes) -> None:
+        record, changes = read_record(line), self.found.changes
         if record is None:
             self.found.unreadable += 1
-        elif record.account == self.whose.account or (record.event == "old" and self.whose.with_old):
-            self._add(record)
-
-    def _add(self, record: Record) -> None:
-        changes = self.found.changes
+            return
+        if record.account != self.whose.account and not (record.event == "old" and self.whose.with_old):
+            return
         if record.event == "call" and record.id == self.wanted.change:
             self.found.call = record
-        if record.event == "intent" and (ended := [n for n, change in enumerate(changes) if change.id == record.id]):
-            changes[ended[0]] = changes[ended[0]].joined(record)
+        if record.event == "intent" and record.id and record.id.encode() in self.ended:
+            changes[:] = [change.joined(record) if change.id == record.id else change for change in changes]
         elif self._is_change(record) and self.wanted.holds(record):
             changes.append(record)
 
@@ -208,6 +195,13 @@ class _Search:
             of = version, record.arguments.get("new_flow_version_id")
             self.old_replaced |= {(record.caller, one) for one in of if isinstance(one, str)}
         return not (record.is_step and record.tool == Replace.name and (record.caller, version) in self.old_replaced)
+
+
+def _times(block: bytes) -> list[bytes]:
+    """The times of the first and of the last line of a block, as far as these tell them."""
+    time = key("time")
+    starts = (place + len(time) for place in (block.find(time, 0, HEAD_BYTES), block.rfind(time)) if place >= 0)
+    return [block[start : start + TIME_BYTES] for start in starts]
 
 
 def _shifted(time: str | None, by: timedelta) -> bytes | None:

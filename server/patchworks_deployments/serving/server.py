@@ -40,6 +40,7 @@ from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
+from patchworks_deployments.history.record import TOOLS
 from patchworks_deployments.history.unfinished.settling import settling
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
@@ -53,7 +54,7 @@ from patchworks_deployments.serving.tokens import authorization, caller_key_of, 
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
-from patchworks_deployments.tools.attempts import READ_ONLY, WRITES, Attempts
+from patchworks_deployments.tools.attempts import READ_ONLY, Attempts
 from patchworks_deployments.tools.changes import changes_tool
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.reading import read_tools
@@ -100,13 +101,13 @@ class DeploymentsServer(MCPServer[Services]):
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
         listed = await super().list_tools()
-        return listed if may_write() else [tool for tool in listed if tool.name not in WRITES]
+        return listed if may_write() else [tool for tool in listed if tool.name not in TOOLS]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, if the server offers it."""
-        if self.attempts.is_read_only and name in WRITES:
+        if self.attempts.is_read_only and name in TOOLS:
             raise ToolError(READ_ONLY)
         return await super().call_tool(name, arguments, context)
 
@@ -170,7 +171,7 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=_tools(settings),
-        lifespan=_lifespan(settings, transport, held, clock, [audit, older, *([shared] if shared else [])]),
+        lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
         cache_hints=_cache_hints(settings),
@@ -212,7 +213,6 @@ def _lifespan(
     settings: Settings,
     transport: httpx2.AsyncBaseTransport | None,
     held: Callable[..., Services],
-    clock: Callable[[], float],
     beside: Sequence[AuditLog | OlderSubscribers | RedisBus],
 ) -> Callable[[MCPServer[Services]], AbstractAsyncContextManager[Services]]:
     @asynccontextmanager
@@ -229,7 +229,7 @@ def _lifespan(
             own = {"policy": Policy.from_settings(settings), "own_only": settings.credentials == "caller"}
             server.services = held(client=client, once=once, **own)
             if not server.services.own_only:  # else there are no credentials before somebody calls
-                await served.enter_async_context(settling(server.services.audit, client, server.stop, clock))
+                await served.enter_async_context(settling(server.services.audit, client, server.stop))
             yield server.services
 
     return lifespan

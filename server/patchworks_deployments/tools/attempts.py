@@ -13,18 +13,11 @@ from pydantic import ValidationError
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who, caller, client_name
+from patchworks_deployments.history.record import TOOLS
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import given
 from patchworks_deployments.tools.base import ending
-from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.plan import Write
-from patchworks_deployments.writes.replacement import Replace
-from patchworks_deployments.writes.switching import Switch
-
-WRITES: Mapping[str, type[Write]] = {
-    write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)
-}
-"""What each tool that changes something does, by its name, also where a read-only server does not offer it."""
 
 READ_ONLY = (
     "This server is read-only, so it offers no tool that changes anything. Nothing was changed. "
@@ -88,7 +81,7 @@ class Attempts:
     def _attempt(self, call: Mapping[str, Any], who: Who) -> Attempt | None:
         """The attempt that a call with these parameters is; None for one of a tool that only looks."""
         name, came = call.get("name"), call.get("arguments")
-        write = WRITES.get(name) if isinstance(name, str) else None
+        write = TOOLS.get(name) if isinstance(name, str) else None
         if write is None:
             return None
         known = arguments_of(write)

@@ -21,6 +21,7 @@ from patchworks_deployments.errors import (
     NoAnswer,
     OutOfTime,
     Unreachable,
+    crash,
 )
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
@@ -200,10 +201,6 @@ def environments_of(deployments: Iterable[Deployment]) -> list[Environment]:
     ]
 
 
-ACCOUNT_CHARACTERS = 12
-"""Characters of an account's digest by which the audit log tells it from others."""
-
-
 class Tell(Protocol):
     """Tells subscribers of a change."""
 
@@ -251,7 +248,7 @@ class Acting:
             before=before.to_json() if before else None,
             beside=None if before else [deployment.id for deployment in beside],
             confirmed_by=self.agreed,
-            account=self.client.account().digest[:ACCOUNT_CHARACTERS],
+            account=self.client.account().mark,
         )
         try:
             await self.attempt.intend(intent)
@@ -281,13 +278,17 @@ class Acting:
             result = WriteResult(status="refused", message=error.said(is_read=True))
         except DeploymentsError as error:
             result = WriteResult(status="failed", message=error.said(is_read=True))
-        except Exception as error:  # noqa: BLE001 - it is logged, and what was sent must be told
-            result = self._broken_off(step, step.crashed(error))
+        except Exception as error:  # what was sent must be told
+            logger.exception("%s", step.tool)
+            self.attempt.trouble = crash(error)
+            result = self._broken_off(step, self.attempt.trouble)
         except BaseException:
             if step.is_sent:
                 await step.end(self._broken_off(step, "It was called off, or the server stopped.").record())
             raise
         await step.end(result.record())
+        for unrecorded in step.unrecorded.values():
+            self.attempt.trouble = unrecorded.what
         return result
 
     @staticmethod

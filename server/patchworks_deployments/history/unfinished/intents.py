@@ -2,21 +2,24 @@
 
 import contextlib
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 
+from patchworks_deployments.audit.line import HEAD, HEAD_BYTES, key, piece
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held
+from patchworks_deployments.audit.reading import lines_of
+from patchworks_deployments.history.record import TOOLS
 from patchworks_deployments.model.deployment import Deployment, Output, ToolCall
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
-from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
+from patchworks_deployments.writes.operations import Create
 from patchworks_deployments.writes.replacement import Replace
 
 CLOCKS_SECONDS = 600.0
@@ -25,17 +28,11 @@ CLOCKS_SECONDS = 600.0
 DONE = ("done", "found_done")
 """Outcomes of what was carried out."""
 
-_HEAD = re.compile(rb'\s*\{(?:"event": "(\w+)", "id": "([\w/]+)", )?"time": "([\w:.+-]+)"')
-"""What a line begins with. One of an older release has no event and no id."""
-
-HEAD_BYTES = 256
-"""Bytes within which a line names its tool."""
-
-_OF_REPLACEMENT = f'"tool": "{Replace.name}: '.encode()
+_OF_REPLACEMENT = key("tool") + f"{Replace.name}: ".encode()
 """What the steps of a replacement have there."""
 
-_WRITES: dict[str, type[DeploymentWrite]] = {
-    write.name.removesuffix("_deployment"): write for write in (Enable, Disable, Delete, Update, Create)
+_WRITES = {
+    name.removesuffix("_deployment"): write for name, write in TOOLS.items() if issubclass(write, DeploymentWrite)
 }
 """What is sent, by the last word of the tool in its lines: `set_deployments_enabled: disable`."""
 
@@ -47,7 +44,7 @@ class IntentLine(Output):
     """What a process was about to send."""
 
     id: str
-    time: datetime
+    time: AwareDatetime
     tool: str
     arguments: dict[str, Any]
     before: Deployment | None
@@ -117,7 +114,7 @@ class LeftBehind:
 
 def read_left_behind(log: AuditLog, gone: Held) -> LeftBehind:
     """What the process that is gone has left, from its first line on. Raises `OSError`."""
-    left, ended, own = LeftBehind(), set[bytes](), f'"process": "{gone.process}"'.encode()
+    left, ended, own = LeftBehind(), set[bytes](), piece("process", gone.process)
     steps: defaultdict[bytes, list[bytes]] = defaultdict(list)
     for event, of, raw in _lines_since(log, gone.since):
         if event != b"intent":
@@ -145,8 +142,8 @@ def later_write(log: AuditLog, intent: IntentLine) -> str | None:
 def _lines_since(log: AuditLog, seconds: float) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Event, id and the whole of each line since then, newest first, but for those of older releases."""
     since = datetime.fromtimestamp(seconds - CLOCKS_SECONDS, UTC).isoformat(timespec="milliseconds").encode()
-    for raw in log.lines_backwards():
-        if head := _HEAD.match(raw):  # one that was cut short may have none
+    for raw in chain.from_iterable(map(lines_of, log.blocks_backwards())):
+        if head := HEAD.match(raw):  # one that was cut short may have none
             event, of, time = head.groups()
             if time < since:
                 return

@@ -5,8 +5,7 @@ Nothing is ever sent to Patchworks that changes anything.
 
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -19,6 +18,7 @@ from patchworks_deployments.api.pacing import each, patiently
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held, claim
+from patchworks_deployments.caller import Who
 from patchworks_deployments.errors import NoAnswer, UpstreamError
 from patchworks_deployments.history.unfinished.intents import (
     Emptied,
@@ -35,7 +35,6 @@ from patchworks_deployments.writes.beside import state_left
 from patchworks_deployments.writes.change import Change, SeveralNew
 from patchworks_deployments.writes.looking import look_until
 from patchworks_deployments.writes.outcome import Facts
-from patchworks_deployments.writes.plan import ACCOUNT_CHARACTERS
 from patchworks_deployments.writes.replacement import Replace
 
 logger = logging.getLogger(__name__)
@@ -58,31 +57,29 @@ LOST = NoAnswer("Its process ended before it could record what became of it.")
 """What is known of each of them."""
 
 
-async def settle(log: AuditLog, client: DeploymentsClient, clock: Callable[[], float] = time.time) -> None:
+async def settle(log: AuditLog, client: DeploymentsClient) -> None:
     """Record what became of each write that a process which runs no more has left without an outcome.
 
-    Of the client's own account alone; what cannot be read now is left for the next time. `clock` tells seconds since
-    the epoch. Raises `Unauthenticated` where the account is the caller's, who sent no key.
+    Of the client's own account alone; what cannot be read now is left for the next time. Raises `Unauthenticated` where
+    the account is the caller's, who sent no key.
     """
     for path in await anyio.to_thread.run_sync(log.left_behind) if log.is_kept else ():
         try:
             if gone := await anyio.to_thread.run_sync(claim, path):
                 with contextlib.closing(gone):
-                    await _Settling(log, client, clock, gone).run()
+                    await _Settling(log, client, gone).run()
         except OSError as error:
             logger.warning("Unfinished changes cannot be settled: the audit log cannot be read (%s).", error.strerror)
 
 
 @contextlib.asynccontextmanager
-async def settling(
-    log: AuditLog, client: DeploymentsClient, stop: Stop, clock: Callable[[], float]
-) -> AsyncIterator[None]:
+async def settling(log: AuditLog, client: DeploymentsClient, stop: Stop) -> AsyncIterator[None]:
     """Settle in the background while the body runs, until a stop begins."""
 
     async def work() -> None:
         with stop.waiting():
             try:
-                await settle(log, client, clock)
+                await settle(log, client)
             except Exception:  # whatever it is, the server serves without
                 logger.exception("Unfinished changes could not be settled. The next start tries again.")
 
@@ -98,11 +95,10 @@ class _Settling:
 
     log: AuditLog
     client: DeploymentsClient
-    clock: Callable[[], float]
     gone: Held
 
     async def run(self) -> None:
-        account = self.client.account().digest[:ACCOUNT_CHARACTERS]
+        account = self.client.account().mark
         left = await self._read()
         if own := [intent for intent in left.unfinished if intent.account == account]:
             await each(partial(self._settle_one, left.emptied), own[:MAX_SETTLED])
@@ -118,7 +114,7 @@ class _Settling:
         return await anyio.to_thread.run_sync(read_left_behind, self.log, self.gone, abandon_on_cancel=True)
 
     def _age(self, intent: IntentLine) -> float:
-        return max(0.0, self.clock() - intent.time.timestamp())
+        return max(0.0, (self.log.now() - intent.time).total_seconds())
 
     async def _settle_one(self, emptied: Sequence[Emptied], intent: IntentLine) -> None:
         try:
@@ -179,7 +175,8 @@ class _Settling:
             "confirmed_by": intent.confirmed_by,
             "undo": undo.to_json() if undo else None,
         }
-        attempt = Attempt.of_intent(self.log, intent.model_dump())
+        arguments, who = {**intent.arguments, "reason": intent.reason}, Who(intent.caller, intent.client)
+        attempt = Attempt(self.log, intent.tool, arguments, who, intent.id, account=intent.account, is_intended=True)
         await attempt.end(result)
         if not attempt.unrecorded:  # what kept it from being recorded is said there
             logger.warning("%s was unfinished: %s. %s", _named(intent), found, said)

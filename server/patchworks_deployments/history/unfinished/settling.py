@@ -128,7 +128,7 @@ class _Settling:
             return
         facts, unread = await self._look(change, intent)
         if facts is None:
-            why = inert(str(unread), MAX_REASON_CHARACTERS)
+            why = inert(unread.said(is_read=True) if unread else "", MAX_REASON_CHARACTERS)
             if self._age(intent) > GIVE_UP_SECONDS:
                 await self._record(intent, "unknown", f"It could not be read for days: {why}")
             else:

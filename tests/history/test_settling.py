@@ -459,6 +459,19 @@ async def test_a_folder_that_takes_no_file_sends_it_to_the_one_for_temporary_fil
     assert list(temporary.iterdir()) == []
 
 
+async def test_a_file_that_somebody_deletes_is_made_anew(tmp_path: Path) -> None:
+    """With the next change: what is killed then is settled, and a process that runs is left alone."""
+    log, upstream_ = tmp_path / "log", upstream(Sandbox())
+    server = create_server(_settings(log), upstream_)
+    async with Client(server, elicitation_callback=Person(yes)) as client:
+        for tool in ("disable_deployment", "enable_deployment"):
+            assert not (await client.call_tool(tool, IDS)).is_error
+            (shown,) = held(log)
+            assert claim(shown) is None
+            shown.unlink()
+    assert held(log) == []
+
+
 async def test_where_no_folder_takes_a_file_the_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What such a process leaves is shown as unfinished."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))

@@ -28,6 +28,8 @@ THIS_PROCESS = (
     "There is no audit log (PATCHWORKS_AUDIT_LOG), so this covers only what this process has sent since its start."
 )
 
+OLDER = "There may be older changes, which are not read, or not kept."
+
 
 async def read_changes(
     log: AuditLog, client: DeploymentsClient, filters: Filters, *, own_only: bool, now: datetime
@@ -100,7 +102,9 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
     if not log.is_kept:
         yield THIS_PROCESS
     back = f"back to {rendering.moment(reach.oldest)}" if reach.oldest else "and tells nothing"
-    if reach.is_cut:
+    if own_only and (reach.is_cut or (found.is_wanting and log.has_more)):
+        yield OLDER  # when somebody else's first change was is nobody's business
+    elif reach.is_cut:
         yield f"Only the newest {MAX_BYTES >> 20} MB of the audit log were searched, {back}."
     elif found.is_wanting and log.has_more:
         yield f"The record goes {back}; what is older is not read, or not kept."
@@ -112,7 +116,7 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
             yield f'"{name}" is a whole name, so what only contains it is left out.'
     if found.others and not own_only:
         yield f"{are_left_out(found.others, 'change', 'of other Patchworks accounts')}."
-    if found.unreadable:
+    if found.unreadable and not own_only:
         yield f"{are_left_out(found.unreadable, 'line', 'of the audit log cannot be read')}."
 
 

@@ -33,8 +33,9 @@ from support.leftovers import (
 )
 from support.virtual_time import in_virtual_time
 
+from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import claim, left_behind
-from patchworks_deployments.history.unfinished.settling import CALM_SECONDS, GIVE_UP_SECONDS
+from patchworks_deployments.history.unfinished.settling import CALM_SECONDS, GIVE_UP_SECONDS, settle
 from patchworks_deployments.sandbox import API_KEY, Sandbox
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import Settings, load_settings
@@ -363,6 +364,18 @@ async def test_a_server_that_ends_in_order_leaves_nothing(tmp_path: Path) -> Non
 async def test_what_was_sent_a_moment_ago_may_still_come() -> None:
     """A write that Patchworks carries out some seconds later is found done."""
     await _settled_while_it_comes(CALM_SECONDS - 2, "found_done")
+
+
+async def test_what_may_still_come_is_left_unfinished_where_an_answer_waits(tmp_path: Path) -> None:
+    """A list of changes comes at once, and says nothing that Patchworks may prove wrong a moment later."""
+    log, sandbox = tmp_path / "log", Sandbox()
+    await leave(log, Disable(**IDS), sandbox, is_sent=False)
+    async with reaching(upstream(sandbox)) as client:
+        with anyio.fail_after(CALM_SECONDS / 2):
+            await settle(AuditLog(log), client, waits=False)
+    assert (outcomes(log), len(held(log))) == ({}, 1)
+    await settled(log, upstream(sandbox))
+    assert {outcome["outcome"] for outcome in outcomes(log).values()} == {"found_not_done"}
 
 
 @in_virtual_time

@@ -47,6 +47,7 @@ FOUND: list[tuple[dict[str, Any], str]] = [
     ({"since": "2026-03-03"}, ""),
     ({"until": "2026-03-02"}, "54321"),
     ({"until": "2026-03-01"}, ""),
+    ({"since": "0001-01-01", "until": "9999-12-31"}, "54321"),
     ({"since": "2026-03-02T09:30Z", "until": "2026-03-02T11:00Z"}, "32"),
     ({"tool_name": "disable_deployment"}, "521"),
     ({"tool_name": "set_deployments_enabled"}, "2"),

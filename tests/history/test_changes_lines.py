@@ -80,6 +80,29 @@ async def test_whatever_the_lines_hold_both_channels_tell_the_same(
             await changes(client, flow=name)
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        '"reason": "\\ud800"',
+        '"arguments": {"\\udfff": "\\ud800"}',
+        '"arguments": {"a": ' + "[" * 250 + "]" * 250 + "}",
+        '"arguments": {"a": ' + "[" * 900 + "]" * 900 + "}",
+        f'"arguments": {{"a": {"9" * 4000}}}',
+        '"arguments": {"a": NaN}',
+    ],
+)
+async def test_what_json_can_hold_and_no_answer_is_not_passed_on(field: str, tmp_path: Path) -> None:
+    """Half a character, a number without end, lists in lists: neither the list nor the change by itself fails of it."""
+    log, good = tmp_path / "log", line("outcome", "000000000001", 1, account=ACCOUNT)
+    odd = json.dumps(line("outcome", "000000000002", 2, account=ACCOUNT, tool="update_deployment"))
+    write_log(log, [good, f"{odd[:-1]}, {field}}}".encode()])
+    async with connected(audit_log=log) as client:
+        assert column(await changes(client), "id")[-1] == "000000000001"
+        in_whole = await client.call_tool("list_changes", {"change": "000000000002"})
+    json.dumps(in_whole.structured_content, ensure_ascii=False, allow_nan=False).encode()
+    assert "Error" not in text(in_whole)
+
+
 async def test_lines_that_are_no_lines_cost_themselves_alone(tmp_path: Path) -> None:
     """Torn, foreign, far too long, not UTF-8, of an odd time: they are counted, and what is around them is told."""
     log = tmp_path / "log"

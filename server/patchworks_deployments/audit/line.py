@@ -66,17 +66,17 @@ def line_of(fields: Mapping[str, Any]) -> bytes:
     undo, halvings = fields.get("undo"), 0
     while len(data := _encoded(fields, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings)) > MAX_LINE_BYTES:
         halvings += 1
-        if undo and _bounded(undo, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings, MAX_DEPTH) != undo:
+        if undo and bounded(undo, MAX_TEXT_BYTES >> halvings, MAX_VALUES >> halvings, MAX_DEPTH) != undo:
             fields, undo, halvings = {**fields, "undo": None}, None, 0
     return data
 
 
 def _encoded(line: Mapping[str, Any], text_bytes: int, values: int) -> bytes:
-    bounded = {name: _bounded(value, text_bytes, values, depth=MAX_DEPTH) for name, value in line.items()}
-    return json.dumps(bounded, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+    line = {name: bounded(value, text_bytes, values, depth=MAX_DEPTH) for name, value in line.items()}
+    return json.dumps(line, ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
 
-def _bounded(value: object, text_bytes: int, values: int, depth: int) -> object:
+def bounded(value: object, text_bytes: int, values: int, depth: int) -> object:
     """The value with texts and lists cut, and with the type's name for what is nested deeper or too large a number."""
     match value:
         case None | bool():
@@ -86,11 +86,11 @@ def _bounded(value: object, text_bytes: int, values: int, depth: int) -> object:
         case int() | float() if abs(value) < 10**18:
             return value
         case list() | tuple() if depth:
-            kept = [_bounded(item, text_bytes, values, depth - 1) for item in value[:values]]
+            kept = [bounded(item, text_bytes, values, depth - 1) for item in value[:values]]
             return [*kept, f"… and {len(value) - values} more"] if len(value) > values else kept
         case Mapping() if depth:
             first = islice(value.items(), values)
-            inner = {_cut(str(name), text_bytes): _bounded(of, text_bytes, values, depth - 1) for name, of in first}
+            inner = {_cut(str(name), text_bytes): bounded(of, text_bytes, values, depth - 1) for name, of in first}
             return inner | ({"…": f"and {len(value) - values} more"} if len(value) > values else {})
     return f"[{type(value).__name__}]"
 

@@ -32,6 +32,13 @@ class Held:
         self.since = os.fstat(file).st_mtime
         """When the file was made, in seconds since the epoch: the first line of the process came after it."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is still where others look for it."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._file), self._path.lstat())
+        return False
+
     def remove(self) -> None:
         """Give up the lock, and leave nothing to settle."""
         with contextlib.suppress(OSError):
@@ -59,6 +66,8 @@ class Presence:
     def recording(self, event: str, of: str) -> Iterator[None]:
         """Record a line in the body. Where no file can be locked, an intent is recorded all the same."""
         if event == "intent":
+            if self._held and not self._held.is_there:
+                self.end()  # somebody has tidied up, or put another folder in place
             self._held = self._held or _hold(self._log, self._process)
             self._unfinished.add(of)
         yield

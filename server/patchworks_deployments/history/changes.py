@@ -32,6 +32,8 @@ THIS_PROCESS = (
     "There is no audit log (PATCHWORKS_AUDIT_LOG), so this covers only what this process has sent since its start."
 )
 
+OLDER = "There may be older changes, which are not read, or not kept."
+
 
 async def read_changes(
     log: AuditLog, client: DeploymentsClient, filters: Filters, *, own_only: bool, now: datetime
@@ -105,10 +107,21 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
     if not log.is_kept:
         yield THIS_PROCESS
     back = f"back to {rendering.moment(reach.oldest)}" if reach.oldest else "and tells nothing"
-    if reach.is_cut:
+    if own_only and (reach.is_cut or (found.is_wanting and log.has_more)):
+        yield OLDER  # when somebody else's first change was is nobody's business
+    elif reach.is_cut:
         yield f"Only the newest {MAX_BYTES >> 20} MB of the audit log were searched, {back}."
     elif found.is_wanting and log.has_more:
         yield f"The record goes {back}; what is older is not read, or not kept."
+    yield from _about_names(found)
+    if found.others and not own_only:
+        is_or_are = "is" if found.others == 1 else "are"
+        yield f"{counted(found.others, 'change')} of other Patchworks accounts {is_or_are} left out."
+    if found.unreadable and not own_only:
+        yield f"{are_left_out(found.unreadable, 'line', 'of the audit log cannot be read')}."
+
+
+def _about_names(found: Found) -> Iterator[str]:
     if not found.changes and all(found.wanted.meant.values()):
         yield "No change on record matches."
     for part, meant in found.wanted.meant.items():
@@ -118,11 +131,6 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
         elif part in found.wanted.whole:
             a_or_an = "an" if part == "environment" else "a"
             yield f'"{name}" is the whole name of {a_or_an} {part}, so names that only contain it are left out.'
-    if found.others and not own_only:
-        is_or_are = "is" if found.others == 1 else "are"
-        yield f"{counted(found.others, 'change')} of other Patchworks accounts {is_or_are} left out."
-    if found.unreadable:
-        yield f"{are_left_out(found.unreadable, 'line', 'of the audit log cannot be read')}."
 
 
 def _about_undo(undoing: Undoing, more_singles: int, switches: Switches, found: Found) -> Iterator[str]:

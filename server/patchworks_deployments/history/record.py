@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
+from patchworks_deployments.audit.line import MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUES, bounded
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.model.reading import is_identifier, read_time
@@ -158,7 +160,8 @@ def read_record(line: bytes) -> Record | None:
     """What the line tells; None where it is no line of this server."""
     try:
         told = json.loads(line)
-    except (ValueError, RecursionError):
+        to_json(told)  # half a character, or what is nested too deep, could not be told again
+    except (ValueError, RecursionError, PydanticSerializationError):
         return None
     if not isinstance(told, dict):
         return None
@@ -167,7 +170,6 @@ def read_record(line: bytes) -> Record | None:
     is_known = event in {"intent", "outcome", "call", "attempt"} and isinstance(of, str) and ID.fullmatch(of)
     if time is None or tool not in TOOLS or not (is_known or (event == "old" and of is None)):
         return None
-    arguments = told.get("arguments")
     outcome = UNFINISHED if event == "intent" else _text(told.get("outcome"))
     return Record(
         event=cast("Event", event),
@@ -182,7 +184,7 @@ def read_record(line: bytes) -> Record | None:
         client=_text(told.get("client")),
         confirmed_by=_text(told.get("confirmed_by")),
         reason=_text(told.get("reason"), MAX_MESSAGE_CHARACTERS),
-        arguments=arguments if isinstance(arguments, dict) else {},
+        arguments=_arguments(told.get("arguments")),
         before=_state(told.get("before")),
         after=_state(told.get("after")),
         verified=_only(bool, told.get("verified")),
@@ -204,6 +206,12 @@ def _moment(value: object) -> str | None:
 
 def _text(value: object, limit: int = MAX_WORD_CHARACTERS) -> str | None:
     return without_tokens(value, limit) if isinstance(value, str) else None
+
+
+def _arguments(value: object) -> Mapping[str, Any]:
+    # A list that was cut has one more value, which says so.
+    told = bounded(value, MAX_TEXT_BYTES, MAX_VALUES + 1, MAX_DEPTH)
+    return told if isinstance(told, dict) else {}
 
 
 def _only(kind: type, value: Any) -> Any:  # noqa: ANN401 - a value of this kind

@@ -207,5 +207,8 @@ def _times(block: bytes) -> list[bytes]:
 def _shifted(time: str | None, by: timedelta) -> bytes | None:
     if time is None:
         return None
-    moment = datetime.fromisoformat(time) + by
+    try:
+        moment = datetime.fromisoformat(time) + by
+    except OverflowError:  # before the first year, or after the last: no line is
+        return None
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")[:TIME_BYTES].encode()

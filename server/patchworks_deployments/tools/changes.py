@@ -39,7 +39,7 @@ async def list_changes(
         page=page or 1,
     )
     held = services(ctx)
-    await settle(held.audit, held.client)
+    await settle(held.audit, held.client, waits=False)
     changes = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=held.audit.now())
     return answer(to_text(changes), changes)
 

@@ -1,7 +1,5 @@
 """What a process that runs no more has left without an outcome, as the audit log tells it."""
 
-import contextlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +13,7 @@ from patchworks_deployments.audit.line import HEAD, HEAD_BYTES, key, piece
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held
 from patchworks_deployments.audit.reading import lines_of
-from patchworks_deployments.history.record import TOOLS
+from patchworks_deployments.history.record import TOOLS, read_record
 from patchworks_deployments.model.deployment import Deployment, Output, ToolCall
 from patchworks_deployments.model.reading import is_identifier
 from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
@@ -141,11 +139,13 @@ def later_write(log: AuditLog, intent: IntentLine) -> str | None:
 
 def _lines_since(log: AuditLog, seconds: float) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Event, id and the whole of each line since then, newest first, but for those of older releases."""
-    since = datetime.fromtimestamp(seconds - CLOCKS_SECONDS, UTC).isoformat(timespec="milliseconds").encode()
+    # A time that has not come is of a clock that was wrong.
+    first = max(0.0, min(seconds, log.now().timestamp()) - CLOCKS_SECONDS)
+    since = datetime.fromtimestamp(first, UTC).isoformat(timespec="milliseconds").encode()
     for raw in chain.from_iterable(map(lines_of, log.blocks_backwards())):
         if head := HEAD.match(raw):  # one that was cut short may have none
-            event, of, time = head.groups()
-            if time < since:
+            event, of, written = head.groups()
+            if written < since:
                 return
             if event:
                 yield event, of, raw
@@ -161,14 +161,9 @@ def _intent_in(raw: bytes) -> IntentLine | None:
 
 def _emptied(lines: list[bytes]) -> Emptied | None:
     """What a call that has no line of its own has deleted, if it has created nothing since."""
-    done: dict[str, Any] = {}
-    for raw in lines:
-        with contextlib.suppress(ValueError, KeyError):  # a line that was cut short
-            line = json.loads(raw)
-            if line["event"] == "outcome" and line["outcome"] in DONE:
-                done[line["tool"]] = line
-    deleted = done.get(f"{Replace.name}: delete")
-    if not deleted or not deleted["undo"] or f"{Replace.name}: create" in done:
+    told = [record for record in map(read_record, lines) if record and record.event == "outcome"]
+    done = {record.verb: record for record in told if record.outcome in DONE}
+    deleted = done.get("delete")
+    if "create" in done or not deleted or not (deleted.call and deleted.account and deleted.before and deleted.undo):
         return None
-    old, repair = Deployment.model_validate(deleted["before"]), ToolCall.model_validate(deleted["undo"])
-    return Emptied(deleted["id"].partition("/")[0], deleted["account"], old, repair)
+    return Emptied(deleted.call, deleted.account, deleted.before, deleted.undo)

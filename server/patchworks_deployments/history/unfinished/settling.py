@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from patchworks_deployments.api.client import DeploymentsClient
-from patchworks_deployments.api.pacing import each, patiently
+from patchworks_deployments.api.pacing import WRITE_SECONDS, each, patiently
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held, claim
@@ -39,8 +39,8 @@ from patchworks_deployments.writes.replacement import Replace
 
 logger = logging.getLogger(__name__)
 
-CALM_SECONDS = 10.0
-"""Seconds after its intent before which nothing is taken for not done: it may still be on its way."""
+CALM_SECONDS = WRITE_SECONDS
+"""Seconds after its intent before which nothing is taken for not done: so long, Patchworks may take to carry it out."""
 
 GIVE_UP_SECONDS = 7 * 86_400.0
 """Seconds after which what could never be read is recorded as unknown."""
@@ -57,17 +57,17 @@ LOST = NoAnswer("Its process ended before it could record what became of it.")
 """What is known of each of them."""
 
 
-async def settle(log: AuditLog, client: DeploymentsClient) -> None:
+async def settle(log: AuditLog, client: DeploymentsClient, *, waits: bool = True) -> None:
     """Record what became of each write that a process which runs no more has left without an outcome.
 
-    Of the client's own account alone; what cannot be read now is left for the next time. Raises `Unauthenticated` where
-    the account is the caller's, who sent no key.
+    Of the client's own account alone; what cannot be read now is left for the next time, and so is what may still come,
+    unless it `waits` for that. Raises `Unauthenticated` where the account is the caller's, who sent no key.
     """
     for path in await anyio.to_thread.run_sync(log.left_behind) if log.is_kept else ():
         try:
             if gone := await anyio.to_thread.run_sync(claim, path):
                 with contextlib.closing(gone):
-                    await _Settling(log, client, gone).run()
+                    await _Settling(log, client, gone, waits=waits).run()
         except OSError as error:
             logger.warning("Unfinished changes cannot be settled: the audit log cannot be read (%s).", error.strerror)
 
@@ -96,6 +96,7 @@ class _Settling:
     log: AuditLog
     client: DeploymentsClient
     gone: Held
+    waits: bool
 
     async def run(self) -> None:
         account = self.client.account().mark
@@ -123,8 +124,10 @@ class _Settling:
             await self._record(intent, "unknown", f"{error} Nothing was read.")
             return
         facts, unread = await self._look(change, intent)
+        if facts is None and unread is None:
+            return  # it may still come
         if facts is None:
-            why = inert(str(unread), MAX_REASON_CHARACTERS)
+            why = inert(unread.said(is_read=True) if unread else "", MAX_REASON_CHARACTERS)
             if self._age(intent) > GIVE_UP_SECONDS:
                 await self._record(intent, "unknown", f"It could not be read for days: {why}")
             else:
@@ -141,8 +144,8 @@ class _Settling:
             undo = undo.only_if(await state_left(self.client, change.leaves_others))
         await self._record(intent, found, f"{said}{_of_replacement(intent, found, emptied)}", facts.found, undo)
 
-    async def _look(self, change: Change, intent: IntentLine) -> tuple[Facts, None] | tuple[None, UpstreamError]:
-        """What is there now, looked for like what was just sent; or why that cannot be read."""
+    async def _look(self, change: Change, intent: IntentLine) -> tuple[Facts, None] | tuple[None, UpstreamError | None]:
+        """What is there now, looked for like what was just sent; or why that cannot be read, or not yet be told."""
         sent = Facts(change.before, None if change.after is None else change.wanted, LOST, None)
 
         async def look(client: DeploymentsClient) -> Facts:
@@ -154,6 +157,8 @@ class _Settling:
         looked = await look_until(lambda facts: facts.is_seen, look, self.client)
         early = CALM_SECONDS - self._age(intent)
         if early > 0 and looked[0] and not looked[0].is_seen:
+            if not self.waits:
+                return None, None
             await anyio.sleep(early)
             looked = await look_until(lambda facts: facts.is_seen, look, self.client)
         return looked

@@ -148,3 +148,22 @@ async def test_a_change_that_has_an_outcome_is_never_told_as_unfinished(more: di
         result = await client.call_tool("list_changes", {"change": of, **more})
     assert result.is_error
     assert text(result).startswith(f"There is no change {of} on record.")
+
+
+@both_eras
+async def test_what_was_found_out_later_belongs_to_the_time_at_which_it_was_sent(era: Era, tmp_path: Path) -> None:
+    """A change of a process that was killed yesterday is one of yesterday, also if it was read today."""
+    ids = {"since": "2026-03-02", "until": "2026-03-02"}
+    write_log(
+        tmp_path / "log",
+        [
+            line("intent", "000000000001", 0, account=ACCOUNT),
+            line("outcome", "000000000001", 24 * 60, outcome="found_done", sent="2026-03-02T09:00:00.000+00:00",
+                 account=ACCOUNT),
+            line("outcome", "000000000002", 25 * 60, account=ACCOUNT),
+        ],
+    )  # fmt: skip
+    async with connected(era=era, audit_log=tmp_path / "log") as client:
+        told = await changes(client, **ids)
+        assert [(row["outcome"], row["time (UTC)"][-5:]) for row in rows(told)] == [("found_done", "09:00")]
+        assert [row["id"] for row in rows(await changes(client, since="2026-03-03"))] == ["000000000002"]

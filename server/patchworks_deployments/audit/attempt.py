@@ -164,6 +164,7 @@ class Attempt:
             "undo": result.get("undo"),
             "message": result.get("message"),
             "milliseconds": round((time.monotonic() - self._started) * 1000),
+            **({"sent": result["sent"]} if "sent" in result else {}),  # where its outcome was found out later
         }
         try:
             await self.log.append(line, self._room, is_last=self.call is None)

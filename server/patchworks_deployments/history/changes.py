@@ -24,8 +24,8 @@ ANSWER_CHARACTERS = 3_800
 """Characters of an answer, beside remarks, that calls may fill up: a model pays for all of it."""
 
 FOUND_LATER = (
-    "found_done and found_not_done: the server was killed before it knew. It was read later, at the time shown; by its "
-    "id (change) you see when it was sent."
+    "found_done and found_not_done: the server was killed before it knew, and it was read later; by its id (change) "
+    "you see when."
 )
 
 THIS_PROCESS = (

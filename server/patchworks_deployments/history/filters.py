@@ -86,8 +86,8 @@ class Wanted:
     def holds(self, record: Record) -> bool:
         """Whether the record is of a change that is asked for."""
         return (
-            (self.since is None or record.time >= self.since)
-            and (self.until is None or record.time <= self.until)
+            (self.since is None or record.when >= self.since)
+            and (self.until is None or record.when <= self.until)
             and (self.tools is None or (record.tool, record.is_step, record.verb) in self.tools)
             and (self.caller is None or inert(self.caller) == inert(record.caller))
             and self.outcome in {None, record.outcome}

@@ -50,7 +50,7 @@ class Record:
     """What one line tells: of a change that was sent, and of what became of it.
 
     The `id` is None in an old line. Of a step, `verb` is what it did (`disable`) and `tool` the tool that was called;
-    of any other change it is the tool's own verb. `sent` is when its intent was recorded, if that was read.
+    of any other change it is the tool's own verb. `sent` is when its intent was recorded, as far as that is known.
     """
 
     event: Event
@@ -74,6 +74,11 @@ class Record:
     message: str | None
     undo: ToolCall | None
     sent: str | None = None
+
+    @property
+    def when(self) -> str:
+        """When it was sent, which may be long before its outcome was found out."""
+        return self.sent or self.time
 
     @property
     def call(self) -> str | None:
@@ -192,6 +197,7 @@ def read_record(line: bytes) -> Record | None:
         answer_milliseconds=_only(int, told.get("answer_milliseconds")),
         message=_text(told.get("message"), MAX_MESSAGE_CHARACTERS),
         undo=read_undo(told.get("undo")),
+        sent=_moment(told.get("sent")),
     )
 
 

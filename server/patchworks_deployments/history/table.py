@@ -95,10 +95,10 @@ def _numbered(texts: Iterable[str]) -> dict[str, str]:
 
 def _row(record: Record, letters: Mapping[str, str], reasons: Mapping[str, str], now: datetime) -> dict[str, str]:
     caller = inert(record.caller, MAX_TEXT_CHARACTERS)
-    day = record.time[:10].removeprefix(f"{now:%Y-}")
+    day = record.when[:10].removeprefix(f"{now:%Y-}")
     return {
         "id": record.id or NOTHING,
-        TIME: f"{day} {record.time[11:16]}",
+        TIME: f"{day} {record.when[11:16]}",
         "deployment": record.deployment,
         "flow": _place("flow", record),
         "environment": _place("environment", record),

@@ -179,6 +179,7 @@ class _Settling:
             "verified": found == "found_done",
             "confirmed_by": intent.confirmed_by,
             "undo": undo.to_json() if undo else None,
+            "sent": intent.time.isoformat(timespec="milliseconds"),
         }
         arguments, who = {**intent.arguments, "reason": intent.reason}, Who(intent.caller, intent.client)
         attempt = Attempt(self.log, intent.tool, arguments, who, intent.id, account=intent.account, is_intended=True)

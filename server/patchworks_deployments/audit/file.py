@@ -138,7 +138,7 @@ def _is_cut_short(file: FileIO) -> bool:
     seen = 0
     for _ in range(LOOKS):
         end = file.seek(0, os.SEEK_END)
-        if end == seen:
+        if end in {0, seen}:  # it may have been truncated between two looks
             return end > 0
         file.seek(end - 1)
         if file.read(1) in {b"\n", b"\t"}:

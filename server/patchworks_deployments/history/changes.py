@@ -1,7 +1,6 @@
 """What was changed, by whom and why, and whether it can be put back: read from the audit log."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from itertools import accumulate
 
@@ -17,6 +16,7 @@ from patchworks_deployments.model import rendering
 from patchworks_deployments.model.deployment import Output, ToolCall
 from patchworks_deployments.model.rendering import are_left_out, counted
 from patchworks_deployments.model.text import inert
+from patchworks_deployments.writes.wording.phrases import verb
 
 __all__ = ["Changes", "Filters", "read_changes", "to_text"]
 
@@ -35,14 +35,13 @@ THIS_PROCESS = (
 OLDER = "There may be older changes, which are not read, or not kept."
 
 
-async def read_changes(
-    log: AuditLog, client: DeploymentsClient, filters: Filters, *, own_only: bool, now: datetime
-) -> Changes:
+async def read_changes(log: AuditLog, client: DeploymentsClient, filters: Filters, *, own_only: bool) -> Changes:
     """The page of changes that the filters ask for. With `own_only` those of the client's own account alone.
 
     Raises `InvalidArgument` for filters that mean nothing and for a page or a change that does not exist,
     `AuditLogUnreadable`, and `Unauthenticated` where a caller has to bring the credentials and did not.
     """
+    now = log.now()
     wanted = read_filters(filters, now)
     whose = Whose(client.account().mark, with_old=not own_only)
     found = await log.read(partial(search, log.blocks_backwards, wanted, whose, filters.page))
@@ -115,8 +114,8 @@ def _about_record(log: AuditLog, found: Found, *, own_only: bool) -> Iterator[st
         yield f"The record goes {back}; what is older is not read, or not kept."
     yield from _about_names(found)
     if found.others and not own_only:
-        is_or_are = "is" if found.others == 1 else "are"
-        yield f"{counted(found.others, 'change')} of other Patchworks accounts {is_or_are} left out."
+        are = verb(found.others, "is", "are")
+        yield f"{counted(found.others, 'change')} of other Patchworks accounts {are} left out."
     if found.unreadable and not own_only:
         yield f"{are_left_out(found.unreadable, 'line', 'of the audit log cannot be read')}."
 

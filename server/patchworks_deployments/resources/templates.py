@@ -105,7 +105,7 @@ async def changes(
     """A page of what was changed, as list_changes shows it."""
     parameters, held = _parameters(ctx, uris.ChangesParameters), services(ctx)
     filters = Filters(**dict(parameters))
-    found = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=held.audit.now())
+    found = await read_changes(held.audit, held.client, filters, own_only=held.own_only)
     links = _links(partial(parameters.uri, uris.CHANGES), found.page, is_last=found.next is None)
     return _json({**found.model_copy(update={"next": None}).to_json(), "links": links})
 

@@ -40,7 +40,7 @@ async def list_changes(
     )
     held = services(ctx)
     await settle(held.audit, held.client, waits=False)
-    changes = await read_changes(held.audit, held.client, filters, own_only=held.own_only, now=held.audit.now())
+    changes = await read_changes(held.audit, held.client, filters, own_only=held.own_only)
     return answer(to_text(changes), changes)
 
 

@@ -16,7 +16,7 @@ from support.virtual_time import in_virtual_time
 
 from patchworks_deployments.audit.line import MAX_LINE_BYTES
 from patchworks_deployments.audit.log import MAX_REFUSALS, REFUSALS_SECONDS
-from patchworks_deployments.history.record import TOOLS
+from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.tools.attempts import arguments_of
 
 ENVELOPE = {
@@ -86,14 +86,14 @@ async def test_a_write_on_a_read_only_server_is_told_so_and_leaves_a_line(era: E
     """The tool is not offered; who calls it all the same hears why, in words and not as an unknown tool."""
     log = tmp_path / "log"
     async with connected(era=era, person=Person(yes), audit_log=log, read_only=True) as client:
-        for name in TOOLS:
+        for name in WRITES:
             result = await client.call_tool(name, {**IDS, "api_key": "S3CRET", "confirmation_code": "c0de"})
             assert result.is_error
             assert text(result).startswith("This server is read-only")
             assert "Nothing was changed" in text(result)
         assert "Unknown tool" in text(await client.call_tool("drop_everything", IDS))
     lines = audit_lines(log)
-    assert [line["tool"] for line in lines] == list(TOOLS)
+    assert [line["tool"] for line in lines] == list(WRITES)
     assert {line["outcome"] for line in lines} == {"refused"}
     assert {line["target"] for line in lines} == {"500", None}  # not every one takes a deployment's id
     assert "S3CRET" not in log.read_text(encoding="utf-8")
@@ -104,10 +104,10 @@ async def test_what_an_attempt_records_are_the_tool_s_arguments() -> None:
     """Also on a server that does not offer the tool and has no definition of it."""
     async with connected() as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    for name, write in TOOLS.items():
+    for name, write in WRITES.items():
         assert arguments_of(write) == tools[name].input_schema["properties"].keys()
     assert {name for name, tool in tools.items() if not tool.annotations or not tool.annotations.read_only_hint} == set(
-        TOOLS
+        WRITES
     )
 
 

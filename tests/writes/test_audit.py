@@ -24,7 +24,7 @@ from patchworks_deployments.audit.attempt import TELL_SECONDS, Attempt
 from patchworks_deployments.audit.line import MAX_DEPTH, MAX_LINE_BYTES, MAX_TEXT_BYTES, head_of, line_of
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who
-from patchworks_deployments.history.record import TOOLS
+from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
@@ -256,7 +256,7 @@ states = st.none() | st.builds(
 
 calls = st.none() | st.fixed_dictionaries(
     {
-        "tool": st.sampled_from(list(TOOLS)),
+        "tool": st.sampled_from(list(WRITES)),
         "arguments": st.fixed_dictionaries({"flow_version_id": ids, "deployment_id": ids, "if_state": ids}),
     }
 )
@@ -264,7 +264,7 @@ calls = st.none() | st.fixed_dictionaries(
 
 @examples(60)
 @given(
-    tool=st.sampled_from(list(TOOLS)),
+    tool=st.sampled_from(list(WRITES)),
     arguments=st.dictionaries(st.sampled_from(sorted(arguments_of(Update) | {"deployments"})), nested),
     result=st.fixed_dictionaries(
         {"status": st.sampled_from(["done", "refused"]), "before": states, "after": states, "message": texts},

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from patchworks_deployments.api.selection import ids_in
 from patchworks_deployments.errors import InvalidArgument
-from patchworks_deployments.history.record import ID, TOOLS, Record, written
+from patchworks_deployments.history.record import ID, WRITES, Record, written
 from patchworks_deployments.model.deployment import ToolCall
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.writes.replacement import Replace
@@ -138,8 +138,8 @@ def _tools(tool: str | None) -> frozenset[tuple[str, bool, str]] | None:
     """A tool's own changes, and the steps of others that do the same; of a tool with several writes, all its steps."""
     if tool is None:
         return None
-    if tool not in TOOLS:
-        raise InvalidArgument("tool_name: no tool of that name changes anything.", next_step=f"Give {_one_of(TOOLS)}.")
+    if tool not in WRITES:
+        raise InvalidArgument("tool_name: no tool of that name changes anything.", next_step=f"Give {_one_of(WRITES)}.")
     verb = tool.removesuffix("_deployment")
     steps = {(tool, True, step) for step in STEPS.get(tool, ())}
     steps |= {(other, True, verb) for other, verbs in STEPS.items() if verb in verbs}

@@ -16,6 +16,7 @@ from patchworks_deployments.model.deployment import Deployment, ToolCall
 from patchworks_deployments.model.reading import is_identifier, read_time
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.model.tokens import without_tokens
+from patchworks_deployments.writes.change import DeploymentWrite
 from patchworks_deployments.writes.operations import Create, Delete, Disable, Enable, Update
 from patchworks_deployments.writes.plan import Write
 from patchworks_deployments.writes.replacement import Replace
@@ -33,10 +34,15 @@ OLD_OUTCOMES = frozenset({"done", "partial", "unknown"})
 MAX_WORD_CHARACTERS = 120
 MAX_MESSAGE_CHARACTERS = 2_048
 
-TOOLS: Mapping[str, type[Write]] = {
+WRITES: Mapping[str, type[Write]] = {
     write.name: write for write in (Create, Update, Delete, Enable, Disable, Switch, Replace)
 }
 """What each tool that changes something does, by its name, also where a read-only server does not offer it."""
+
+VERBS = {
+    name.removesuffix("_deployment"): write for name, write in WRITES.items() if issubclass(write, DeploymentWrite)
+}
+"""What each step of a call does, by the last word of the tool in its lines: `set_deployments_enabled: disable`."""
 
 ID = re.compile(r"[0-9a-f]{8,16}(?:/[1-9][0-9]{0,3})?")
 """The id of a call, or of one of its steps."""
@@ -173,7 +179,7 @@ def read_record(line: bytes) -> Record | None:
     event, of, time = str(told.get("event", "old")), told.get("id"), _moment(told.get("time"))
     tool, _, verb = str(told.get("tool")).partition(": ")
     is_known = event in {"intent", "outcome", "call", "attempt"} and isinstance(of, str) and ID.fullmatch(of)
-    if time is None or tool not in TOOLS or not (is_known or (event == "old" and of is None)):
+    if time is None or tool not in WRITES or not (is_known or (event == "old" and of is None)):
         return None
     outcome = UNFINISHED if event == "intent" else _text(told.get("outcome"))
     return Record(
@@ -181,7 +187,7 @@ def read_record(line: bytes) -> Record | None:
         id=of,
         time=time,
         tool=tool,
-        verb=_VERBS.get(verb, "write") if verb else tool.removesuffix("_deployment"),
+        verb=(verb if verb in VERBS else "write") if verb else tool.removesuffix("_deployment"),
         is_step=bool(verb),
         outcome=outcome or "unknown",
         account=_text(told.get("account")),
@@ -199,10 +205,6 @@ def read_record(line: bytes) -> Record | None:
         undo=read_undo(told.get("undo")),
         sent=_moment(told.get("sent")),
     )
-
-
-_VERBS = {verb: verb for verb in ("create", "update", "delete", "enable", "disable")}
-"""What the steps of a call are named after."""
 
 
 def _moment(value: object) -> str | None:
@@ -281,5 +283,7 @@ def read_undo(value: object) -> ToolCall | None:
     if not isinstance(value, dict) or not isinstance(arguments := value.get("arguments"), dict):
         return None
     tool = str(value.get("tool"))
-    is_ours = tool in TOOLS and all(name in _ARGUMENTS and _ARGUMENTS[name](given) for name, given in arguments.items())
+    is_ours = tool in WRITES and all(
+        name in _ARGUMENTS and _ARGUMENTS[name](given) for name, given in arguments.items()
+    )
     return ToolCall(tool=tool, arguments=arguments) if is_ours else None

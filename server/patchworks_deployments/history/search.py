@@ -28,7 +28,7 @@ MAX_BYTES = 256 * 1024 * 1024
 TIME_BYTES = 23
 """Bytes of a time that are compared: down to the millisecond."""
 
-FOUND_LATER = key("sent")
+SENT = key("sent")
 """What is only in outcomes that were found out later: each belongs to the time at which its change was sent."""
 
 KEPT_BLOCKS = 4
@@ -129,7 +129,7 @@ class _Search:
         ceiling = _shifted(self.wanted.until, SLACK)
         for block, told in self.found.reach.blocks(blocks, self.wanted.since):
             self.newer.append(block)
-            if ceiling and told and min(told) > ceiling and FOUND_LATER not in block:
+            if ceiling and told and min(told) > ceiling and SENT not in block:
                 continue
             if own not in block and not (self.whose.with_old and OLD in block):
                 self.found.others += 0 if wanted else block.count(OUTCOME)

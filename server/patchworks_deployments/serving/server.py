@@ -40,7 +40,7 @@ from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
-from patchworks_deployments.history.record import TOOLS
+from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.history.unfinished.settling import settling
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
@@ -101,13 +101,13 @@ class DeploymentsServer(MCPServer[Services]):
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
         listed = await super().list_tools()
-        return listed if may_write() else [tool for tool in listed if tool.name not in TOOLS]
+        return listed if may_write() else [tool for tool in listed if tool.name not in WRITES]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, if the server offers it."""
-        if self.attempts.is_read_only and name in TOOLS:
+        if self.attempts.is_read_only and name in WRITES:
             raise ToolError(READ_ONLY)
         return await super().call_tool(name, arguments, context)
 

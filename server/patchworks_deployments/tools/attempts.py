@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from patchworks_deployments.audit.attempt import Attempt
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import Who, caller, client_name
-from patchworks_deployments.history.record import TOOLS
+from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import given
 from patchworks_deployments.tools.base import ending
@@ -81,7 +81,7 @@ class Attempts:
     def _attempt(self, call: Mapping[str, Any], who: Who) -> Attempt | None:
         """The attempt that a call with these parameters is; None for one of a tool that only looks."""
         name, came = call.get("name"), call.get("arguments")
-        write = TOOLS.get(name) if isinstance(name, str) else None
+        write = WRITES.get(name) if isinstance(name, str) else None
         if write is None:
             return None
         known = arguments_of(write)

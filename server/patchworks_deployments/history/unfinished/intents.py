@@ -13,10 +13,10 @@ from patchworks_deployments.audit.line import HEAD, HEAD_BYTES, key, piece
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.audit.process import Held
 from patchworks_deployments.audit.reading import lines_of
-from patchworks_deployments.history.record import TOOLS, read_record
+from patchworks_deployments.history.record import VERBS, read_record
 from patchworks_deployments.model.deployment import Deployment, Output, ToolCall
 from patchworks_deployments.model.reading import is_identifier
-from patchworks_deployments.writes.change import Change, DeploymentWrite, WriteToExisting
+from patchworks_deployments.writes.change import Change, WriteToExisting
 from patchworks_deployments.writes.operations import Create
 from patchworks_deployments.writes.replacement import Replace
 
@@ -28,11 +28,6 @@ DONE = ("done", "found_done")
 
 _OF_REPLACEMENT = key("tool") + f"{Replace.name}: ".encode()
 """What the steps of a replacement have there."""
-
-_WRITES = {
-    name.removesuffix("_deployment"): write for name, write in TOOLS.items() if issubclass(write, DeploymentWrite)
-}
-"""What is sent, by the last word of the tool in its lines: `set_deployments_enabled: disable`."""
 
 _MOVES = {"create", "update", "delete"}
 """What bears on the deployments of a place."""
@@ -74,7 +69,7 @@ class IntentLine(Output):
             cleared = [name for name, value in given.items() if value is None]
             given = {name: value for name, value in given.items() if value is not None} | {"clear": tuple(cleared)}
         try:
-            write = _WRITES[self.kind](**given)
+            write = VERBS[self.kind](**given)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{self.tool} is no write that is known here.") from error
         if isinstance(write, WriteToExisting) and self.before:

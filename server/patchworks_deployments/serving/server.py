@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import httpx2
+from mcp.server.apps import Apps
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware, ServerRequestContext
@@ -32,6 +33,7 @@ from mcp_types import Tool as ListedTool
 
 from patchworks_deployments import __version__
 from patchworks_deployments.api.client import open_client
+from patchworks_deployments.app.page import PAGE_URI, page_html
 from patchworks_deployments.audit.log import AuditLog
 from patchworks_deployments.caller import may_write
 from patchworks_deployments.consent.codes import FOREIGN, FOREIGN_SINCE_START, Codes
@@ -54,15 +56,20 @@ from patchworks_deployments.serving.tokens import authorization, caller_key_of, 
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
-from patchworks_deployments.tools.attempts import READ_ONLY, Attempts
 from patchworks_deployments.tools.changes import changes_tool
+from patchworks_deployments.tools.confirming import CONFIRM, confirming_tool
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
+from patchworks_deployments.tools.middleware.attempts import READ_ONLY, Attempts
+from patchworks_deployments.tools.middleware.offering import without_pages
+from patchworks_deployments.tools.middleware.stopping import UntilStopped
+from patchworks_deployments.tools.middleware.timing import in_time
 from patchworks_deployments.tools.reading import read_tools
-from patchworks_deployments.tools.stopping import UntilStopped
-from patchworks_deployments.tools.timing import in_time
 from patchworks_deployments.tools.writing import write_tools
 
 SERVER_NAME = "patchworks-deployments"
+
+_CHANGING = {*WRITES, CONFIRM}
+"""The tools that only who may write sees."""
 
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.
@@ -101,13 +108,13 @@ class DeploymentsServer(MCPServer[Services]):
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
         listed = await super().list_tools()
-        return listed if may_write() else [tool for tool in listed if tool.name not in WRITES]
+        return listed if may_write() else [tool for tool in listed if tool.name not in _CHANGING]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, if the server offers it."""
-        if self.attempts.is_read_only and name in WRITES:
+        if self.attempts.is_read_only and name in _CHANGING:
             raise ToolError(READ_ONLY)
         return await super().call_tool(name, arguments, context)
 
@@ -171,10 +178,11 @@ def create_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=_tools(settings),
+        extensions=[_pages()],
         lifespan=_lifespan(settings, transport, held, [audit, older, *([shared] if shared else [])]),
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=keys, bind_principal=_asked),
-        cache_hints=_cache_hints(settings),
+        cache_hints=_cache_hints(),
         subscriptions=bus,
         middleware=_middleware(settings, sessions),
         auth=auth,
@@ -182,14 +190,22 @@ def create_server(
     )
     server.attempts, server.streams = Attempts(audit, is_read_only=settings.read_only), Streams(bus)
     server.tokens, server.sessions, server.stop = token_verifier, sessions, stop
-    server.middleware[:0] = in_time, server.attempts, UntilStopped(stop), Answering(watch)  # around the SDK's own
+    around = in_time, server.attempts, UntilStopped(stop), Answering(watch), without_pages
+    server.middleware[:0] = around  # around the SDK's own
     _register(server, older, clock)
     return server
 
 
 def _tools(settings: Settings) -> list[Tool]:
-    writing = () if settings.read_only else (*write_tools(), *many_write_tools())
+    writing = () if settings.read_only else (*write_tools(), *many_write_tools(), confirming_tool())
     return [*read_tools(), overview_tool(), changes_tool(), *writing]
+
+
+def _pages() -> Apps:
+    """The page that hosts show beside results. The tools name it by themselves, as they are no plain functions."""
+    pages = Apps()
+    pages.add_html_resource(PAGE_URI, page_html(), name="app", title="What runs where", prefers_border=True)
+    return pages
 
 
 def _asked(ctx: ServerRequestContext[Services, Any]) -> str:
@@ -227,6 +243,7 @@ def _lifespan(
             assert isinstance(server, DeploymentsServer)
             collect_rarely()
             own = {"policy": Policy.from_settings(settings), "own_only": settings.credentials == "caller"}
+            own["read_only"] = settings.read_only
             server.services = held(client=client, once=once, **own)
             if not server.services.own_only:  # else there are no credentials before somebody calls
                 await served.enter_async_context(settling(server.services.audit, client, server.stop))
@@ -239,11 +256,11 @@ DEFINITIONS_TTL_MS, DEPLOYMENTS_TTL_MS = 3_600_000, 5_000
 """Milliseconds: an hour for definitions, which change only with a restart; seconds for deployments."""
 
 
-def _cache_hints(settings: Settings) -> dict[CacheableMethod, CacheHint]:
-    """Definitions are public, but with scopes not everybody sees every tool; deployments are one caller's."""
+def _cache_hints() -> dict[CacheableMethod, CacheHint]:
+    """Definitions are public but for the tools, which depend on scopes and on pages; deployments are one caller's."""
     definitions = CacheHint(ttl_ms=DEFINITIONS_TTL_MS, scope="public")
     return {
-        "tools/list": CacheHint(ttl_ms=DEFINITIONS_TTL_MS, scope="private" if settings.is_authorized else "public"),
+        "tools/list": CacheHint(ttl_ms=DEFINITIONS_TTL_MS, scope="private"),
         "prompts/list": definitions,
         "resources/list": definitions,
         "resources/templates/list": definitions,

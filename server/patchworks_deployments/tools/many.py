@@ -9,6 +9,8 @@ from pydantic import Field
 
 from patchworks_deployments.api.pacing import report
 from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.app.shown import board
+from patchworks_deployments.caller import may_write, shows_pages
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.services import services
 from patchworks_deployments.model.deployment import Maybe
@@ -56,7 +58,10 @@ async def deployment_overview(
         selected.require_whole(f"Deployment {deployment_id} did not show.")
         selected.require_some()
     overview = summarise(selected, show, page or 1)
-    return answer(to_text(overview), overview)
+    held = services(ctx)
+    may_change = may_write() and not held.read_only
+    for_page = board(selected, held.policy, held.client.account().name, may_change=may_change)
+    return answer(to_text(overview), overview, for_page=for_page if shows_pages(ctx) else None)
 
 
 async def plan_switching(
@@ -132,7 +137,7 @@ async def replace_deployment(
 @cache
 def overview_tool() -> DeploymentTool:
     """The tool that every server offers."""
-    return DeploymentTool.reading(deployment_overview, "What runs where")
+    return DeploymentTool.reading(deployment_overview, "What runs where", has_page=True)
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The page that a host shows beside results, and the data that it gets with them."""

@@ -45,8 +45,11 @@ older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 """The sandbox's first deployment: enabled, in UK Live."""
 
-TOOLS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "tool_schemas").glob("*.json"))
-"""The tools under review."""
+CONFIRM = "confirm_change"
+"""The tool for a page alone, which clients without pages are not offered."""
+
+TOOLS = frozenset(p.stem for p in (Path(__file__).parent.parent.parent / "tool_schemas").glob("*.json")) - {CONFIRM}
+"""The tools that every host is offered."""
 
 READING = frozenset(
     {"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview", "list_changes"}

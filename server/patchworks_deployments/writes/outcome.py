@@ -3,27 +3,17 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from patchworks_deployments.errors import NoAnswer, NotFound, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
 
-Status = Literal[
-    "done",
-    "partial",
-    "unchanged",
-    "preview",
-    "confirmation_required",
-    "waiting_for_person",
-    "declined",
-    "refused",
-    "failed",
-    "unknown",
-]
+Preview = Literal["preview", "confirmation_required", "waiting_for_person"]
+Status = Literal[Preview, "done", "partial", "unchanged", "declined", "refused", "failed", "unknown"]
 ConfirmedBy = Literal["human", "person_in_app", "code", "not_required"]
 
-PREVIEWS: frozenset[Status] = frozenset({"preview", "confirmation_required", "waiting_for_person"})
+PREVIEWS: frozenset[Status] = frozenset(get_args(Preview))
 """Statuses of results that say what would happen."""
 
 FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknown"})

@@ -12,6 +12,8 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.client.extension import ClientExtension, advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import (
     CallToolResult,
     ElicitRequestFormParams,
@@ -133,24 +135,31 @@ LISTENS: RequestParamsMeta = {"progress_token": "mine"}
 """Says that progress is wanted where a client in the same process, in the newer era, does not say it by itself."""
 
 
+def shown_pages(*mime_types: str) -> list[ClientExtension]:
+    """The extension with which a client says that it shows pages, of these kinds."""
+    return [advertise(EXTENSION_ID, {"mimeTypes": list(mime_types)})]
+
+
 @asynccontextmanager
-async def connected(
+async def connected(  # noqa: PLR0913 - each names one thing that a client or its server may have
     sandbox: Sandbox | None = None,
     *,
     person: Person | None = None,
+    pages: bool = False,
     era: Era = "auto",
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Clock | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """A client of a server on the sandbox; without a person it cannot ask anybody."""
+    """A client of a server on the sandbox; without a person it cannot ask anybody. One with `pages` says so."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
     clock = clock or Clock()
     if person:
         person.clock = clock
     embedded = not {"api_key", "bearer_token"} & settings.keys()
     server = create_server(load_settings({}, sandbox=embedded, **settings), upstream, clock, clock)
-    async with Client(server, elicitation_callback=person, mode=era) as client:
+    shown = shown_pages(APP_MIME_TYPE) if pages else None
+    async with Client(server, elicitation_callback=person, mode=era, extensions=shown) as client:
         yield client
 
 

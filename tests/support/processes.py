@@ -13,9 +13,10 @@ from unittest import mock
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.session import MessageHandlerFnT
+from mcp.server.apps import APP_MIME_TYPE
 
 from patchworks_deployments import cli
-from support.clients import Era, Person
+from support.clients import Era, Person, shown_pages
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "patchworks_deployments"]
@@ -56,12 +57,16 @@ async def over_stdio(
     *arguments: str,
     era: Era,
     person: Person | None = None,
+    pages: bool = False,
     env: dict[str, str] | None = None,
     message_handler: MessageHandlerFnT | None = None,
 ) -> AsyncIterator[Client]:
     """A client of a server in a process of its own, over its stdin and stdout."""
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=env)
-    async with Client(server, mode=era, elicitation_callback=person, message_handler=message_handler) as client:
+    shown = shown_pages(APP_MIME_TYPE) if pages else None
+    async with Client(
+        server, mode=era, elicitation_callback=person, extensions=shown, message_handler=message_handler
+    ) as client:
         yield client
 
 

@@ -16,12 +16,13 @@ import uvicorn
 from mcp import Client
 from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.apps import APP_MIME_TYPE
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.access import API_KEY
 from patchworks_deployments.serving.tokens import hash_token
-from support.clients import Era, Person
+from support.clients import Era, Person, shown_pages
 from support.faults import Gate
 from support.processes import COMMAND, clean_environment
 
@@ -78,6 +79,7 @@ async def calling(  # noqa: PLR0913 - each names one thing that a caller may bri
     *,
     era: Era = "auto",
     person: Person | None = None,
+    pages: bool = False,
     message_handler: MessageHandlerFnT | None = None,
     key: str | None = None,
 ) -> AsyncIterator[Client]:
@@ -90,6 +92,7 @@ async def calling(  # noqa: PLR0913 - each names one thing that a caller may bri
             streamable_http_client(url, http_client=http),
             mode=era,
             elicitation_callback=person,
+            extensions=shown_pages(APP_MIME_TYPE) if pages else None,
             message_handler=message_handler,
         ) as client,
     ):

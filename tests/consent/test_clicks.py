@@ -236,7 +236,8 @@ async def test_a_no_makes_void_what_was_given_for_the_same_before_it() -> None:
     """A model's code, and the yes to a form's question: three ways to ask in one process, and a no in one of them."""
     sandbox, clock = Sandbox(), Clock()
     server = create_server(load_settings({}, sandbox=True), httpx2.ASGITransport(app=sandbox.app), clock, clock)
-    pages, forms = {"extensions": {EXTENSION_ID: {"mimeTypes": [APP_MIME_TYPE]}}}, {"elicitation": {"form": {}}}
+    pages: Json = {"extensions": {EXTENSION_ID: {"mimeTypes": [APP_MIME_TYPE]}}}
+    forms: Json = {"elicitation": {"form": {}}}
 
     async with in_process(server) as wire:
 

@@ -42,7 +42,6 @@ from patchworks_deployments.consent.once import open_once
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.services import Services
 from patchworks_deployments.errors import DeploymentsError, InvalidArgument, NotFound
-from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.history.unfinished.settling import settling
 from patchworks_deployments.resources import uris
 from patchworks_deployments.resources.completions import register_completions
@@ -57,7 +56,7 @@ from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import Stop, collect_rarely
 from patchworks_deployments.tools.asking import Answering
 from patchworks_deployments.tools.changes import changes_tool
-from patchworks_deployments.tools.confirming import CONFIRM, confirming_tool
+from patchworks_deployments.tools.confirming import CHANGING, confirming_tool
 from patchworks_deployments.tools.many import many_write_tools, overview_tool
 from patchworks_deployments.tools.middleware.attempts import READ_ONLY, Attempts
 from patchworks_deployments.tools.middleware.offering import without_pages
@@ -67,9 +66,6 @@ from patchworks_deployments.tools.reading import read_tools
 from patchworks_deployments.tools.writing import write_tools
 
 SERVER_NAME = "patchworks-deployments"
-
-_CHANGING = {*WRITES, CONFIRM}
-"""The tools that only who may write sees."""
 
 INSTRUCTIONS = """\
 Patchworks flow version deployments: which version of a flow runs in which virtual environment.
@@ -123,13 +119,13 @@ class DeploymentsServer(MCPServer[Services]):
     async def list_tools(self) -> list[ListedTool]:
         """The tools that the caller may use."""
         listed = await super().list_tools()
-        return listed if may_write() else [tool for tool in listed if tool.name not in _CHANGING]
+        return listed if may_write() else [tool for tool in listed if tool.name not in CHANGING]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Services, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, if the server offers it."""
-        if self.attempts.is_read_only and name in _CHANGING:
+        if self.attempts.is_read_only and name in CHANGING:
             raise ToolError(READ_ONLY)
         return await super().call_tool(name, arguments, context)
 

@@ -155,7 +155,7 @@ def _in_our_words(error: ToolError, *, is_read: bool) -> ToolError:
     if isinstance(cause, DeploymentsError):
         return ToolError(cause.said(is_read=is_read))
     if isinstance(cause, ToolError):  # of a tool that this one has called
-        return cause
+        return type(cause)(str(cause))
     if is_read or not isinstance(error, UnexpectedToolError):
         return error
     # An error of our own stays one: by the class the SDK knows that it has to be logged.

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult
+from pydantic import Strict
 
 from patchworks_deployments.consent.clicks import Click, clicked
 from patchworks_deployments.errors import InvalidArgument
@@ -15,12 +16,15 @@ from patchworks_deployments.tools.base import Ctx, DeploymentTool
 CONFIRM = "confirm_change"
 """The name of the tool."""
 
+CHANGING = frozenset({*WRITES, CONFIRM})
+"""The tools that only who may write sees and calls."""
+
 
 async def confirm_change(
     ctx: Ctx,
     tool_name: str,
     arguments: dict[str, Any],
-    agree: bool,
+    agree: Annotated[bool, Strict()],
     code: OptionalText = None,
     typed_id: OptionalText = None,
 ) -> CallToolResult:

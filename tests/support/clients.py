@@ -12,6 +12,8 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.client.extension import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import (
     CallToolResult,
     ElicitRequestFormParams,
@@ -55,6 +57,9 @@ READING = frozenset(
     {"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview", "list_changes"}
 )
 """The tools that only look: their errors say nothing of changes."""
+
+SHOWS_PAGES = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+"""What a client declares that shows a page beside a result."""
 
 Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]
 
@@ -141,16 +146,17 @@ async def connected(
     era: Era = "auto",
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Clock | None = None,
+    pages: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """A client of a server on the sandbox; without a person it cannot ask anybody."""
+    """A client of a server on the sandbox; without a person it cannot ask anybody, unless it shows pages."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
     clock = clock or Clock()
     if person:
         person.clock = clock
     embedded = not {"api_key", "bearer_token"} & settings.keys()
     server = create_server(load_settings({}, sandbox=embedded, **settings), upstream, clock, clock)
-    async with Client(server, elicitation_callback=person, mode=era) as client:
+    async with Client(server, elicitation_callback=person, mode=era, extensions=[SHOWS_PAGES] * pages) as client:
         yield client
 
 

@@ -139,7 +139,7 @@ LISTENS: RequestParamsMeta = {"progress_token": "mine"}
 
 
 @asynccontextmanager
-async def connected(
+async def connected(  # noqa: PLR0913 - each replaces one part of the world
     sandbox: Sandbox | None = None,
     *,
     person: Person | None = None,

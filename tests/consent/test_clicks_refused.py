@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
+from mcp.client.extension import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import CallToolResult
 from support.cases import disturb
 from support.clicks import click, confirm_of, for_page
@@ -24,7 +26,6 @@ from support.clients import (
     both_eras,
     connected,
     data,
-    shown_pages,
     text,
 )
 from support.examples import examples
@@ -219,7 +220,8 @@ async def test_a_client_that_shows_no_pages_cannot_click(era: Era) -> None:
     """With the very code: it has no page in which a person could have."""
     async with page_of(era=era) as page:
         transport = httpx2.ASGITransport(app=page.sandbox.app)
-        for extensions in (None, shown_pages(), shown_pages("text/html")):
+        for mime_types in ([], ["text/html"], APP_MIME_TYPE, {APP_MIME_TYPE: True}, None):
+            extensions = [advertise(EXTENSION_ID, {"mimeTypes": mime_types})]
             server = create_server(load_settings({}, sandbox=True), transport, page.clock)
             async with Client(server, mode=era, extensions=extensions) as client:
                 refused = await client.call_tool(CONFIRM, {**page.confirm, "agree": True})

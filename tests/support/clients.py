@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
-from mcp.client.extension import ClientExtension, advertise
+from mcp.client.extension import advertise
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import (
     CallToolResult,
@@ -57,6 +57,9 @@ READING = frozenset(
     {"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview", "list_changes"}
 )
 """The tools that only look: their errors say nothing of changes."""
+
+SHOWS_PAGES = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+"""What a client declares that shows a page beside a result."""
 
 Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]
 
@@ -135,31 +138,25 @@ LISTENS: RequestParamsMeta = {"progress_token": "mine"}
 """Says that progress is wanted where a client in the same process, in the newer era, does not say it by itself."""
 
 
-def shown_pages(*mime_types: str) -> list[ClientExtension]:
-    """The extension with which a client says that it shows pages, of these kinds."""
-    return [advertise(EXTENSION_ID, {"mimeTypes": list(mime_types)})]
-
-
 @asynccontextmanager
-async def connected(  # noqa: PLR0913 - each names one thing that a client or its server may have
+async def connected(  # noqa: PLR0913 - each replaces one part of the world
     sandbox: Sandbox | None = None,
     *,
     person: Person | None = None,
-    pages: bool = False,
     era: Era = "auto",
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Clock | None = None,
+    pages: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """A client of a server on the sandbox; without a person it cannot ask anybody. One with `pages` says so."""
+    """A client of a server on the sandbox; without a person it cannot ask anybody, unless it shows pages."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
     clock = clock or Clock()
     if person:
         person.clock = clock
     embedded = not {"api_key", "bearer_token"} & settings.keys()
     server = create_server(load_settings({}, sandbox=embedded, **settings), upstream, clock, clock)
-    shown = shown_pages(APP_MIME_TYPE) if pages else None
-    async with Client(server, elicitation_callback=person, mode=era, extensions=shown) as client:
+    async with Client(server, elicitation_callback=person, mode=era, extensions=[SHOWS_PAGES] * pages) as client:
         yield client
 
 

@@ -13,10 +13,9 @@ from unittest import mock
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.session import MessageHandlerFnT
-from mcp.server.apps import APP_MIME_TYPE
 
 from patchworks_deployments import cli
-from support.clients import Era, Person, shown_pages
+from support.clients import SHOWS_PAGES, Era, Person
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "patchworks_deployments"]
@@ -63,9 +62,8 @@ async def over_stdio(
 ) -> AsyncIterator[Client]:
     """A client of a server in a process of its own, over its stdin and stdout."""
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=env)
-    shown = shown_pages(APP_MIME_TYPE) if pages else None
     async with Client(
-        server, mode=era, elicitation_callback=person, extensions=shown, message_handler=message_handler
+        server, mode=era, elicitation_callback=person, extensions=[SHOWS_PAGES] * pages, message_handler=message_handler
     ) as client:
         yield client
 

@@ -16,13 +16,12 @@ import uvicorn
 from mcp import Client
 from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server.apps import APP_MIME_TYPE
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.access import API_KEY
 from patchworks_deployments.serving.tokens import hash_token
-from support.clients import Era, Person, shown_pages
+from support.clients import SHOWS_PAGES, Era, Person
 from support.faults import Gate
 from support.processes import COMMAND, clean_environment
 
@@ -92,7 +91,7 @@ async def calling(  # noqa: PLR0913 - each names one thing that a caller may bri
             streamable_http_client(url, http_client=http),
             mode=era,
             elicitation_callback=person,
-            extensions=shown_pages(APP_MIME_TYPE) if pages else None,
+            extensions=[SHOWS_PAGES] * pages,
             message_handler=message_handler,
         ) as client,
     ):

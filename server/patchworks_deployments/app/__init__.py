@@ -1,1 +1,1 @@
-"""The page that a host shows beside results, and the data that it gets with them."""
+"""The page of this server in hosts that show MCP Apps: the board, a deployment, and a change with its two buttons."""

@@ -1,8 +1,20 @@
-"""The page: one document made of the parts beside this module."""
+"""The page as one document: its parts, which stand beside this module, put into one style and one script."""
+
+from functools import cache
+from importlib.resources import files
 
 PAGE_URI = "ui://patchworks-deployments/app.html"
 
+SCRIPTS = ("dom", "host", "theme", "estate", "paging", "board", "deployment", "change", "sections", "main")
+"""The parts of the script in their order: `main` starts what the others only define."""
 
+
+@cache
 def page_html() -> str:
-    """The document."""
-    return "<!doctype html><title>What runs where</title>"
+    """The whole document. It asks the network for nothing, and the same parts always make the same document."""
+    document = _part("page.html").replace("/* style.css */", _part("style.css"))
+    return document.replace("/* scripts */", "\n".join(_part(f"{name}.js") for name in SCRIPTS))
+
+
+def _part(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8").strip()

@@ -13,7 +13,7 @@ from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text
 from patchworks_deployments.resources import attention
 from patchworks_deployments.resources.overview import by_flow, count_environments
 from patchworks_deployments.writes.outcome import NotDone
-from patchworks_deployments.writes.plan import AnyPlan
+from patchworks_deployments.writes.plan import AnyPlan, environments_of
 
 KEY = "patchworks-deployments/app"
 """The key in `_meta`."""
@@ -38,11 +38,13 @@ def board(selected: Selected, policy: Policy, account: str, *, may_change: bool)
     shown = {flow: flows[flow] for flow, _ in rows}
     places = {flow: place for place, flow in enumerate(shown)}
     columns = {environment: place for place, environment in enumerate(environments)}
+    told = {(attention.environment_id(d), named) for d in selected.deployments for named in environments_of([d])}
+    protected = {environment for environment, named in told if policy.protects(named)}
     return {
         "board": {
             "account": account,
             "may_change": may_change,
-            "environments": [[*each, each[0] is not None and policy.protects(each)] for each in environments.items()],
+            "environments": [[*each, each[0] in protected] for each in environments.items()],
             "packages": [list(each) for each in packages.items()],
             "flows": [[flow, _name(those[0].flow_name), _package(those, packages)] for flow, those in shown.items()],
             "deployments": [_row(d, places[flow], columns[attention.environment_id(d)]) for flow, d in rows],

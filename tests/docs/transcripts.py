@@ -7,8 +7,9 @@
 
 `> /stop_environment DE Sandbox` is a prompt with its first argument, `$ patchworks-deployments-mcp check` a command,
 `# The host watches URI.` a subscription, and `! URI has changed.` what comes of it. `# The next day, in another
-conversation.` ends the server, moves all clocks and starts another one on the same account and audit log. A line `...`
-stands for lines that are left out, and `...` within a line for words.
+conversation.` ends the server, moves all clocks and starts another one on the same account and audit log. In a
+conversation with `# The person clicks "Yes, do this" in the page.` the host shows pages; what follows is the text of
+that click's result. A line `...` stands for lines that are left out, and `...` within a line for words.
 """
 
 import itertools
@@ -28,7 +29,8 @@ from typing import Any
 import anyio
 from mcp import Client
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import ElicitRequestFormParams, ElicitResult, TextContent
+from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult, TextContent
+from support.clicks import click
 from support.clients import Clock, Person, connected, text
 
 from patchworks_deployments.sandbox import Sandbox
@@ -39,6 +41,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 PROGRAM = "patchworks-deployments-mcp"
 ASKED = "  | "
 NEXT_DAY = "# The next day, in another conversation."
+CLICKS = '# The person clicks "Yes, do this" in the page.'
 WATCHES = re.compile(r"# The host watches (\S+)\.")
 DOES = re.compile(r"  The person (ticks the box|types (\S+)|declines)\.")
 
@@ -71,7 +74,7 @@ async def play(lines: Sequence[str], log: Path) -> list[str]:
     if lines[0].startswith("$ "):
         return list(itertools.chain.from_iterable([turn.said, *_run(turn.said)] for turn in turns(lines)))
     can_ask = any(line.startswith(ASKED.rstrip()) for line in lines)
-    player = _Player()
+    player = _Player(shows_pages=CLICKS in lines)
     person = Person(player.answer) if can_ask else None
     said = iter(turns(lines))
     while await _conversation(player, person, said, log):
@@ -83,7 +86,8 @@ async def _conversation(player: "_Player", person: Person | None, said: Iterator
     """Play one, with a server of its own; whether another one follows."""
     clock = Clock(player.now.timestamp())
     async with AsyncExitStack() as stack:
-        server = connected(player.sandbox, person=person, clock=clock, audit_log=log)
+        pages = player.shows_pages
+        server = connected(player.sandbox, person=person, pages=pages, clock=clock, audit_log=log)
         player.client = await stack.enter_async_context(server)
         for turn in said:
             player.turn = turn
@@ -126,8 +130,10 @@ class _Player:
     client: Client
     turn: Turn
     updates: AsyncIterator[Any]
+    result: CallToolResult
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows_pages: bool) -> None:
+        self.shows_pages = shows_pages
         self.written: list[str] = []
         self.asked: list[str] = []
         self.code = ""
@@ -148,6 +154,8 @@ class _Player:
     async def take(self) -> list[str]:
         """The lines that follow the turn's first."""
         said = self.turn.said
+        if said == CLICKS:
+            return text(await click(self.client, self.result)).splitlines()
         if said.startswith("# "):
             return []
         if said.startswith("! "):
@@ -175,7 +183,7 @@ class _Player:
             given["confirmation_code"] = self.code
         if "if_state" in given:
             given["if_state"] = self.states.get(_asked(given), "")
-        result = await self.client.call_tool(tool, given)
+        self.result = result = await self.client.call_tool(tool, given)
         content = result.structured_content or {}
         self.code = content.get("confirmation_code", self.code)
         undo = content.get("undo") or []

@@ -1,6 +1,7 @@
 """A person's click in the page that a host shows beside a result: the way it goes, and whom it counts for."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,21 @@ async def test_a_click_is_recorded_told_and_found_again(era: Era, tmp_path: Path
     assert CONFIRM not in written
 
 
+@both_eras
+async def test_a_click_is_recorded_as_it_was_meant_however_its_arguments_were_written(era: Era, tmp_path: Path) -> None:
+    """As a text of JSON, and filled up with what is empty."""
+    log = tmp_path / "audit.jsonl"
+    async with connected(pages=True, era=era, audit_log=log) as client:
+        waiting = await client.call_tool("update_deployment", {**IDS, "priority": 42, "reason": "stocktake"})
+        filled_up = {**confirm_of(waiting)["arguments"], "if_state": "", "clear": [], "enabled_at": None}
+        done = await click(client, waiting, arguments=json.dumps(filled_up))
+        (changed,) = rows(data(await client.call_tool("list_changes", {})))
+    assert data(done)["status"] == "done"
+    line = audit_lines(log)[-1]
+    assert (line["arguments"], line["target"]) == ({**IDS, "priority": 42}, "500")
+    assert (changed["reason"], line["reason"]) == ("1", "stocktake")
+
+
 async def test_subscribers_are_told_of_a_click_and_of_no_question() -> None:
     """Where a change waits or is declined, nothing has changed."""
     async with connected(pages=True) as client, client.listen(resource_subscriptions=[ONE]) as stream:
@@ -141,6 +157,17 @@ async def test_subscribers_are_told_of_a_click_and_of_no_question() -> None:
         with anyio.move_on_after(0.05) as waited:
             await anext(stream)
     assert waited.cancelled_caught
+
+
+@both_eras
+async def test_a_code_that_is_no_good_is_told_beside_the_question(era: Era) -> None:
+    """A model that brings one hears why, and that a person has to click."""
+    async with connected(pages=True, era=era) as client:
+        waiting = await client.call_tool("disable_deployment", {**IDS, "confirmation_code": "6b49d458-" + "a" * 20})
+    assert data(waiting)["message"].startswith(
+        "That code is not from this server, or it was mistyped. Nothing was changed yet: this waits for a person. "
+    )
+    assert confirm_of(waiting)["code"]
 
 
 async def test_the_message_says_where_the_buttons_are_and_not_to_call_again() -> None:

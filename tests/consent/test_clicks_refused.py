@@ -316,6 +316,7 @@ async def test_a_crash_behind_a_click_is_told_as_one_of_the_tool_s_is(
     assert "boom" not in text(crashed)
     (logged,) = [line for line in caplog.records if line.levelname == "ERROR"]
     assert "RuntimeError: boom" in caplog.text
+    assert confirm_of(waiting)["code"] not in caplog.text
     assert logged.exc_info
     assert [line["outcome"] for line in audit_lines(log)] == ["waiting_for_person", "failed", "failed"]
 

@@ -40,9 +40,11 @@ async def confirm_change(
 def behind(call: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters of the call that a click carries out; those of any other call as they are."""
     inner = call.get("arguments") if call.get("name") == CONFIRM else None
-    if isinstance(inner, Mapping) and isinstance(inner.get("tool_name"), str):
-        return {**call, "name": inner["tool_name"], "arguments": inner.get("arguments")}
-    return call
+    if not (isinstance(inner, Mapping) and isinstance(inner.get("tool_name"), str)):
+        return call
+    # They may come as a text of JSON, which the SDK reads, too.
+    arguments = confirming_tool().fn_metadata.pre_parse_json(dict(inner)).get("arguments")
+    return {**call, "name": inner["tool_name"], "arguments": given(arguments) if isinstance(arguments, dict) else None}
 
 
 @cache

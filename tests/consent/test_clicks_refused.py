@@ -253,6 +253,16 @@ async def test_it_carries_out_nothing_but_changes(tool: object, era: Era, tmp_pa
 
 
 @both_eras
+async def test_also_what_needs_nobody_s_agreement_is_no_click_without_the_page_s_code(era: Era) -> None:
+    """The tool for clicks is no second door to the others."""
+    async with page_of(era=era) as page:
+        page.sandbox.account.deployments[500].enabled_at = None
+        for code in (None, page.confirm["code"]):
+            refused = await page.send(tool_name="enable_deployment", arguments=IDS, code=code)
+            assert (data(refused)["status"], page.sandbox.writes) == ("refused", [])
+
+
+@both_eras
 async def test_a_dry_run_within_a_click_is_a_dry_run(era: Era) -> None:
     """Nothing is sent, and the click is still there to be made."""
     async with page_of(era=era) as page:

@@ -331,6 +331,17 @@ async def test_a_crash_behind_a_click_is_told_as_one_of_the_tool_s_is(
     assert [line["outcome"] for line in audit_lines(log)] == ["waiting_for_person", "failed", "failed"]
 
 
+@both_eras
+async def test_only_a_plain_true_is_a_yes_and_a_plain_false_a_no(era: Era) -> None:
+    """Anything else is no click at all, and the question stays open."""
+    async with page_of(era=era) as page:
+        for agree in ("true", "yes", "on", 1, 1.0, "1", 0, "false", "no", None, [True], {"agree": True}):
+            unclear = await page.send(agree=agree)
+            assert text(unclear).startswith("agree: "), agree
+            assert (unclear.is_error, page.sandbox.writes) == (True, [])
+        assert data(await page.send())["status"] == "done"
+
+
 ODD: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

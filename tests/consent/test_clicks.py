@@ -137,7 +137,12 @@ async def test_a_click_is_recorded_as_it_was_meant_however_its_arguments_were_wr
     log = tmp_path / "audit.jsonl"
     async with connected(pages=True, era=era, audit_log=log) as client:
         waiting = await client.call_tool("update_deployment", {**IDS, "priority": 42, "reason": "stocktake"})
-        filled_up = {**confirm_of(waiting)["arguments"], "if_state": "", "clear": [], "enabled_at": None}
+        filled_up = {
+            **confirm_of(waiting)["arguments"],
+            "if_state": "",
+            "enabled_at": None,
+            "toolCallId": "added by a host",
+        }
         done = await click(client, waiting, arguments=json.dumps(filled_up))
         (changed,) = rows(data(await client.call_tool("list_changes", {})))
     assert data(done)["status"] == "done"

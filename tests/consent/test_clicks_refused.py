@@ -236,7 +236,7 @@ async def test_a_client_that_shows_no_pages_cannot_click(era: Era) -> None:
 # Calls that are none ---------------------------------------------------------------------------
 
 
-NO_TOOLS = (CONFIRM, *sorted(READING), "nonsense", "", "Update_Deployment", 5, None, ["x"], {})
+NO_TOOLS: tuple[object, ...] = (CONFIRM, *sorted(READING), "nonsense", "", "Update_Deployment", 5, None, ["x"], {})
 
 
 @both_eras

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 PAGE_URI = "ui://patchworks-deployments/app.html"
 
-SCRIPTS = ("dom", "host", "theme", "estate", "paging", "board", "deployment", "change", "sections", "main")
+SCRIPTS = ("dom", "host", "theme", "estate", "paging", "board", "table", "deployment", "change", "sections", "main")
 """The parts of the script in their order: `main` starts what the others only define."""
 
 

@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- The board: flows by environments
+// The board: flows by environments
 
 /** Pixels below which the table becomes a list, and those of an environment's column; flows take a quarter or so. */
 const NARROW_PIXELS = 560;
@@ -20,14 +20,14 @@ const board = {
   take(result, given) {
     const { show, page: number, ...asked } = given;
     const estate = readEstate(result);
-    Object.assign(this, { estate, asked, isStale: false, rows: firstPage(), firstColumn: 0 });
+    Object.assign(this, { estate, asked, text: shown(asked.flow), isStale: false, rows: firstPage(), firstColumn: 0 });
     estate.environments.forEach((one) => this.environments.set(one.id, one));
     estate.packages.forEach((one) => this.packages.set(one.id, one));
   },
 
   draw(head, body) {
     const again = canCall() && button("Read again", () => this.read(this.asked), { drawing: "again", look: "bare" });
-    head.append(bar("What runs where", this.summary(), tools(again, modeButton())));
+    head.append(bar("What runs where", this.summary(), again));
     this.table = el("div.board");
     body.append(this.controls(), ...this.notes(), this.table);
     return () => this.drawTable();
@@ -58,8 +58,9 @@ const board = {
       choice("Package", "All packages", [...this.packages.values()], this.asked, "package"),
       choice("State", "On and off", states, this.asked, "enabled"),
     );
-    const back = change.isOpen && button("Back to the question", () => go(change), { drawing: "waiting", look: "attention" });
-    return el("div.controls", field, this.attention(), choices, back);
+    const back = change.isOpen && button("Back to the question", () => go(change), { drawing: "waiting" });
+    const all = canCall() && Object.keys(this.asked).length > 0 && button("Show everything", () => this.read({}));
+    return el("div.controls", field, choices, all, back, this.attention());
   },
 
   attention() {
@@ -77,20 +78,11 @@ const board = {
     if (leftOut) lines.push(`${counted(leftOut, "more deployment")} not shown here: narrow the board to see them.`);
     if (!isWhole) lines.push("This host hands the page a part of the deployments only.", ...text.split("\n").slice(0, 2));
     if (!canCall()) lines.push("This host does not let the page ask the server, so it shows what was read, and no more.");
-    const more = !isWhole && isOffered(call, READS) && [["Show more deployments", call.arguments, ""]];
-    const asked = Object.entries(this.asked).map(([name, value]) => this.meaning(name, value)).join("; ");
-    const all = asked && canCall() && [["Show everything", {}, el("bdi", `Only ${asked} `)]];
-    const offers = [...(more || []), ...(all || [])].map(([label, given, words]) =>
-      el("p.note", words, button(label, () => this.read(given), { look: "small" })),
-    );
-    return [...lines.map((line) => el("p.note", line)), ...offers];
-  },
-
-  meaning(name, value) {
-    if (name === "enabled") return STATES.get(value) ?? shown(value);
-    const known = name === "environment" ? this.environments.get(value) : this.packages.get(value);
-    const found = listIn(objectIn(this.estate.matched)[name]).slice(0, 3).map(shown).join(", ");
-    return `${name.replace("_id", "")} ${found || known?.label || shown(value)}`;
+    const notes = lines.map((line) => el("p.note", line));
+    if (!isWhole && isOffered(call, READS)) {
+      notes.push(el("div", button("Show more deployments", () => this.read(call.arguments), { look: "small" })));
+    }
+    return notes;
   },
 
   /** Reads again, narrowed; where the page may not ask, narrows what was read. */
@@ -104,7 +96,7 @@ const board = {
   async read(asked) {
     const from = page.view;
     const body = document.getElementById("body");
-    say("Reading…");
+    say("Reading…", "unseen");
     body.setAttribute("aria-busy", "true");
     try {
       // What is in no environment cannot be asked for: it is read with all others, and sifted here.
@@ -117,7 +109,7 @@ const board = {
       this.take(result, asked);
       if (page.view !== from) return;
       go(this, from === this);
-      say(`Read: ${counted(this.estate.deployments, "deployment")}.`);
+      say(`Read: ${counted(this.estate.deployments, "deployment")}.`, "unseen");
     } catch (error) {
       say(error.message, "bad");
     } finally {
@@ -147,9 +139,10 @@ const board = {
     const rows = rowsOf(sifted.flows, isNarrow);
     const what = rows.length === sifted.flows.length ? "flows" : "rows";
     const draw = (rows) => drawGroups(table, rows, row, this.estate.packages.length);
+    const drawn = () => [...table.querySelectorAll("tbody tr:not(.group)")];
     const remove = () => removeRow(table);
     const again = () => keepingFocus(() => this.drawTable());
-    paginate({ rows, paging: this.rows, footer, what, draw, remove, again });
+    paginate({ rows, paging: this.rows, footer, what, draw, drawn, remove, again });
   },
 
   columnPager(total, columns) {

@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- A change: the question, and what became of it
+// A change: the question, and what became of it
 
 /** What became of it, as a heading and a tone. */
 const STATUSES = {
@@ -32,8 +32,7 @@ function readChange(result, call) {
   const told = objectIn(result.structuredContent);
   const { tool, deed, confirm, type } = objectIn(forThePage(result).change);
   const status = typeof told.status === "string" ? told.status : result.isError ? "refused" : "unknown";
-  const question = shown(told.question).split("\n").filter(Boolean);
-  const lines = listIn(deed).length ? listIn(deed).map(shown) : question;
+  const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
   const canAnswer = status === "waiting_for_person" && isOffered(confirm) && typeof confirm.code === "string";
   const text = textOf(result) || shown(told.message);
   return {
@@ -42,7 +41,6 @@ function readChange(result, call) {
     tool: shown(tool ?? call.tool),
     message: status === "confirmation_required" ? TAKES_A_CODE : shown(told.message) || text || "The server said nothing.",
     deed: lines.slice(0, DEED_LINES),
-    question,
     confirm: canAnswer ? confirm : null,
     mustType: isTold(type) ? shown(type) : "",
     text,
@@ -102,9 +100,9 @@ const change = {
       if (isAnswer && told.status === "refused") told.again = call;
     } catch (error) {
       const message = `${error.message} ${meaning}`;
-      told = { status, message, text: message, tool: call.tool, deed: [], question: [] };
-      if (isAnswer) Object.assign(told, { deed: this.told.deed, again: call });
+      told = { status, message, text: message, tool: call.tool, deed: [], again: isAnswer && call };
     }
+    if (isAnswer && !told.deed.length) told.deed = this.told.deed;
     this.isBusy = false;
     this.take(told);
     go(this);
@@ -121,7 +119,7 @@ const change = {
   draw(head, body) {
     const { told } = this;
     const [title, tone] = STATUSES[told.status] ?? [told.status.replaceAll("_", " ").slice(0, 60), "calm"];
-    head.append(bar(title, tools(backButton(), modeButton())));
+    head.append(bar(title));
     head.firstElementChild.prepend(el(`span.badge.${tone}`, icon(tone)));
     const sections = sectionsOf(told);
     const more = el("div.more");

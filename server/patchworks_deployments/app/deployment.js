@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- One deployment
+// One deployment
 
 /** What is told of a deployment, by the names that results have for it. */
 const FACTS = Object.entries({
@@ -71,7 +71,7 @@ const deployment = {
     const { facts, isWhole } = this;
     const title = shown(facts.flow_name) || `Deployment ${shown(facts.id)}`;
     const locked = this.isProtected && el("span.lock", icon("lock"), "protected");
-    head.append(bar(title, locked, tools(backButton(), modeButton())));
+    head.append(bar(title, locked));
     const told = FACTS.filter(([name]) => name === "enabled" || hasFact(facts, name) || (isWhole && name in MISSING));
     const unreadable = listIn(facts.unreadable).map(shown).join(", ");
     const rows = told.map(([name, label]) => el("div", el("dt", label), el("dd", valueOf(facts, name))));

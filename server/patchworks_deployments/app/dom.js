@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- Elements, and data as text
+// Elements, and data as text
 
 const MAX_CHARACTERS = 12_000;
 
@@ -17,7 +17,7 @@ function shown(value) {
   return text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text;
 }
 
-/** `el("p.note", { title: "…" }, …)`. Tags and attributes are named by this page alone; data is a text or a value. */
+/** `el("p.note", { title }, …)`: tags and attributes are named by this page alone, data is a text or a value. */
 function el(kind, ...children) {
   const [tag, ...classes] = kind.split(".");
   const element = document.createElement(tag);
@@ -47,7 +47,7 @@ function icon(name) {
 
 const unseen = (text) => el("span.unseen", text);
 
-/** A button; `look` is a class, and a drawing takes the place of the label where the look is `bare`. */
+/** A button; where its look is `bare`, the drawing takes the place of the label. */
 function button(label, onclick, { drawing, look = "plain", ...attributes } = {}) {
   const isBare = look === "bare";
   const more = { type: "button", title: isBare && label, "data-key": label, onclick, ...attributes };
@@ -56,13 +56,12 @@ function button(label, onclick, { drawing, look = "plain", ...attributes } = {})
 
 const heading = (text) => el("h1", { tabindex: "-1", title: shown(text) }, el("bdi", shown(text)));
 
-const bar = (title, ...children) => el("div.bar", heading(title), children);
-
-const tools = (...children) => el("div.tools", children);
+/** What each view begins with: its name, something beside it, and two buttons. */
+const bar = (title, beside, back = backButton()) => el("div.bar", heading(title), beside, el("div.tools", back, modeButton()));
 
 const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-// ---------------------------------------------------------------- What is on, and when
+// What is on, and when
 
 const STATES = new Map([[true, "on"], [false, "off"]]);
 

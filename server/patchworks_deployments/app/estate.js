@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- What runs where, as it was read
+// What runs where, as it was read
 
 /** What the server sends for this page and not for the model. */
 const forThePage = (result) => objectIn(objectIn(result._meta)["patchworks-deployments/app"]);
@@ -8,13 +8,14 @@ function readEstate(result) {
   const told = objectIn(result.structuredContent);
   const { board } = forThePage(result);
   const lists = isObject(board) ? board : listsFrom(told);
-  const environments = listIn(lists.environments).map(readEnvironment);
-  const packages = listIn(lists.packages).map(([id, name]) => ({ id, label: shown(name) || `package ${shown(id)}` }));
-  const flows = listIn(lists.flows).map((flow) => readFlow(flow, packages));
-  listIn(lists.deployments).forEach((row) => addDeployment(row, flows, environments));
+  const environments = listIn(lists.environments).map(listIn).map(readEnvironment);
+  const packages = listIn(lists.packages).map(listIn).map(([id, name]) => ({ id, label: shown(name) || `package ${shown(id)}` }));
+  const flows = listIn(lists.flows).map((flow) => readFlow(listIn(flow), packages));
+  listIn(lists.deployments).forEach((row) => addDeployment(listIn(row), flows, environments));
   const place = new Map(environments.map((one, n) => [one, n]));
   flows.forEach((flow) => flow.deployments.sort((one, other) => place.get(one.environment) - place.get(other.environment)));
   return {
+    deployments: listIn(lists.deployments).length,
     ...told,
     environments,
     packages,
@@ -24,7 +25,7 @@ function readEstate(result) {
     isWhole: isObject(board),
     mayChange: lists.may_change !== false,
     leftOut: lists.left_out,
-    text: textOf(result),
+    text: shown(textOf(result)),
   };
 }
 
@@ -42,8 +43,8 @@ function readFlow([key, name, place], packages) {
 }
 
 function addDeployment([id, version, flowPlace, environmentPlace, iteration, enabled], flows, environments) {
-  const flow = flows[flowPlace];
-  const environment = environments[environmentPlace];
+  const flow = Number.isInteger(flowPlace) && flows[flowPlace];
+  const environment = Number.isInteger(environmentPlace) && environments[environmentPlace];
   if (!flow || !environment) return;
   const words = [flow.label, flow.id, environment.label, id, version, flow.package?.label].map(shown).join("\n");
   flow.deployments.push({ id: shown(id), version, flow, environment, iteration, enabled, words: words.toLowerCase() });

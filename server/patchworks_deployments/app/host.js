@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- The messages with the host
+// The messages with the host
 // JSON-RPC 2.0 over postMessage, as the extension `io.modelcontextprotocol/ui` of 2026-01-26 has it.
 
 /** Milliseconds for the host itself, for a read, and for a call that a person may think about. */

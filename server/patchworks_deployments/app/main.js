@@ -1,11 +1,11 @@
-// ---------------------------------------------------------------- Views, and what the host says
+// Views, and what the host says
 
 const page = { view: null, input: {} };
 
 const messageView = (title, text) => ({
   key: "message",
   draw(head, body) {
-    head.append(bar(title, tools(backButton(), modeButton())));
+    head.append(bar(title));
     body.append(...shown(text).split("\n").filter(Boolean).map((line) => el("p", sentence(line))));
   },
 });
@@ -46,11 +46,12 @@ function keepingFocus(act) {
 
 const redraw = () => keepingFocus(draw);
 
-/** Says something where it is seen and read out. */
+/** Says something where it is read out, and seen unless the look is `unseen`. */
 function say(text, look = "") {
   const status = document.getElementById("status");
   status.className = look;
   if (status.textContent !== shown(text)) status.replaceChildren(...sentence(text));
+  if (look === "bad" && overflow() > 0) redraw();
 }
 
 function backButton() {
@@ -101,19 +102,13 @@ function hear(method, params) {
 }
 
 async function start() {
-  const main = document.getElementById("page");
   listen(hear);
   go(messageView("What runs where", "Waiting for the result…"));
-  let width = main.clientWidth;
-  new ResizeObserver(() => {
-    if (width !== main.clientWidth) requestAnimationFrame(redraw);
-    width = main.clientWidth;
-  }).observe(main);
   try {
     await introduce();
     refresh();
-    reportSize(main);
     post({ method: "ui/notifications/initialized" });
+    watchSize(document.getElementById("page"));
   } catch (error) {
     go(messageView("No answer from the host", error.message));
   }

@@ -11,10 +11,14 @@ SCRIPTS = ("dom", "host", "theme", "estate", "paging", "board", "table", "deploy
 
 @cache
 def page_html() -> str:
-    """The whole document. It asks the network for nothing, and the same parts always make the same document."""
+    """The whole document. It asks the network for nothing, and the same parts always make the same document.
+
+    The parts are indented for those who read them here; hosts get their lines without.
+    """
     document = _part("page.html").replace("/* style.css */", _part("style.css"))
     return document.replace("/* scripts */", "\n".join(_part(f"{name}.js") for name in SCRIPTS))
 
 
 def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8").strip()
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return "\n".join(filter(None, map(str.strip, text.splitlines())))

@@ -1,14 +1,14 @@
-// ---------------------------------------------------------------- As many rows as fit
+// As many rows as fit
 
 /** Rows that are drawn before it is seen how many of them fit; a full screen keeps them all. */
 const INLINE_ROWS = 20;
-const FULLSCREEN_ROWS = 100;
+const FULLSCREEN_ROWS = 50;
 
 /** Which row stands first, and which did on the pages before: how many fit is known only once they are drawn. */
 const firstPage = () => ({ start: 0, before: [] });
 
-/** Draws the rows from `paging.start` on, and has the last one removed while the page is too high. */
-function paginate({ rows, paging, footer, what, draw, remove, again }) {
+/** Draws the rows from `paging.start` on, and has those removed again that the page is too low for. */
+function paginate({ rows, paging, footer, what, draw, drawn, remove, again }) {
   if (paging.start >= rows.length) Object.assign(paging, firstPage());
   const { start, before } = paging;
   let end = Math.min(start + (isFullscreen() ? FULLSCREEN_ROWS : INLINE_ROWS), rows.length);
@@ -21,10 +21,10 @@ function paginate({ rows, paging, footer, what, draw, remove, again }) {
     footer.replaceChildren(...pager(what, start, end, rows.length, back, forth));
   };
   show();
-  while (end > start + 1 && overflow() > 0) {
-    remove();
-    end -= 1;
-  }
+  const bottoms = drawn().map((row) => row.getBoundingClientRect().bottom);
+  const limit = bottoms.at(-1) - overflow();
+  end = start + Math.max(1, bottoms.filter((bottom) => bottom <= limit).length);
+  for (let left = bottoms.length; left > end - start; left -= 1) remove();
   show();
 }
 
@@ -40,13 +40,14 @@ function listView(title, entries, back) {
   return {
     key: "list",
     draw(head, body) {
-      head.append(bar(title, tools(back(), modeButton())));
+      head.append(bar(title, null, back()));
       const list = el("ul.entries");
       const footer = el("div.pager");
       body.append(list, footer);
       const draw = (rows) => list.replaceChildren(...rows.map((entry) => el("li", entry())));
+      const drawn = () => [...list.children];
       const remove = () => list.lastElementChild.remove();
-      return () => paginate({ rows: entries, paging, footer, what: "lines", draw, remove, again: redraw });
+      return () => paginate({ rows: entries, paging, footer, what: "lines", draw, drawn, remove, again: redraw });
     },
   };
 }

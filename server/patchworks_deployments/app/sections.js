@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- What there is to know of a change
+// What there is to know of a change
 
 /** Lists of deployments in a result of switching several. */
 const FATES = {
@@ -14,15 +14,11 @@ const FATES = {
 /** Everything that was told beside the deed: titles with what stands under them, the important first. */
 function sectionsOf(told) {
   const lines = (texts) => listIn(texts).map((text) => () => el("span", sentence(text)));
-  const meanings = [...Object.entries(objectIn(told.matched)), ...Object.entries(objectIn(told.left_out))];
-  const there = [told.restored, ...listIn(told.now)].filter(isObject).map(inWords);
   const lists = [
     [PREVIEWS.has(told.status) ? "Lost for good" : "Undo cannot bring back", lines(told.lost)],
     ["Changed without being asked", lines(told.also_changed)],
     ...Object.entries(FATES).map(([name, title]) => [title, fate(told[name]), "ids"]),
-    ["There now", lines(there)],
-    ["What the names meant", lines(meanings.map(([name, found]) => `${name}: ${listIn(found).map(shown).join(", ")}`))],
-    ["The whole question", lines(told.question), "long"],
+    [told.question ? "The whole question" : "All in words", lines(shown(told.question || told.text).split("\n").filter(Boolean)), "long"],
   ];
   const table = comparison(told);
   const sections = lists.filter(([, entries]) => entries.length).map((list) => drawSection(...list));
@@ -35,9 +31,6 @@ const fate = (told) =>
     if (!isObject(one)) return named(one);
     return el("span", sentence(one.why), " ", named(listIn(one.deployments).map(shown).join(", ")));
   });
-
-const inWords = ({ id, iteration, enabled, virtual_environment_name: place }) =>
-  `Deployment ${shown(id)}: iteration ${shown(iteration) || "not known"}, ${STATES.get(enabled) ?? "state not known"}, in "${shown(place) || "no environment"}"`;
 
 /** Entries of a section that stand on the view of the change; all of them have a view of their own. */
 const MAX_ENTRIES = 8;

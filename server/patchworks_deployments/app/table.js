@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- The two forms of the board's table
+// The two forms of the board's table
 
 /** A column for each environment. */
 function wideTable(environments, counts) {

@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- The host's look
+// The host's look
 
 /** Variables that hosts standardise; others are not taken over. */
 const VARIABLE = /^--(color|font|border|shadow)-[a-z0-9-]+$/;
@@ -60,13 +60,14 @@ function modeButton() {
   return button(label, ask, { drawing, look: "bare", "data-key": "mode" });
 }
 
-/** Tells the host each new size of the page. */
-function reportSize(main) {
-  let last = 0;
+/** Fits the page to each new width, and tells the host each new height. */
+function watchSize(main) {
+  const last = {};
   new ResizeObserver(() => {
+    const width = main.clientWidth;
     const height = Math.ceil(main.getBoundingClientRect().height);
-    if (height === last) return;
-    last = height;
-    post({ method: "ui/notifications/size-changed", params: { width: window.innerWidth, height } });
+    if (last.width && last.width !== width) requestAnimationFrame(redraw);
+    if (last.height !== height) post({ method: "ui/notifications/size-changed", params: { width: window.innerWidth, height } });
+    Object.assign(last, { width, height });
   }).observe(main);
 }

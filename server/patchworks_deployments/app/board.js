@@ -1,9 +1,13 @@
 // The board: flows by environments
 
-/** Pixels below which the table becomes a list, and those of an environment's column; flows take a quarter or so. */
+/** Pixels below which the table becomes a list, and those of an environment's column, flows' names included. */
 const NARROW_PIXELS = 560;
-const COLUMN_PIXELS = 104;
-const ENVIRONMENTS_SHARE = 0.73;
+const COLUMN_PIXELS = 142;
+
+/** Remarks that stand above the table. */
+const MAX_NOTES = 2;
+
+const fromTheStart = () => ({ rows: firstPage(), firstColumn: 0 });
 
 /** `asked` are the arguments that the estate was read with. Environments and packages are all that were ever seen. */
 const board = {
@@ -11,8 +15,7 @@ const board = {
   estate: null,
   asked: {},
   text: "",
-  rows: firstPage(),
-  firstColumn: 0,
+  ...fromTheStart(),
   environments: new Map(),
   packages: new Map(),
   isStale: false,
@@ -20,7 +23,8 @@ const board = {
   take(result, given) {
     const { show, page: number, ...asked } = given;
     const estate = readEstate(result);
-    Object.assign(this, { estate, asked, text: shown(asked.flow), isStale: false, rows: firstPage(), firstColumn: 0 });
+    if (asked.flow !== this.asked.flow) this.text = shown(asked.flow);
+    Object.assign(this, { estate, asked, isStale: false }, fromTheStart());
     estate.environments.forEach((one) => this.environments.set(one.id, one));
     estate.packages.forEach((one) => this.packages.set(one.id, one));
   },
@@ -29,7 +33,7 @@ const board = {
     const again = canCall() && button("Read again", () => this.read(this.asked), { drawing: "again", look: "bare" });
     head.append(bar("What runs where", this.summary(), again));
     this.table = el("div.board");
-    body.append(this.controls(), ...this.notes(), this.table);
+    body.append(this.controls(), this.notes(), this.table);
     return () => this.drawTable();
   },
 
@@ -45,7 +49,7 @@ const board = {
     const field = el("input.field", {
       type: "search", placeholder: "Filter flows", "aria-label": "Filter flows", "data-key": "filter", spellcheck: "false",
       oninput: () => {
-        Object.assign(this, { text: field.value, rows: firstPage(), firstColumn: 0 });
+        Object.assign(this, { text: field.value }, fromTheStart());
         this.drawTable();
       },
       onkeydown: ({ key }) => key === "Enter" && canCall() && this.narrow({ flow: field.value.trim() || undefined }),
@@ -54,9 +58,9 @@ const board = {
     const states = [{ id: true, label: "Only on" }, { id: false, label: "Only off" }];
     const choices = el(
       "div.choices",
-      choice("Environment", "All environments", [...this.environments.values()], this.asked, "environment"),
-      choice("Package", "All packages", [...this.packages.values()], this.asked, "package"),
-      choice("State", "On and off", states, this.asked, "enabled"),
+      choice("environment", "Environment", "All environments", [...this.environments.values()]),
+      choice("package", "Package", "All packages", [...this.packages.values()]),
+      choice("enabled", "State", "On and off", states),
     );
     const back = change.isOpen && button("Back to the question", () => go(change), { drawing: "waiting" });
     const all = canCall() && Object.keys(this.asked).length > 0 && button("Show everything", () => this.read({}));
@@ -78,11 +82,15 @@ const board = {
     if (leftOut) lines.push(`${counted(leftOut, "more deployment")} not shown here: narrow the board to see them.`);
     if (!isWhole) lines.push("This host hands the page a part of the deployments only.", ...text.split("\n").slice(0, 2));
     if (!canCall()) lines.push("This host does not let the page ask the server, so it shows what was read, and no more.");
-    const notes = lines.map((line) => el("p.note", line));
-    if (!isWhole && isOffered(call, READS)) {
-      notes.push(el("div", button("Show more deployments", () => this.read(call.arguments), { look: "small" })));
-    }
-    return notes;
+    const entries = lines.map((line) => () => el("span.note", { title: line }, line));
+    const all = () => go(listView("Remarks", entries, backButton));
+    const more = !isWhole && isOffered(call, READS);
+    return el(
+      "div.notes",
+      entries.slice(0, MAX_NOTES).map((entry) => entry()),
+      entries.length > MAX_NOTES && button(`All ${entries.length} remarks`, all, { look: "small" }),
+      more && button("Show more deployments", () => this.read(call.arguments), { look: "small" }),
+    );
   },
 
   /** Reads again, narrowed; where the page may not ask, narrows what was read. */
@@ -129,7 +137,7 @@ const board = {
     if (!environments.length) return this.table.replaceChildren(el("p.empty", "No deployment to show."));
     const width = this.table.clientWidth;
     const isNarrow = width < NARROW_PIXELS;
-    const columns = isNarrow ? Infinity : Math.floor((width * ENVIRONMENTS_SHARE) / COLUMN_PIXELS);
+    const columns = isNarrow ? Infinity : Math.floor(width / COLUMN_PIXELS);
     const first = (this.firstColumn = Math.min(this.firstColumn, environments.length - 1));
     const some = environments.slice(first, first + columns);
     const { table, row } = isNarrow ? narrowTable() : wideTable(some, counts);
@@ -147,22 +155,24 @@ const board = {
 
   columnPager(total, columns) {
     const first = this.firstColumn;
-    const turn = (to) => () => keepingFocus(() => this.drawTable((this.firstColumn = Math.max(0, to))));
     const end = Math.min(first + columns, total);
+    const turn = (to) => () => {
+      this.firstColumn = Math.max(0, to);
+      keepingFocus(() => this.drawTable());
+    };
     return el("div.pager", pager("environments", first, end, total, first > 0 && turn(first - columns), end < total && turn(end)));
   },
 };
 
 /** A box to choose from. What was asked for and is none of the choices stands in it as it was asked for. */
-function choice(label, all, options, asked, name) {
-  const value = asked[name];
+function choice(name, label, all, options) {
+  const value = board.asked[name];
   const found = options.findIndex(({ id, label }) => id === value || label === value);
   const isOdd = value !== undefined && found < 0;
   const choose = () => box.value !== "odd" && board.narrow({ [name]: options[box.value]?.id });
   const entries = options.map((option, n) => el("option", { value: n }, option.label.slice(0, 80)));
   const odd = isOdd && el("option", { value: "odd" }, shown(value));
-  const attributes = { "aria-label": label, "data-key": label, onchange: choose };
-  const box = el("select.field", attributes, el("option", { value: "" }, all), odd, entries);
+  const box = el("select.field", { "aria-label": label, "data-key": label, onchange: choose }, el("option", { value: "" }, all), odd, entries);
   box.value = isOdd ? "odd" : found < 0 ? "" : found;
   return box;
 }

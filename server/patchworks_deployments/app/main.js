@@ -108,7 +108,7 @@ async function start() {
     await introduce();
     refresh();
     post({ method: "ui/notifications/initialized" });
-    watchSize(document.getElementById("page"));
+    watchSize();
   } catch (error) {
     go(messageView("No answer from the host", error.message));
   }

@@ -53,9 +53,8 @@ function opener({ title, entries }, label) {
 /** Takes away what has no room: first the facts that stay as they are, then sections, which a button then opens. */
 function fitChange(sections, more) {
   const fold = (section) => {
-    const count = section.entries.length;
     section.node.remove();
-    more.prepend(opener(section, count > 1 && section.kind !== "long" ? `${section.title} (${number(count)})` : section.title));
+    more.prepend(opener(section, section.title));
   };
   if (!isFullscreen()) sections.filter(({ kind }) => kind === "long").forEach(fold);
   const same = [...document.querySelectorAll("#body tr.same")];

@@ -41,7 +41,7 @@ function drawGroups(table, rows, draw, hasPackages) {
     const group = row.flow.package;
     if (!body || group !== rows[n - 1].flow.package) {
       body = el("tbody", { role: "rowgroup" });
-      const name = el("th", { scope: "rowgroup", role: "rowheader", colspan: width }, named(group?.label ?? "No package"));
+      const name = el("td", { role: "cell", colspan: width }, named(group?.label ?? "No package"));
       if (hasPackages) body.append(el("tr.group", { role: "row" }, name));
       table.append(body);
     }
@@ -58,15 +58,16 @@ function removeRow(table) {
 /** A deployment: its iteration, on or off. Its name says where it is; its title has the ids. */
 function deploymentButton(d, hasPlace) {
   const { id, flow, environment, enabled } = d;
-  const iteration = Number.isFinite(d.iteration) ? d.iteration : null;
+  const iteration = Number.isInteger(d.iteration) ? d.iteration : null;
   const place = `${flow.label.slice(0, 200)} in ${environment.place.slice(0, 200)}`;
   const attributes = {
     type: "button",
-    "aria-label": `${place}: iteration ${iteration ?? "not known"}, ${STATES.get(enabled) ?? "state not known"}`,
     title: `Deployment ${id}, flow ${flow.id}, version ${shown(d.version) || "not known"}`,
     "data-key": `deployment ${id}`,
     onclick: () => deployment.open(d),
   };
   const where = hasPlace && [el("bdi.name.place", environment.label), environment.isProtected && icon("lock")];
-  return el("button.deployment", attributes, where, el("span.iteration", `v${iteration ?? "?"}`), state(enabled));
+  const short = el("span.short", { "aria-hidden": "true" }, where, `v${iteration ?? "?"}`, state(enabled));
+  const whole = `${place}: iteration ${iteration ?? "not known"}, ${STATES.get(enabled) ?? "state not known"}`;
+  return el("button.deployment", attributes, unseen(whole), short);
 }

@@ -16,7 +16,7 @@ function overflow() {
   if (isFullscreen()) return 0;
   const { height, maxHeight } = objectIn(host.context.containerDimensions);
   const limits = [height, maxHeight].filter((limit) => limit > 0);
-  return document.getElementById("page").getBoundingClientRect().height - Math.min(MAX_INLINE_PIXELS, ...limits);
+  return document.body.getBoundingClientRect().height - Math.min(MAX_INLINE_PIXELS, ...limits);
 }
 
 /** Puts the host's theme, variables, fonts, language and insets on the document. */
@@ -32,14 +32,15 @@ function dress() {
   for (const [name, value] of Object.entries(variables)) {
     if (VARIABLE.test(name) && typeof value === "string") root.style.setProperty(name, value);
   }
-  for (const [side, inset] of Object.entries(objectIn(safeAreaInsets))) {
-    if (inset > 0) root.style.setProperty(`--inset-${side}`, `${Number(inset)}px`);
-  }
+  const insets = ["top", "right", "bottom", "left"].map((side) => Number(objectIn(safeAreaInsets)[side]) || 0);
+  document.body.style.padding = insets.map((inset) => `${inset}px`).join(" ");
+  root.toggleAttribute("data-ground", Boolean(variables["--color-background-primary"]));
   root.dataset.theme = theme === "light" || theme === "dark" ? theme : "auto";
   root.dataset.mode = isFullscreen() ? "fullscreen" : "inline";
   root.lang = /^en\b/.test(locale) ? locale : "en";
   const { fonts } = objectIn(objectIn(styles).css);
-  document.getElementById("fonts").textContent = typeof fonts === "string" ? fonts : "";
+  const sheet = document.getElementById("fonts") ?? document.head.appendChild(el("style", { id: "fonts" }));
+  sheet.textContent = typeof fonts === "string" ? fonts : "";
 }
 
 /** The button to and from the full screen, where the host has one. It may choose another mode, and says which. */
@@ -61,13 +62,13 @@ function modeButton() {
 }
 
 /** Fits the page to each new width, and tells the host each new height. */
-function watchSize(main) {
+function watchSize() {
   const last = {};
   new ResizeObserver(() => {
-    const width = main.clientWidth;
-    const height = Math.ceil(main.getBoundingClientRect().height);
+    const width = document.body.clientWidth;
+    const height = Math.ceil(document.body.getBoundingClientRect().height);
     if (last.width && last.width !== width) requestAnimationFrame(redraw);
     if (last.height !== height) post({ method: "ui/notifications/size-changed", params: { width: window.innerWidth, height } });
     Object.assign(last, { width, height });
-  }).observe(main);
+  }).observe(document.body);
 }

@@ -31,10 +31,11 @@ const DEED_LINES = 3;
 function readChange(result, call) {
   const told = objectIn(result.structuredContent);
   const { tool, deed, confirm, type } = objectIn(forThePage(result).change);
-  const status = typeof told.status === "string" ? told.status : result.isError ? "refused" : "unknown";
+  const text = textOf(result) || shown(told.message);
+  const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "refused" : "unknown");
+  const status = typeof told.status === "string" ? told.status : inText;
   const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
   const canAnswer = status === "waiting_for_person" && isOffered(confirm) && typeof confirm.code === "string";
-  const text = textOf(result) || shown(told.message);
   return {
     ...told,
     status,

@@ -17,7 +17,7 @@ function go(view, isUpdate = false) {
   say(...(view.status?.() ?? [""]));
   if (isUpdate) return redraw();
   draw();
-  const opened = view === board && from === deployment && findByKey(`deployment ${shown(deployment.facts.id)}`);
+  const opened = view === board && [deployment, change].includes(from) && findByKey(`deployment ${shown(deployment.facts.id)}`);
   focusOn(opened || document.querySelector("h1"));
   if (view === board && board.isStale && canCall()) board.read(board.asked);
 }
@@ -65,9 +65,11 @@ function refresh() {
   redraw();
 }
 
+const toolCalled = () => objectIn(objectIn(host.context.toolInfo).tool).name;
+
 /** Shows the result of the call that the page belongs to. */
 function receive(result) {
-  const call = { tool: objectIn(objectIn(host.context.toolInfo).tool).name, arguments: page.input };
+  const call = { tool: toolCalled(), arguments: page.input };
   const told = objectIn(result.structuredContent);
   const { board: lists, change: question } = forThePage(result);
   if (typeof told.status === "string" || question || WRITES.has(call.tool)) {
@@ -84,8 +86,11 @@ function receive(result) {
 const hearers = {
   "ui/notifications/tool-input": (params) => (page.input = objectIn(params.arguments)),
   "ui/notifications/tool-result": receive,
-  "ui/notifications/tool-cancelled": ({ reason }) =>
-    go(messageView("Cancelled", `The call was cancelled before its result came. ${shown(reason)}`)),
+  "ui/notifications/tool-cancelled": ({ reason }) => {
+    const isWrite = WRITES.has(toolCalled());
+    const meaning = isWrite ? "Whether anything was changed is not known: ask the assistant to look." : "";
+    go(messageView("Cancelled", ["The call was cancelled before its result came.", shown(reason), meaning].join("\n")));
+  },
   "ui/notifications/host-context-changed": (params) => {
     host.context = { ...host.context, ...params };
     refresh();

@@ -78,7 +78,7 @@ function comparison({ before, after, status, tool }) {
   const rows = facts.map((fact, n) => {
     const cell = (state, instead) =>
       state ? el("td", valueOf(state, fact[0])) : !n && el("td.instead", { rowspan: facts.length }, instead);
-    const isKept = differs(fact) || (n < 3 && !(was && now));
+    const isKept = differs(fact) || (n === 0 && !(was && now));
     const label = el("th", { scope: "row" }, fact[1], differs(fact) && unseen(" (differs)"));
     return el(`tr.${isKept ? (differs(fact) ? "changed" : "kept") : "same"}`, label, cell(was, "not there"), cell(now, gone));
   });

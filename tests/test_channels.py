@@ -54,6 +54,7 @@ class Situation:
 
     status: Status
     person: Answer | None = yes
+    pages: bool = False
     takes: float = 3.0
     given: Arguments = field(default_factory=dict)
     settings: Arguments = field(default_factory=dict)
@@ -86,6 +87,7 @@ SITUATIONS = {
     "a code that is mistyped": Situation(
         "confirmation_required", person=None, given={"confirmation_code": "6b49d458-ghetrpo27kfcevzefzt7"}
     ),
+    "a host that shows pages": Situation("waiting_for_person", person=None, pages=True),
     "a no that nobody gave": Situation("confirmation_required", person=no, takes=0),
     "a person's no": Situation("declined", person=no),
     "nobody who may agree": Situation("refused", person=None, settings={"confirm_by": "human"}),
@@ -127,7 +129,7 @@ async def _result(tool: str, situation: Situation, era: Era, sandbox: Sandbox, u
     situation.meets(upstream)
     person = Person(situation.person, takes=situation.takes) if situation.person else None
     settings = {"confirm": "all", **situation.settings}
-    async with connected(transport=upstream, person=person, era=era, **settings) as client:
+    async with connected(transport=upstream, person=person, era=era, pages=situation.pages, **settings) as client:
         result = await client.call_tool(tool, arguments)
         if situation.with_code:
             arguments["confirmation_code"] = data(result)["confirmation_code"]
@@ -156,7 +158,8 @@ async def test_a_write_says_the_same_in_both_channels_with(tool: str, name: str,
 @pytest.mark.slow
 @pytest.mark.parametrize("hostile", range(len(HOSTILE)))
 @pytest.mark.parametrize(
-    ("tool", "name"), [*product(WRITES, ["a dry run", "a host that shows no questions", "a code"])]
+    ("tool", "name"),
+    [*product(WRITES, ["a dry run", "a host that shows no questions", "a host that shows pages", "a code"])],
 )
 async def test_a_write_says_the_same_of_hostile_names(tool: str, name: str, hostile: int, era: Era) -> None:
     """Whatever a flow, an environment or a package is called, it has one name in both channels."""
@@ -171,7 +174,16 @@ def test_the_walk_reaches_every_tool_that_writes_and_every_status() -> None:
     assert {situation.status for situation in SITUATIONS.values()} == set(get_args(Status))
     for tool in WRITES:
         met = {SITUATIONS[name].status for walked, name in WALK if walked == tool}
-        assert met >= {"preview", "confirmation_required", "declined", "refused", "done", "failed", "unknown"}, tool
+        assert met >= {
+            "preview",
+            "confirmation_required",
+            "waiting_for_person",
+            "declined",
+            "refused",
+            "done",
+            "failed",
+            "unknown",
+        }, tool
 
 
 # The comparison itself ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ The rooms of the package. Each imports only what stands above it in this list:
     consent     who must agree to a write, how a person is asked, codes, and that one agreement lets one write
                 happen
     resources   what a host reads, completes and subscribes to
+    app         the page that a host shows beside results (MCP Apps), and the data that it gets with them
     tools       the tools as an assistant sees them, each with its arguments
     sandbox     the stand-in for Patchworks; it imports nothing of the others, and only serving and the commands
                 import it

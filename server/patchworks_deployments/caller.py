@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from mcp.server.apps import client_supports_apps
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
 from mcp.server.session import ServerSession
@@ -49,6 +50,11 @@ def can_ask(ctx: Context[Any, Any]) -> bool:
     elicitation = capabilities.elicitation if capabilities else None
     # An empty capability object means form elicitation, as it did before modes existed.
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def shows_pages(ctx: Context[Any, Any]) -> bool:
+    """Whether the client shows a page beside a result (MCP Apps)."""
+    return client_supports_apps(ctx)
 
 
 def is_stateless(ctx: Context[Any, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from support.clients import TOOLS
 from support.processes import COMMAND, ROOT, clean_environment
 from support.programs import program
 
@@ -21,9 +22,8 @@ PREVIEW = "Disable deployment 500 in"
 
 
 def definitions() -> dict[str, Any]:
-    """The tools' definitions under review, by name."""
-    files = (ROOT / "tool_schemas").glob("*.json")
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    """The definitions under review of the tools that every host is offered, by name."""
+    return {name: json.loads((ROOT / "tool_schemas" / f"{name}.json").read_text(encoding="utf-8")) for name in TOOLS}
 
 
 async def talk(host: str) -> dict[str, Any]:

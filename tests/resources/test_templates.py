@@ -216,12 +216,12 @@ async def test_the_lists_of_resources_templates_and_prompts_are_cheap(era: Era) 
 
 
 async def test_definitions_may_be_kept_long_and_by_all_deployments_briefly_and_by_one() -> None:
-    """Cache hints: public and long for what never changes, private and short for deployments."""
+    """Cache hints: long for what never changes, and public where all get the same; private, short for deployments."""
     async with connected() as client:
+        tools = await client.list_tools()
         hints = [
             (listed.cache_scope, listed.ttl_ms >= 3_600_000)
             for listed in (
-                await client.list_tools(),
                 await client.list_resources(),
                 await client.list_resource_templates(),
                 await client.list_prompts(),
@@ -229,6 +229,7 @@ async def test_definitions_may_be_kept_long_and_by_all_deployments_briefly_and_b
         ]
         read_result = await client.read_resource("patchworks://deployments")
     assert set(hints) == {("public", True)}
+    assert (tools.cache_scope, tools.ttl_ms) == ("private", 3_600_000)
     assert read_result.cache_scope == "private"
     assert 0 < read_result.ttl_ms <= 10_000
 

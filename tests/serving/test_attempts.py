@@ -17,7 +17,7 @@ from support.virtual_time import in_virtual_time
 from patchworks_deployments.audit.line import MAX_LINE_BYTES
 from patchworks_deployments.audit.log import MAX_REFUSALS, REFUSALS_SECONDS
 from patchworks_deployments.history.record import WRITES
-from patchworks_deployments.tools.attempts import arguments_of
+from patchworks_deployments.tools.middleware.attempts import arguments_of
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

@@ -12,6 +12,8 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.client.extension import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import (
     CallToolResult,
     ElicitRequestFormParams,
@@ -45,13 +47,19 @@ older_way = pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.
 IDS = {"flow_version_id": "1001", "deployment_id": "500"}
 """The sandbox's first deployment: enabled, in UK Live."""
 
-TOOLS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "tool_schemas").glob("*.json"))
-"""The tools under review."""
+CONFIRM = "confirm_change"
+"""The tool for a page alone, which clients without pages are not offered."""
+
+TOOLS = frozenset(p.stem for p in (Path(__file__).parent.parent.parent / "tool_schemas").glob("*.json")) - {CONFIRM}
+"""The tools that every host is offered."""
 
 READING = frozenset(
     {"list_deployments", "list_flow_version_deployments", "get_deployment", "deployment_overview", "list_changes"}
 )
 """The tools that only look: their errors say nothing of changes."""
+
+SHOWS_PAGES = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+"""What a client declares that shows a page beside a result."""
 
 Answer = Callable[[ElicitRequestFormParams], ElicitResult | ErrorData]
 
@@ -131,23 +139,24 @@ LISTENS: RequestParamsMeta = {"progress_token": "mine"}
 
 
 @asynccontextmanager
-async def connected(
+async def connected(  # noqa: PLR0913 - each replaces one part of the world
     sandbox: Sandbox | None = None,
     *,
     person: Person | None = None,
     era: Era = "auto",
     transport: httpx2.AsyncBaseTransport | None = None,
     clock: Clock | None = None,
+    pages: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """A client of a server on the sandbox; without a person it cannot ask anybody."""
+    """A client of a server on the sandbox; without a person it cannot ask anybody, unless it shows pages."""
     upstream = transport or httpx2.ASGITransport(app=(sandbox or Sandbox()).app)
     clock = clock or Clock()
     if person:
         person.clock = clock
     embedded = not {"api_key", "bearer_token"} & settings.keys()
     server = create_server(load_settings({}, sandbox=embedded, **settings), upstream, clock, clock)
-    async with Client(server, elicitation_callback=person, mode=era) as client:
+    async with Client(server, elicitation_callback=person, mode=era, extensions=[SHOWS_PAGES] * pages) as client:
         yield client
 
 

@@ -28,7 +28,7 @@ from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.serving.server import create_server
 from patchworks_deployments.settings import load_settings
-from patchworks_deployments.tools.attempts import arguments_of
+from patchworks_deployments.tools.middleware.attempts import arguments_of
 from patchworks_deployments.writes.operations import Update
 
 

@@ -7,8 +7,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
 
 from patchworks_deployments.writes.plan import AnyPlan
+
+Audience: TypeAlias = Literal["model", "page"]
+"""Who gets a code and may use it, where the other cannot: the model, or the page that a host shows to a person."""
 
 CODE_SECONDS = 600
 """Seconds for which a confirmation code is good; the SDK's own request state lives as long."""
@@ -48,13 +52,13 @@ class Codes:
         self._clock = clock
         self._foreign = foreign
 
-    def issue(self, plan: AnyPlan, account: str, caller: str) -> str:
+    def issue(self, plan: AnyPlan, account: str, caller: str, audience: Audience = "model") -> str:
         """A code for exactly this change by this caller in this account, good for `CODE_SECONDS` seconds."""
         stamp = f"{int(self._clock()) + CODE_SECONDS:x}"
-        mac = _mac(self._keys[0], f"{stamp} {plan.times_done} {self._told(plan, account, caller)}")
+        mac = _mac(self._keys[0], f"{stamp} {plan.times_done} {self._told(plan, account, caller, audience)}")
         return f"{stamp}-{mac}{_mark(self._keys[0], stamp, mac)}"
 
-    def why_not(self, code: str, plan: AnyPlan, account: str, caller: str) -> str | None:
+    def why_not(self, code: str, plan: AnyPlan, account: str, caller: str, audience: Audience = "model") -> str | None:
         """Why the code is not good for this change, in a sentence; None where it is good.
 
         It helps nobody to make one: whoever hits the mark by chance hears another reason, and is as far from the rest.
@@ -67,14 +71,14 @@ class Codes:
             return self._foreign
         if int(stamp, 16) <= int(self._clock()):
             return EXPIRED
-        told = self._told(plan, account, caller)
+        told = self._told(plan, account, caller, audience)
         for times in range(plan.times_done, -1, -1):
             if any(_is_same(_mac(key, f"{stamp} {times} {told}"), mac) for key in self._keys):
                 return None if times == plan.times_done else USED
         return OTHER
 
-    def _told(self, plan: AnyPlan, account: str, caller: str) -> str:
-        told = [self._server, account, caller, plan.write.name, plan.write.arguments, plan.fingerprint]
+    def _told(self, plan: AnyPlan, account: str, caller: str, audience: Audience) -> str:
+        told = [self._server, audience, account, caller, plan.write.name, plan.write.arguments, plan.fingerprint]
         return json.dumps(told, sort_keys=True)
 
 

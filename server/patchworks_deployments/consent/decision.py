@@ -1,4 +1,4 @@
-"""What stands between a call and its write: nothing, a question, a code, or a refusal.
+"""What stands between a call and its write: nothing, a question, a click in a page, a code, or a refusal.
 
 No setting and no argument lets a destructive write go unconfirmed: see `Policy.must_ask`.
 """
@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from patchworks_deployments.api.credentials import Account
 from patchworks_deployments.consent.answers import Answer
+from patchworks_deployments.consent.clicks import Click
 from patchworks_deployments.consent.codes import Codes
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.question import Question, ask
@@ -38,6 +39,18 @@ _SHOW_NEW_PREVIEW = (
 )
 _IF_IT_NEVER_SHOWS = f"If this client never shows a question, a person can set PATCHWORKS_CONFIRM_BY=code: {_INSTEAD}."
 _NOT_THERE = f"PATCHWORKS_CONFIRM_BY=code ({_INSTEAD}) does not count in a protected environment."
+_WAITING = (
+    "Nothing was changed yet: this waits for a person. The page beside this result shows them the question, and its "
+    "buttons are the only way to agree. Say so, and do not call again. Read the deployment later to see what became of "
+    "it."
+)
+_IF_NO_PAGE = f"If no page appears, a person can set PATCHWORKS_CONFIRM_BY=code: {_INSTEAD}."
+_NO_CLICK = (
+    "Only a person's click in the page that shows the question can confirm a change. Nothing was changed. Call the "
+    "tool itself, which shows the question."
+)
+_OTHER_ID = "The person typed another id than the one in question. Nothing was changed."
+_CLICK_VOID = "Nothing was changed. Ask again, which shows the question as it is now."
 _SILENCE = (
     "Nobody answered the question within ten minutes, so it was withdrawn. Nothing was changed. "
     "Call again when a person is there to answer."
@@ -57,26 +70,29 @@ class Call:
     account: Account
     caller: str
     can_ask: bool
+    shows_pages: bool
     dry_run: bool
     code: str | None
+    click: Click | None
 
 
 def decide(plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision | Question:
-    """What stands between this call and its write: nothing, a question, a code, or a refusal."""
+    """What stands between this call and its write: nothing, a question, a click, a code, or a refusal."""
     if not plan.is_needed:
         return NotDone("unchanged", _UNCHANGED)
     protected = policy.protected_among(plan)
     if call.dry_run:
         question = ask(plan, protected, call.account.name)
         return NotDone("preview", "Dry run: nothing was changed.", question=question.text)
+    if call.click:
+        return _by_click(call.click, plan, call, policy, codes)
     if not policy.must_ask(plan):
         return "not_required"
     # Who can ask has a good code only where a client answered a question unseen, as it would again.
     if call.code and not policy.wants_person(plan) and _by_code(plan, call, codes) == "code":
         return "code"
-    if call.can_ask and (protected or policy.confirm_by != "code"):
-        return ask(plan, protected, call.account.name)
-    return _by_nobody(None, plan, call, policy, codes)
+    is_asked = call.can_ask and policy.takes_person(plan)
+    return ask(plan, protected, call.account.name) if is_asked else _by_nobody(None, plan, call, policy, codes)
 
 
 def settle(answer: Answer, plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision:
@@ -99,15 +115,36 @@ def settle(answer: Answer, plan: AnyPlan, call: Call, policy: Policy, codes: Cod
 
 
 def _by_nobody(answer: Answer | None, plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision:
-    """The next way where a client shows nobody the question: a code, if it may take the place of an answer."""
+    """The next way where a client shows nobody the question: a page, or a code, if it may take an answer's place."""
+    protected = policy.protected_among(plan)
+    if call.shows_pages and policy.takes_person(plan):
+        told = [answer.told] if answer else []
+        if call.code and (why_not := codes.why_not(call.code, plan, call.account.digest, call.caller)):
+            told.append(why_not)
+        return NotDone(
+            "waiting_for_person",
+            " ".join([*told, _WAITING, _NOT_THERE if protected else _IF_NO_PAGE]),
+            question=ask(plan, protected, call.account.name).text,
+            page_code=codes.issue(plan, call.account.digest, call.caller, "page"),
+        )
     if policy.wants_person(plan):
-        protected = policy.protected_among(plan)
         message = f"{answer.told if answer else _CANNOT_ASK} {_PROTECTED if protected else _HUMAN}"
         return NotDone("refused", message, question=ask(plan, protected, call.account.name).text)
     found = _by_code(plan, call, codes)
     if answer is None or not isinstance(found, NotDone):
         return found
     return replace(found, message=f"{answer.told} {found.message} {_IF_IT_NEVER_SHOWS}")
+
+
+def _by_click(click: Click, plan: AnyPlan, call: Call, policy: Policy, codes: Codes) -> Decision:
+    """What a click comes to. Its code is the only proof that it is one, so nothing counts without."""
+    if not (click.code and call.shows_pages and policy.takes_person(plan)):
+        return NotDone("refused", _NO_CLICK)
+    if why_not := codes.why_not(click.code, plan, call.account.digest, call.caller, "page"):
+        return NotDone("refused", f"{why_not} {_CLICK_VOID}")
+    if click.agrees_to(plan):
+        return "person_in_app"
+    return NotDone("declined", _OTHER_ID if click.agree else _NO["decline"])
 
 
 def _by_code(plan: AnyPlan, call: Call, codes: Codes) -> ConfirmedBy | NotDone:

@@ -31,12 +31,17 @@ class Policy:
         """Whether only a person's answer counts, and no code."""
         return self.confirm_by == "human" or bool(self.protected_among(plan))
 
-    def protected_among(self, plan: AnyPlan) -> list[Environment]:
-        """The protected environments that the plan touches, by name.
+    def takes_person(self, plan: AnyPlan) -> bool:
+        """Whether a person is asked, by a question or in a page, where the client can show one."""
+        return self.confirm_by != "code" or bool(self.protected_among(plan))
 
-        Where any is protected, so is one whose id or name is not known: it may be the one that is meant.
-        """
-        found = {e for e in plan.environments if self.protected and (None in e or self._is_listed(e))}
+    def protects(self, environment: Environment) -> bool:
+        """Whether it is protected. Where any is, so is one whose id or name is not known: it may be that one."""
+        return bool(self.protected) and (None in environment or self._is_listed(environment))
+
+    def protected_among(self, plan: AnyPlan) -> list[Environment]:
+        """The protected environments that the plan touches, by name."""
+        found = set(filter(self.protects, plan.environments))
         return sorted(found, key=lambda environment: (environment[1] or "", environment[0] or ""))
 
     def unmatched(self, environments: Iterable[Environment]) -> list[str]:

@@ -26,6 +26,8 @@ class Services:
     stop: Stop
     own_only: bool
     """Whether callers bring their own Patchworks credentials, so that each sees only the changes of its own account."""
+    read_only: bool
+    """Whether nobody may change anything."""
     watch: Callable[[], float]
     """Seconds since anything: how long an answer took."""
 

@@ -85,11 +85,11 @@ def summarise(selected: Selected, show: Show | None = None, page: int = 1) -> Ov
 
     Raises `InvalidArgument` for a page past the last one.
     """
-    deployments, flows = selected.deployments, _by_flow(selected.deployments)
+    deployments, flows = selected.deployments, by_flow(selected.deployments)
     estate = _Estate(
         selected.selection,
         ordered=list(chain.from_iterable(flows.values())),
-        environments=_environments(deployments),
+        environments=count_environments(deployments),
         found=attention.find(selected, flows),
     )
     shown = estate.listing(show, page) if show else estate.digest()
@@ -195,7 +195,8 @@ def _as_many_as_fit(environments: Sequence[EnvironmentCount]) -> list[Environmen
     return [e for e, end in zip(environments, ends, strict=True) if end <= MAX_ENVIRONMENT_CHARACTERS]
 
 
-def _environments(deployments: Sequence[Deployment]) -> list[EnvironmentCount]:
+def count_environments(deployments: Sequence[Deployment]) -> list[EnvironmentCount]:
+    """What each environment holds, the largest first."""
     names = {attention.environment_id(d): d.virtual_environment_name for d in deployments if d.virtual_environment_id}
     total = Counter(attention.environment_id(d) for d in deployments)
     disabled = Counter(attention.environment_id(d) for d in deployments if d.enabled is False)
@@ -214,7 +215,7 @@ def _short(name: str | None) -> str | None:
     return clean_text(name, MAX_LABEL_CHARACTERS) if name else None
 
 
-def _by_flow(deployments: Sequence[Deployment]) -> dict[str, list[Deployment]]:
+def by_flow(deployments: Sequence[Deployment]) -> dict[str, list[Deployment]]:
     """Group deployments by their flow's id, because names are not unique, and sort the flows by name."""
     flows: defaultdict[str, list[Deployment]] = defaultdict(list)
     for deployment in deployments:

@@ -23,7 +23,8 @@ from patchworks_deployments.caller import READ_SCOPE, WRITE_SCOPE, Who, caller
 from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES
 from patchworks_deployments.settings import Settings
-from patchworks_deployments.tools.attempts import Attempts
+from patchworks_deployments.tools.confirming import behind
+from patchworks_deployments.tools.middleware.attempts import Attempts
 
 _TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 """How a bearer token is written (RFC 6750, section 2.1)."""
@@ -57,7 +58,7 @@ class Challenges:
     async def _look_into(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = [await receive()]  # the whole body: the limit's middleware has put it together
         call = _call_in(read[0].get("body", b""))
-        if call.get("name") in WRITES and not self._attempts.is_read_only:
+        if behind(call).get("name") in WRITES and not self._attempts.is_read_only:
             who = Who(caller(), _client_in(call))
             await self._attempts.record(call, who, f"The token lacks the scope {WRITE_SCOPE}.")
             await self._lacking(READ_SCOPE, WRITE_SCOPE)(scope, receive, send)

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from patchworks_deployments.caller import TOO_MUCH, Shares, caller
 from patchworks_deployments.sdk import connection_of
 from patchworks_deployments.startup import Stop
-from patchworks_deployments.tools.timing import REACHING
+from patchworks_deployments.tools.middleware.timing import REACHING
 
 MAX_CALLERS = 10_000
 """Callers whose requests are counted; beyond, who was silent for longest is forgotten."""

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from patchworks_deployments.api.pacing import deadline, told_what_for
 from patchworks_deployments.audit.attempt import current_attempt
-from patchworks_deployments.caller import caller, can_ask, is_stateless
+from patchworks_deployments.caller import caller, can_ask, is_stateless, shows_pages
 from patchworks_deployments.consent.answers import PATIENCE_SECONDS, Answer, Round, Rounds, made_fit
+from patchworks_deployments.consent.clicks import current_click
 from patchworks_deployments.consent.decision import Call, Decision, decide, settle
 from patchworks_deployments.consent.once import RedisAway, key_of
 from patchworks_deployments.consent.question import Form, Question
@@ -52,6 +53,10 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
     ) -> Decision | Answer | Elicit[Form]:
         held = services(ctx)
         decided = decide(planned, _call(ctx, dry_run, confirmation_code), held.policy, held.codes)
+        if click := current_click():
+            current_attempt().answered = click.for_the_log()
+        if isinstance(decided, NotDone) and decided.status == "declined":
+            return await _taken_back(ctx, planned, decided)
         if not isinstance(decided, Question):
             return decided
         return Elicit(decided.text, decided.form) if is_stateless(ctx) else await _answered_live(ctx, decided)
@@ -78,7 +83,15 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
 
 def _call(ctx: Ctx, dry_run: bool | None, code: str | None) -> Call:
     account = services(ctx).client.account()
-    return Call(account=account, caller=caller(), can_ask=can_ask(ctx), dry_run=bool(dry_run), code=code)
+    return Call(
+        account=account,
+        caller=caller(),
+        can_ask=can_ask(ctx),
+        shows_pages=shows_pages(ctx),
+        dry_run=bool(dry_run),
+        code=code,
+        click=current_click(),
+    )
 
 
 async def _taken_back(ctx: Ctx, plan: Plan[Any], no: NotDone) -> NotDone:

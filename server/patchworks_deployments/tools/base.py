@@ -12,8 +12,10 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
+from patchworks_deployments.app.page import PAGE_URI
+from patchworks_deployments.app.shown import KEY, change
 from patchworks_deployments.audit.attempt import current_attempt
-from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write
+from patchworks_deployments.caller import WRITE_SCOPE, is_stateless, may_write, shows_pages
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.once import key_of
 from patchworks_deployments.consent.services import Services, services
@@ -57,10 +59,11 @@ class DeploymentTool(Tool):
     writes: bool = False
 
     @classmethod
-    def reading(cls, function: Callable[..., Any], title: str) -> Self:
+    def reading(cls, function: Callable[..., Any], title: str, *, has_page: bool = False) -> Self:
         """A tool that only looks; the function's docstring describes it."""
         hints = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
-        return cls._create(function, title, function.__doc__, hints)
+        tool = cls._create(function, title, function.__doc__, hints)
+        return tool.model_copy(update={"meta": _page()}) if has_page else tool
 
     @classmethod
     def writing(cls, function: Callable[..., Any], write: type[Write]) -> Self:
@@ -72,7 +75,17 @@ class DeploymentTool(Tool):
             open_world_hint=True,
         )
         return cls._create(function, write.title, write.__doc__, hints).model_copy(
-            update={"name": write.name, "writes": True}
+            update={"name": write.name, "writes": True, "meta": _page()}
+        )
+
+    @classmethod
+    def confirming(cls, function: Callable[..., Any], title: str) -> Self:
+        """A tool for the page alone, which carries out what a person has clicked."""
+        hints = ToolAnnotations(
+            read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True
+        )
+        return cls._create(function, title, function.__doc__, hints).model_copy(
+            update={"writes": True, "meta": _page(visibility=["app"])}
         )
 
     @classmethod
@@ -123,6 +136,11 @@ class DeploymentTool(Tool):
                 raise ToolError(f"{name}: has {len(value)} characters, and {most}.{end}")
 
 
+def _page(**more: object) -> dict[str, Any]:
+    """What a definition says to a host that shows pages: which one belongs to its results."""
+    return {"ui": {"resourceUri": PAGE_URI, **more}}
+
+
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     nearest = difflib.get_close_matches(name[:60], known, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}."
@@ -136,6 +154,8 @@ def _in_our_words(error: ToolError, *, is_read: bool) -> ToolError:
         cause = InvalidArgument(f"{said}.", next_step=FIND_IDS if NO_ID in said else "")
     if isinstance(cause, DeploymentsError):
         return ToolError(cause.said(is_read=is_read))
+    if isinstance(cause, ToolError):  # of a tool that this one has called
+        return cause
     if is_read or not isinstance(error, UnexpectedToolError):
         return error
     # An error of our own stays one: by the class the SDK knows that it has to be logged.
@@ -179,10 +199,13 @@ def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": schema["required"]}
 
 
-def answer(text: str, value: Output, *, is_error: bool = False) -> CallToolResult:
-    """A result in both its channels: the value as data, and the `text` that says the same."""
+def answer(
+    text: str, value: Output, *, is_error: bool = False, for_page: Mapping[str, Any] | None = None
+) -> CallToolResult:
+    """A result in both its channels: the value as data, and the `text` that says the same; and what the page gets."""
     content = TextContent(type="text", text=text)
-    return CallToolResult(content=[content], structured_content=value.to_json(), is_error=is_error)
+    meta = {KEY: for_page} if for_page else None
+    return CallToolResult(content=[content], structured_content=value.to_json(), is_error=is_error, _meta=meta)
 
 
 # Writing ------------------------------------------------------------------------------------------
@@ -203,7 +226,7 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
         if plan.must_be_compared(asked_live=asked_live):
             why = plan.why_not_still_so(await plan.write.plan(held.client))
             agreed = NotDone("refused", why) if why else agreed
-    if agreed in {"human", "code"} and not await is_first(ctx, plan):
+    if agreed in {"human", "person_in_app", "code"} and not await is_first(ctx, plan):
         agreed = NotDone("refused", USED)
     if isinstance(agreed, NotDone):
         result = plan.not_done(agreed)
@@ -221,4 +244,6 @@ async def act(ctx: Ctx, plan: Plan[Result], agreed: Decision, reason: str | None
     await attempt.end(result.record())
     for remark in attempt.lacks():
         result = result.remarked(remark)
-    return answer(told(result), result, is_error=result.status in FAILURES)
+    not_done = agreed if isinstance(agreed, NotDone) else None
+    for_page = change(plan, not_done, reason) if shows_pages(ctx) else None
+    return answer(told(result), result, is_error=result.status in FAILURES, for_page=for_page)

@@ -1,14 +1,16 @@
 """The tools for more than one deployment at a time: what runs where, switching many, replacing a version."""
 
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from patchworks_deployments.api.pacing import report
-from patchworks_deployments.api.selection import Selection, read_selected
+from patchworks_deployments.api.selection import Selected, Selection, read_selected
+from patchworks_deployments.app.shown import board
+from patchworks_deployments.caller import may_write, shows_pages
 from patchworks_deployments.consent.decision import Decision
 from patchworks_deployments.consent.services import services
 from patchworks_deployments.model.deployment import Maybe
@@ -56,7 +58,13 @@ async def deployment_overview(
         selected.require_whole(f"Deployment {deployment_id} did not show.")
         selected.require_some()
     overview = summarise(selected, show, page or 1)
-    return answer(to_text(overview), overview)
+    return answer(to_text(overview), overview, for_page=_board(ctx, selected) if shows_pages(ctx) else None)
+
+
+def _board(ctx: Ctx, selected: Selected) -> dict[str, Any]:
+    held = services(ctx)
+    may_change = may_write() and not held.read_only
+    return board(selected, held.policy, held.client.account().name, may_change=may_change)
 
 
 async def plan_switching(
@@ -132,7 +140,7 @@ async def replace_deployment(
 @cache
 def overview_tool() -> DeploymentTool:
     """The tool that every server offers."""
-    return DeploymentTool.reading(deployment_overview, "What runs where")
+    return DeploymentTool.reading(deployment_overview, "What runs where", has_page=True)
 
 
 @cache

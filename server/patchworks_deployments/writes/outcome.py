@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from patchworks_deployments.errors import NoAnswer, NotFound, UpstreamError
 from patchworks_deployments.model import comparing, rendering
 from patchworks_deployments.model.deployment import Deployment, Maybe, Output, ToolCall
 
-Status = Literal[
-    "done", "partial", "unchanged", "preview", "confirmation_required", "declined", "refused", "failed", "unknown"
-]
-ConfirmedBy = Literal["human", "code", "not_required"]
+Preview = Literal["preview", "confirmation_required", "waiting_for_person"]
+Status = Literal[Preview, "done", "partial", "unchanged", "declined", "refused", "failed", "unknown"]
+ConfirmedBy = Literal["human", "person_in_app", "code", "not_required"]
 
-PREVIEWS: frozenset[Status] = frozenset({"preview", "confirmation_required"})
+PREVIEWS: frozenset[Status] = frozenset(get_args(Preview))
 """Statuses of results that say what would happen."""
 
 FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknown"})
@@ -23,12 +22,16 @@ FAILURES: frozenset[Status] = frozenset({"refused", "partial", "failed", "unknow
 
 @dataclass(frozen=True)
 class NotDone:
-    """Why a write was not done; `code` is the one with which it would be, `question` what a person has to agree to."""
+    """Why a write was not done; `question` is what a person has to agree to.
+
+    It would be done with the `code`, which the model gets, or with the `page_code`, which the page gets alone.
+    """
 
     status: Status
     message: str
     code: str | None = None
     question: str | None = None
+    page_code: str | None = None
 
 
 class Told(Output):

@@ -17,6 +17,7 @@ from patchworks_deployments.history.record import WRITES
 from patchworks_deployments.model.text import clean_text
 from patchworks_deployments.model.values import given
 from patchworks_deployments.tools.base import ending
+from patchworks_deployments.tools.confirming import CONFIRM, behind
 from patchworks_deployments.writes.plan import Write
 
 READ_ONLY = (
@@ -79,11 +80,15 @@ class Attempts:
             await attempt.end({"status": "refused", "message": message})
 
     def _attempt(self, call: Mapping[str, Any], who: Who) -> Attempt | None:
-        """The attempt that a call with these parameters is; None for one of a tool that only looks."""
+        """The attempt that a call with these parameters is; None for one of a tool that only looks.
+
+        A click is an attempt of the tool whose change it is about.
+        """
+        is_click, call = call.get("name") == CONFIRM, behind(call)
         name, came = call.get("name"), call.get("arguments")
         write = WRITES.get(name) if isinstance(name, str) else None
         if write is None:
-            return None
+            return Attempt(self.log, CONFIRM, {}, who) if is_click else None
         known = arguments_of(write)
         arguments = {key: value for key, value in came.items() if key in known} if isinstance(came, Mapping) else {}
         return Attempt(self.log, write.name, arguments, who)

@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, CallToolResult, TextContent
 
 from patchworks_deployments.startup import STOPPING, Stop
-from patchworks_deployments.tools.timing import REACHING
+from patchworks_deployments.tools.middleware.timing import REACHING
 
 _ENDLESS = "subscriptions/listen"
 

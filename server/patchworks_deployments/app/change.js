@@ -19,6 +19,8 @@ const STATUSES = {
 const PREVIEWS = new Set(["preview", "confirmation_required", "waiting_for_person"]);
 const UNTOUCHED = new Set(["unchanged", "declined", "not_sent", "refused", "failed"]);
 
+/** What the server says of these is meant for the assistant. */
+const WAITS = "Nothing was changed. Nothing is, unless you agree.";
 const TAKES_A_CODE =
   "Nothing was changed. This server takes a code: the assistant shows you this, and calls again with its code if you agree.";
 
@@ -35,14 +37,17 @@ function readChange(result, call) {
   const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "refused" : "unknown");
   const status = typeof told.status === "string" ? told.status : inText;
   const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
-  const canAnswer = status === "waiting_for_person" && isOffered(confirm) && typeof confirm.code === "string";
+  const waits = status === "waiting_for_person" && isObject(confirm);
+  const asked = waits ? { tool: confirm.tool_name, arguments: confirm.arguments } : null;
+  const sentences = { confirmation_required: TAKES_A_CODE, waiting_for_person: WAITS };
   return {
     ...told,
     status,
     tool: shown(tool ?? call.tool),
-    message: status === "confirmation_required" ? TAKES_A_CODE : shown(told.message) || text || "The server said nothing.",
+    message: sentences[status] ?? (shown(told.message) || text || "The server said nothing."),
     deed: lines.slice(0, DEED_LINES),
-    confirm: canAnswer ? confirm : null,
+    asked,
+    confirm: isOffered(asked) && typeof confirm.code === "string" ? confirm : null,
     mustType: isTold(type) ? shown(type) : "",
     text,
   };
@@ -78,14 +83,13 @@ const change = {
   /** Sends the person's answer to the question, once. */
   answer(agree) {
     if (!this.isOpen) return null;
-    const { confirm, mustType } = this.told;
-    const { tool, arguments: given, code } = confirm;
-    const sent = { tool, arguments: given, code, agree };
+    const { confirm, asked, mustType } = this.told;
+    const sent = { ...confirm, agree };
     if (mustType && agree) sent.typed_id = this.typed.trim();
     const lost = agree
       ? ["unknown", "Whether your yes arrived, and anything was changed, is not known."]
       : ["not_sent", "Your no may not have arrived. Without a yes nothing is changed."];
-    return this.send(`Sending your ${agree ? "yes" : "no"}…`, CONFIRM, sent, { tool, arguments: given }, lost);
+    return this.send(`Sending your ${agree ? "yes" : "no"}…`, CONFIRM, sent, asked, lost);
   },
 
   /** `lost` is what is to be said where no answer comes. */

@@ -21,7 +21,7 @@ const FACTS = Object.entries({
 
 /** The id of what has a name, and what it means that there is none. */
 const IDS = { virtual_environment_name: "virtual_environment_id", package_name: "package_id", flow_name: "flow_id" };
-const MISSING = { priority: "inherited", virtual_environment_name: "none", package_name: "none" };
+const MISSING = { priority: "inherited", virtual_environment_name: "none", package_name: "none", enabled_at: "–" };
 
 const hasFact = (facts, name) => isTold(facts[name]) || isTold(facts[IDS[name]]);
 
@@ -33,7 +33,9 @@ function valueOf(facts, name) {
   if (isTold(value) && name.endsWith("_at")) return time(value);
   if (isTold(value)) return [named(value), isTold(id) && el("span.number", ` ${shown(id)}`)];
   if (isTold(id)) return named(id);
-  return listIn(facts.unreadable).some((field) => [name, IDS[name]].includes(field)) ? "not readable" : (MISSING[name] ?? "–");
+  if (listIn(facts.unreadable).some((field) => [name, IDS[name]].includes(field))) return "not readable";
+  // Of a deployment that is still to be made nobody knows what Patchworks will give it.
+  return (facts.id === "new" && name !== "priority" ? null : MISSING[name]) ?? "not known";
 }
 
 const deployment = {

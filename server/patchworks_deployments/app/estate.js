@@ -12,12 +12,12 @@ function readEstate(result) {
   const packages = listIn(lists.packages).map(listIn).map(([id, name]) => ({ id, label: shown(name) || `package ${shown(id)}` }));
   const flows = listIn(lists.flows).map((flow) => readFlow(listIn(flow), packages));
   listIn(lists.deployments).forEach((row) => addDeployment(listIn(row), flows, environments));
-  const place = new Map(environments.map((one, n) => [one, n]));
-  flows.forEach((flow) => flow.deployments.sort((one, other) => place.get(one.environment) - place.get(other.environment)));
+  const places = [...environments].sort((one, other) => one.isNowhere - other.isNowhere);
+  flows.forEach((flow) => flow.deployments.sort((one, other) => places.indexOf(one.environment) - places.indexOf(other.environment)));
   return {
     deployments: listIn(lists.deployments).length,
     ...told,
-    environments,
+    environments: places,
     packages,
     flows,
     flowCount: told.flows,
@@ -29,11 +29,11 @@ function readEstate(result) {
   };
 }
 
-/** `place` is how a sentence names it. */
+/** `place` is how a sentence names it. What is nowhere, as far as is known, stands last. */
 function readEnvironment([id, name, isProtected]) {
-  if (id === "?") return { id, label: "not told", place: "an environment that is not known" };
+  if (id === "?") return { id, label: "not told", place: "an environment that is not known", isNowhere: true };
   const label = shown(name) || (isTold(id) ? `environment ${shown(id)}` : "no environment");
-  return { id: id ?? null, label, place: label, isProtected: isProtected === true };
+  return { id: id ?? null, label, place: label, isProtected: isProtected === true, isNowhere: !isTold(id) };
 }
 
 function readFlow([key, name, place], packages) {

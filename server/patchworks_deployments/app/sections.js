@@ -96,10 +96,10 @@ const AGREED = {
 /** Whether it was seen to be so, and who agreed. */
 function metaOf({ verified, confirmed_by: by, gap_milliseconds: gap }) {
   const parts = [
-    verified === true && "verified by reading back",
-    verified === false && "not verified",
-    isTold(by) && (AGREED[by] ?? shown(by)),
-    Number.isFinite(gap) && `neither version was there for at most ${number(gap)} ms`,
+    verified === true && [icon("good"), "verified by reading back"],
+    verified === false && [icon("warn"), "not verified"],
+    isTold(by) && [AGREED[by] ?? shown(by)],
+    Number.isFinite(gap) && [`neither version was there for at most ${number(gap)} ms`],
   ];
   return parts.filter(Boolean).map((part) => el("span", part));
 }

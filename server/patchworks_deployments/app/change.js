@@ -4,7 +4,7 @@
 const STATUSES = {
   done: ["Done", "good"],
   partial: ["Done in part", "warn"],
-  unchanged: ["Nothing to change", "calm"],
+  unchanged: ["Nothing to do", "calm"],
   preview: ["Preview", "calm"],
   confirmation_required: ["The assistant has to ask", "waiting"],
   waiting_for_person: ["Waiting for you", "waiting"],

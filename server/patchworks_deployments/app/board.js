@@ -1,338 +1,190 @@
-// ---------------------------------------------------------------- The board: flows by environments
+// The board: flows by environments
 
-/** Pixels: below the first the table becomes a list; a flow's name and an environment's column need the others. */
+/** Pixels below which the table becomes a list, and those of an environment's column, flows' names included. */
 const NARROW_PIXELS = 560;
-const FLOW_PIXELS = 230;
-const COLUMN_PIXELS = 112;
+const COLUMN_PIXELS = 142;
 
+/** Remarks that stand above the table. */
+const MAX_NOTES = 2;
+
+const fromTheStart = () => ({ rows: firstPage(), firstColumn: 0 });
+
+/** `asked` are the arguments that the estate was read with. Environments and packages are all that were ever seen. */
 const board = {
   key: "board",
   estate: null,
-  /** The arguments with which the estate was read. */
   asked: {},
   text: "",
-  rows: firstPage(),
-  firstColumn: 0,
-  /** All environments and packages that were seen, so that narrowing to one does not hide the others. */
+  ...fromTheStart(),
   environments: new Map(),
   packages: new Map(),
   isStale: false,
 
-  take(result, asked) {
-    this.estate = readEstate(result);
-    this.asked = withoutPage(asked);
-    this.isStale = false;
-    this.rows = firstPage();
-    this.firstColumn = 0;
-    for (const environment of this.estate.environments) this.environments.set(environment.id, environment);
-    for (const one of this.estate.packages) this.packages.set(one.id, one);
+  take(result, given) {
+    const { show, page: number, ...asked } = given;
+    const estate = readEstate(result);
+    if (asked.flow !== this.asked.flow) this.text = shown(asked.flow);
+    Object.assign(this, { estate, asked, isStale: false }, fromTheStart());
+    estate.environments.forEach((one) => this.environments.set(one.id, one));
+    estate.packages.forEach((one) => this.packages.set(one.id, one));
   },
 
   draw(head, body) {
-    const tools = el("div", { class: "tools" });
-    if (host.canCall) tools.append(button("Read again", () => this.read(this.asked), { icon: "again", iconOnly: true }));
-    const mode = modeButton();
-    if (mode) tools.append(mode);
-    head.append(el("div", { class: "bar" }, heading("What runs where"), this.summary(), tools));
-    this.table = el("div", { class: "board" });
-    body.append(this.controls(), ...this.notices(), this.table);
+    const again = canCall() && button("Read again", () => this.read(this.asked), { drawing: "again", look: "bare" });
+    head.append(bar("What runs where", this.summary(), again));
+    this.table = el("div.board");
+    body.append(this.controls(), this.notes(), this.table);
     return () => this.drawTable();
   },
 
   summary() {
-    const { total, flowsInAll, enabled, disabled } = this.estate;
-    const rest = total - enabled - disabled;
-    return el(
-      "p",
-      { class: "summary" },
-      el("span", {}, `${counted(total, "deployment")} of ${counted(flowsInAll, "flow")}`),
-      count(true, enabled),
-      count(false, disabled),
-      rest > 0 && count(null, rest),
-    );
+    const { deployments, flowCount, enabled, disabled } = this.estate;
+    const rest = deployments - enabled - disabled;
+    const counts = [[true, enabled], [false, disabled], [null, rest]].filter(([, count]) => count > 0);
+    const all = `${counted(deployments, "deployment")} of ${counted(flowCount, "flow")}`;
+    return el("p.summary", el("span", all), counts.map(([enabled, count]) => state(enabled, number(count))));
   },
 
   controls() {
-    const field = el("input", {
-      type: "search",
-      class: "field",
-      placeholder: "Filter flows",
-      "aria-label": "Filter flows",
-      "data-key": "filter",
-      autocomplete: "off",
-      spellcheck: "false",
-      oninput: () => this.filter(field.value),
-      onkeydown: (event) => {
-        if (event.key === "Enter" && host.canCall) this.narrow({ flow: field.value.trim() || undefined });
+    const field = el("input.field", {
+      type: "search", placeholder: "Filter flows", "aria-label": "Filter flows", "data-key": "filter", spellcheck: "false",
+      oninput: () => {
+        Object.assign(this, { text: field.value }, fromTheStart());
+        this.drawTable();
       },
+      onkeydown: ({ key }) => key === "Enter" && canCall() && this.narrow({ flow: field.value.trim() || undefined }),
     });
     field.value = this.text;
-    return el("div", { class: "controls" }, field, this.choices(), this.attentionButton(), this.questionButton());
-  },
-
-  choices() {
-    const { environment, package: packageAsked, enabled } = this.asked;
-    return el(
-      "div",
-      { class: "choices" },
-      choice("Environment", "All environments", [...this.environments.values()], environment, (id) => this.narrow({ environment: id })),
-      choice("Package", "All packages", [...this.packages.values()], packageAsked, (id) => this.narrow({ package: id })),
-      choice("State", "On and off", [{ id: true, label: "Only on" }, { id: false, label: "Only off" }], enabled, (id) => this.narrow({ enabled: id })),
+    const states = [{ id: true, label: "Only on" }, { id: false, label: "Only off" }];
+    const choices = el(
+      "div.choices",
+      choice("environment", "Environment", "All environments", [...this.environments.values()]),
+      choice("package", "Package", "All packages", [...this.packages.values()]),
+      choice("enabled", "State", "On and off", states),
     );
+    const back = change.isOpen && button("Back to the question", () => go(change), { drawing: "waiting" });
+    const all = canCall() && Object.keys(this.asked).length > 0 && button("Show everything", () => this.read({}));
+    return el("div.controls", field, choices, all, back, this.attention());
   },
 
-  attentionButton() {
-    const kinds = this.estate.attention.filter((kind) => kind.count > 0);
-    if (!kinds.length) return null;
-    const words = kinds.map((kind) => `${number(kind.count)} ${shown(kind.what)}`).join(" · ");
+  attention() {
+    const kinds = this.estate.attention.filter(({ count }) => count > 0);
+    const words = kinds.map(({ count, what }) => `${number(count)} ${shown(what)}`).join(" · ");
+    const label = `Deserves attention: ${words}`;
     const open = () => go(attentionView(this.estate));
-    return button(words, open, { icon: "warn", look: "attention", title: `Deserves attention: ${words}`, "data-key": "attention" });
-  },
-
-  questionButton() {
-    return change.isOpen && button("Back to the question", () => go(change), { icon: "waiting", look: "attention" });
+    return words && button(words, open, { drawing: "warn", look: "attention", "aria-label": label, title: label });
   },
 
   /** What a reader has to know to take the table for what it is. */
-  notices() {
-    const { isWhole, leftOut, remarks, call, flows } = this.estate;
-    const lines = remarks.map(shown);
-    if (leftOut) lines.push(`${counted(leftOut, "more deployment")} not shown: narrow the board to see others.`);
-    if (!isWhole && !flows.length) lines.push("This host hands the page the counts alone.");
-    else if (!isWhole && isOffered(call, READS)) lines.push("This host hands the page a part of the deployments only.");
-    if (!host.canCall) lines.push("This host does not let the page ask the server, so it shows what was read, and no more.");
-    const narrowed = Object.entries(this.asked).map(([name, value]) => `${ASKED[name] ?? name} ${this.meaning(name, value)}`);
-    const notes = lines.map((line) => el("p", { class: "note" }, line));
-    if (!isWhole && isOffered(call, READS)) {
-      notes.push(button("Show more deployments", () => this.read(call.arguments), { look: "small" }));
-    }
-    if (narrowed.length && host.canCall) {
-      const all = button("Show everything", () => this.read({}), { look: "small" });
-      notes.push(el("p", { class: "note" }, "Only: ", el("bdi", {}, narrowed.join("; ")), " ", all));
-    }
-    return notes;
+  notes() {
+    const { isWhole, leftOut, remarks, call, text } = this.estate;
+    const lines = listIn(remarks).map(shown);
+    if (leftOut) lines.push(`${counted(leftOut, "more deployment")} not shown here: narrow the board to see them.`);
+    if (!isWhole) lines.push("This host hands the page a part of the deployments only.", ...text.split("\n").slice(0, 2));
+    if (!canCall()) lines.push("This host does not let the page ask the server, so it shows what was read, and no more.");
+    const entries = lines.map((line) => () => el("span.note", { title: line }, line));
+    const all = () => go(listView("Remarks", entries, backButton));
+    const more = !isWhole && isOffered(call, READS);
+    return el(
+      "div.notes",
+      entries.slice(0, MAX_NOTES).map((entry) => entry()),
+      entries.length > MAX_NOTES && button(`All ${entries.length} remarks`, all, { look: "small" }),
+      more && button("Show more deployments", () => this.read(call.arguments), { look: "small" }),
+    );
   },
 
-  meaning(name, value) {
-    const found = listIn(this.estate.matched[name]).map(shown);
-    if (found.length) return found.slice(0, 3).join(", ") + (found.length > 3 ? ` and ${number(found.length - 3)} more` : "");
-    return name === "enabled" ? stateInWords(value) : shown(value);
-  },
-
-  filter(text) {
-    this.text = text;
-    this.rows = firstPage();
-    this.firstColumn = 0;
-    this.drawTable();
-  },
-
-  /** Reads again, narrowed; where the page may not ask, what was read is narrowed. */
+  /** Reads again, narrowed; where the page may not ask, narrows what was read. */
   narrow(more) {
-    const asked = Object.entries({ ...this.asked, ...more }).filter(([, value]) => value !== undefined);
-    if (host.canCall) return this.read(Object.fromEntries(asked));
-    this.asked = Object.fromEntries(asked);
+    const asked = Object.fromEntries(Object.entries({ ...this.asked, ...more }).filter(([, value]) => value !== undefined));
+    if (canCall()) return this.read(asked);
+    this.asked = asked;
     return redraw();
   },
 
   async read(asked) {
-    say("Reading…");
-    document.getElementById("body").setAttribute("aria-busy", "true");
+    const from = page.view;
+    const body = document.getElementById("body");
+    say("Reading…", "unseen");
+    body.setAttribute("aria-busy", "true");
     try {
-      // What belongs to no environment cannot be asked for: it is read with all, and sifted here.
-      const sent = { ...asked };
-      if (sent.environment === null || sent.environment === "?") delete sent.environment;
-      const result = await callTool("deployment_overview", sent);
+      // What is in no environment cannot be asked for: it is read with all others, and sifted here.
+      const { environment, ...others } = asked;
+      const isNamed = isTold(environment) && environment !== "?";
+      const result = await callTool("deployment_overview", isNamed ? { environment, ...others } : others);
       if (result.isError) throw new Error(textOf(result));
-      const told = objectIn(result.structuredContent);
-      if (told.page && !told.rows) return go(attentionView({ attention: listIn(told.attention), call: told.call }));
+      const { page: number, rows, attention, call } = objectIn(result.structuredContent);
+      if (number && !rows && attention) return go(attentionView({ attention: listIn(attention), call }));
       this.take(result, asked);
-      go(this, { keepFocus: true });
-      const { deployments } = sift(this.estate, this.sieve());
-      say(`Read again: ${counted(deployments, "deployment")}.`, { isBrief: true });
+      if (page.view !== from) return;
+      go(this, from === this);
+      say(`Read: ${counted(this.estate.deployments, "deployment")}.`, "unseen");
     } catch (error) {
-      say(error.message, { look: "bad" });
+      say(error.message, "bad");
     } finally {
-      document.getElementById("body").removeAttribute("aria-busy");
+      body.removeAttribute("aria-busy");
     }
   },
 
-  /** What the table is filtered by: what was asked for, where it is one of the choices, and what is typed. */
-  sieve() {
+  drawTable() {
     const { environment, package: packageId, enabled, flow } = this.asked;
-    return {
+    const sifted = sift(this.estate, {
       text: this.text === flow ? "" : this.text,
       environment: this.environments.has(environment) ? environment : undefined,
       packageId: this.packages.has(packageId) ? packageId : undefined,
       enabled: typeof enabled === "boolean" ? enabled : undefined,
-    };
-  },
-
-  drawTable() {
+    });
+    const { environments, counts } = sifted;
+    if (!environments.length) return this.table.replaceChildren(el("p.empty", "No deployment to show."));
     const width = this.table.clientWidth;
     const isNarrow = width < NARROW_PIXELS;
-    const sifted = sift(this.estate, this.sieve());
-    const columns = Math.max(1, Math.floor((width - FLOW_PIXELS) / COLUMN_PIXELS));
-    this.firstColumn = Math.min(this.firstColumn, Math.max(0, sifted.environments.length - columns));
-    const environments = sifted.environments.slice(this.firstColumn, this.firstColumn + columns);
-    const footer = el("div", { class: "pager" });
-    const make = isNarrow ? narrowTable : wideTable;
-    const { table, draw } = make(sifted, environments);
-    const isEmpty = !sifted.deployments;
-    this.table.replaceChildren(isEmpty ? el("p", { class: "empty" }, "No deployment fits.") : table);
-    if (isEmpty) return;
-    this.table.append(el("div", { class: "pagers" }, footer, !isNarrow && this.columnPager(sifted.environments, columns)));
+    const columns = isNarrow ? Infinity : Math.floor(width / COLUMN_PIXELS);
+    const first = (this.firstColumn = Math.min(this.firstColumn, environments.length - 1));
+    const some = environments.slice(first, first + columns);
+    const { table, row } = isNarrow ? narrowTable() : wideTable(some, counts);
+    const footer = el("div.pager");
+    const others = columns < environments.length && this.columnPager(environments.length, columns);
+    this.table.replaceChildren(table, el("div.pagers", footer, others));
+    const rows = rowsOf(sifted.flows, isNarrow);
+    const what = rows.length === sifted.flows.length ? "flows" : "rows";
+    const draw = (rows) => drawGroups(table, rows, row, this.estate.packages.length);
+    const drawn = () => [...table.querySelectorAll("tbody tr:not(.group)")];
+    const remove = () => removeRow(table);
     const again = () => keepingFocus(() => this.drawTable());
-    paginate({ rows: rowsOf(sifted, isNarrow), paging: this.rows, footer, what: "rows", draw, remove: () => removeRow(table), again });
+    paginate({ rows, paging: this.rows, footer, what, draw, drawn, remove, again });
   },
 
-  columnPager(environments, columns) {
-    if (environments.length <= columns) return null;
-    const turn = (label, drawing, first) =>
-      button(label, () => keepingFocus(() => ((this.firstColumn = first), this.drawTable())), {
-        icon: drawing,
-        iconOnly: true,
-        look: "turn",
-        "data-key": label,
-        disabled: first < 0 || first >= environments.length,
-      });
+  columnPager(total, columns) {
     const first = this.firstColumn;
-    const end = Math.min(first + columns, environments.length);
-    return el(
-      "div",
-      { class: "pager" },
-      el("span", { class: "range" }, `${first + 1}–${end} of ${counted(environments.length, "environment")}`),
-      turn("Previous environments", "back", first ? Math.max(0, first - columns) : -1),
-      turn("Next environments", "forth", end < environments.length ? end : environments.length),
-    );
+    const end = Math.min(first + columns, total);
+    const turn = (to) => () => {
+      this.firstColumn = Math.max(0, to);
+      keepingFocus(() => this.drawTable());
+    };
+    return el("div.pager", pager("environments", first, end, total, first > 0 && turn(first - columns), end < total && turn(end)));
   },
 };
 
-const ASKED = { enabled: "state", deployment_id: "deployment" };
-
-function withoutPage({ show, page, ...asked }) {
-  return asked;
-}
-
-function count(enabled, many) {
-  const [look, word] = STATES.get(enabled) ?? NOT_TOLD;
-  return el("span", { class: `state ${look}` }, el("span", { class: "mark", "aria-hidden": "true" }), `${number(many)} ${word}`);
-}
-
 /** A box to choose from. What was asked for and is none of the choices stands in it as it was asked for. */
-function choice(label, all, options, asked, choose) {
-  const found = options.findIndex((option) => option.id === asked || option.label === asked);
-  const odd = asked !== undefined && found < 0 ? el("option", { value: "odd" }, shown(asked)) : null;
-  const entries = options.map((option, index) => el("option", { value: index }, option.label.slice(0, 80)));
-  const box = el(
-    "select",
-    { class: "field", "aria-label": label, "data-key": label, onchange: () => box.value !== "odd" && choose(options[box.value]?.id) },
-    el("option", { value: "" }, all),
-    odd,
-    entries,
-  );
-  box.value = odd ? "odd" : found < 0 ? "" : String(found);
+function choice(name, label, all, options) {
+  const value = board.asked[name];
+  const found = options.findIndex(({ id, label }) => id === value || label === value);
+  const isOdd = value !== undefined && found < 0;
+  const choose = () => box.value !== "odd" && board.narrow({ [name]: options[box.value]?.id });
+  const entries = options.map((option, n) => el("option", { value: n }, option.label.slice(0, 80)));
+  const odd = isOdd && el("option", { value: "odd" }, shown(value));
+  const box = el("select.field", { "aria-label": label, "data-key": label, onchange: choose }, el("option", { value: "" }, all), odd, entries);
+  box.value = isOdd ? "odd" : found < 0 ? "" : found;
   return box;
 }
 
-// ---------------------------------------------------------------- The two forms of the table
-
-function wideTable({ counts }, environments) {
-  const columns = environments.map((environment) => environmentHeader(environment, counts.get(environment)));
-  const flow = el("th", { scope: "col", class: "flow" }, "Flow");
-  const table = el("table", { class: "matrix", "aria-label": "Deployments" }, el("thead", {}, el("tr", {}, flow, columns)));
-  const row = ({ flow, found }) =>
-    el("tr", {}, flowHeader(flow), environments.map((environment) => cell(found.filter((d) => d.environment === environment))));
-  return { table, draw: (rows) => drawGroups(table, rows, row, environments.length + 1) };
-}
-
-function environmentHeader({ label, isProtected }, { all, off }) {
-  const lock = isProtected && el("span", { class: "lock", title: "protected" }, icon("lock"), unseen(" protected "));
-  const told = el("span", { class: "count" }, unseen(" "), `${number(all)}${off ? ` · ${number(off)} off` : ""}`);
-  return el("th", { scope: "col" }, el("span", { class: "environment" }, named(label), lock), told);
-}
-
-function flowHeader(flow) {
-  const isNumbered = /^\d+$/.test(flow.id) && !flow.label.endsWith(flow.id);
-  const number = isNumbered && el("span", { class: "number", "aria-hidden": "true" }, flow.id);
-  return el("th", { scope: "row", class: "flow", title: `${flow.label} (${flow.id})` }, el("bdi", { class: "name" }, flow.label), number);
-}
-
-const cell = (found) => el("td", {}, found.map((d) => deploymentButton(d)));
-
-/** In the narrow table each row holds a flow, and its deployments with the names of their environments. */
-function narrowTable() {
-  const columns = ["Flow", "Deployments"].map((name) => el("th", { scope: "col", role: "columnheader" }, name));
-  const headers = el("thead", { class: "unseen", role: "rowgroup" }, el("tr", { role: "row" }, columns));
-  const table = el("table", { class: "stack", role: "table", "aria-label": "Deployments" }, headers);
-  const row = ({ flow, found }) => {
-    const header = flowHeader(flow);
-    header.setAttribute("role", "rowheader");
-    return el("tr", { role: "row" }, header, el("td", { role: "cell" }, found.map((d) => deploymentButton(d, true))));
-  };
-  return { table, draw: (rows) => drawGroups(table, rows, row, 2) };
-}
-
-/** Puts the rows into one body for each package, under its name if there are several. */
-function drawGroups(table, rows, draw, width) {
-  let group = null;
-  let body = null;
-  for (const row of rows) {
-    const own = row.flow.package ?? NO_PACKAGE;
-    if (own !== group) {
-      group = own;
-      body = el("tbody", { role: "rowgroup" });
-      if (board.packages.size) {
-        const name = el("th", { scope: "rowgroup", role: "rowheader", colspan: width }, named(own.label));
-        body.append(el("tr", { class: "group", role: "row" }, name));
-      }
-      table.append(body);
-    }
-    body.append(draw(row));
-  }
-}
-
-function removeRow(table) {
-  const body = table.lastElementChild;
-  body.lastElementChild.remove();
-  if (!body.querySelector("tr:not(.group)")) body.remove();
-}
-
-/** One deployment on the board: its iteration, on or off; the whole of it stands in its name. */
-function deploymentButton(d, hasPlace = false) {
-  const iteration = Number.isFinite(d.iteration) ? String(d.iteration) : null;
-  const place = `${d.flow.label.slice(0, 200)} in ${d.environment.place.slice(0, 200)}`;
-  const label = `${place}: iteration ${iteration ?? "not known"}, ${stateInWords(d.enabled)}`;
-  return el(
-    "button",
-    {
-      type: "button",
-      class: "deployment",
-      "aria-label": label,
-      title: `Deployment ${d.id}, flow ${d.flow.id}, version ${d.version || "not known"}`,
-      "data-key": `deployment ${d.id}`,
-      onclick: () => deployment.open(d),
-    },
-    hasPlace && el("bdi", { class: "name place" }, d.environment.label),
-    hasPlace && d.environment.isProtected && icon("lock"),
-    el("span", { class: "iteration" }, `v${iteration ?? "?"}`),
-    state(d.enabled),
-  );
-}
-
-// ---------------------------------------------------------------- What deserves attention
-
 function attentionView({ attention, call }) {
-  const kinds = attention.filter((kind) => isObject(kind));
-  const entries = kinds.flatMap((kind) => [() => attentionEntry(kind), ...examples(kind)]);
-  if (isOffered(call, READS) && kinds.length === 1) {
-    entries.push(() => button("Read the next page", () => board.read(call.arguments), { look: "small" }));
-  }
-  return listView({ title: "What deserves attention", entries, back: backButton });
+  const show = (label, given, name) => button(label, () => board.read(given), { look: "small", "aria-label": name });
+  const entries = attention.flatMap((kind) => {
+    const what = `${number(kind.count)} ${shown(kind.what)}`;
+    const all = isOffered(kind.call, READS) && show("Show all", kind.call.arguments, `Show all: ${what}`);
+    const examples = listIn(kind.examples).map((example) => () => named(example, "bdi.name.example"));
+    return [() => el("div.kind", icon("warn"), el("strong", what), all), ...examples];
+  });
+  if (attention.length === 1 && isOffered(call, READS)) entries.push(() => show("Read the next page", call.arguments));
+  return listView("What deserves attention", entries, backButton);
 }
-
-function attentionEntry({ what, count, call }) {
-  const show = isOffered(call, READS) && button("Show all", () => board.read(call.arguments), { look: "small", "aria-label": `Show all: ${shown(what)}` });
-  return el("span", { class: "kind" }, icon("warn"), el("strong", {}, `${number(count)} ${shown(what)}`), show);
-}
-
-const examples = (kind) => listIn(kind.examples).map((example) => () => named(example, { class: "name example" }));

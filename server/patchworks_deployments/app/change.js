@@ -1,10 +1,10 @@
-// ---------------------------------------------------------------- A change: the question, and what became of it
+// A change: the question, and what became of it
 
 /** What became of it, as a heading and a tone. */
 const STATUSES = {
   done: ["Done", "good"],
   partial: ["Done in part", "warn"],
-  unchanged: ["Nothing to change", "calm"],
+  unchanged: ["Nothing to do", "calm"],
   preview: ["Preview", "calm"],
   confirmation_required: ["The assistant has to ask", "waiting"],
   waiting_for_person: ["Waiting for you", "waiting"],
@@ -15,32 +15,41 @@ const STATUSES = {
   unknown: ["Not known", "warn"],
 };
 
-/** Statuses that say for certain that this call has changed nothing. */
-const UNTOUCHED = new Set(["unchanged", "preview", "confirmation_required", "waiting_for_person", "declined", "not_sent", "refused", "failed"]);
+/** Statuses of what would be, and others that say for certain that nothing was changed. */
+const PREVIEWS = new Set(["preview", "confirmation_required", "waiting_for_person"]);
+const UNTOUCHED = new Set(["unchanged", "declined", "not_sent", "refused", "failed"]);
 
-/** Milliseconds before an answer can be clicked, so that a click meant for what stood there before is not one. */
+/** What the server says of these is meant for the assistant. */
+const WAITS = "Nothing was changed. Nothing is, unless you agree.";
+const TAKES_A_CODE =
+  "Nothing was changed. This server takes a code: the assistant shows you this, and calls again with its code if you agree.";
+
+/** Milliseconds before an answer can be clicked, so that a click meant for what was there before is not one. */
 const ARM_MS = 500;
 
 const DEED_LINES = 3;
 
-/** The result of a write, as the page shows it. `asked` is the call that led to it. */
-function readChange(result, asked) {
+/** The result of a write. `call` is the one that led to it. */
+function readChange(result, call) {
   const told = objectIn(result.structuredContent);
   const { tool, deed, confirm, type } = objectIn(forThePage(result).change);
-  const status = typeof told.status === "string" ? told.status : result.isError ? "refused" : "unknown";
-  const question = shown(told.question).split("\n").filter(Boolean);
-  const isSendable = isOffered(confirm) && typeof confirm.code === "string";
+  const text = textOf(result) || shown(told.message);
+  const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "refused" : "unknown");
+  const status = typeof told.status === "string" ? told.status : inText;
+  const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
+  const waits = status === "waiting_for_person" && isObject(confirm);
+  const asked = waits ? { tool: confirm.tool_name, arguments: confirm.arguments } : null;
+  const sentences = { confirmation_required: TAKES_A_CODE, waiting_for_person: WAITS };
   return {
     ...told,
     status,
-    tool: shown(tool ?? asked.tool),
-    message: shown(told.message) || textOf(result) || "The server said nothing.",
-    deed: (listIn(deed).length ? listIn(deed) : question).slice(0, DEED_LINES).map(shown),
-    question,
-    confirm: status === "waiting_for_person" && isSendable ? confirm : null,
-    mustType: typeof type === "string" && type ? type : null,
-    text: textOf(result) || shown(told.message),
-    again: null,
+    tool: shown(tool ?? call.tool),
+    message: sentences[status] ?? (shown(told.message) || text || "The server said nothing."),
+    deed: lines.slice(0, DEED_LINES),
+    asked,
+    confirm: isOffered(asked) && typeof confirm.code === "string" ? confirm : null,
+    mustType: isTold(type) ? shown(type) : "",
+    text,
   };
 }
 
@@ -57,56 +66,52 @@ const change = {
   },
 
   take(told) {
-    this.told = told;
-    this.typed = "";
-    this.isModelUntold = false;
-    if (!UNTOUCHED.has(told.status)) board.isStale = true;
+    Object.assign(this, { told, typed: "", isModelUntold: false });
+    board.isStale ||= !UNTOUCHED.has(told.status) && !PREVIEWS.has(told.status);
   },
 
   status() {
-    return [this.told.message, (STATUSES[this.told.status] ?? ["", "calm"])[1]];
+    return [this.told.message, STATUSES[this.told.status]?.[1]];
   },
 
   /** Calls a tool that changes something, and shows what became of it, which may be a question. */
   call(tool, given) {
-    const lost = { status: "unknown", message: "Whether anything was changed is not known. Look before anything is repeated." };
+    const lost = ["unknown", "Whether anything was changed is not known. Look before anything is repeated."];
     return this.send("Asking the server…", tool, given, { tool, arguments: given }, lost);
   },
 
   /** Sends the person's answer to the question, once. */
   answer(agree) {
-    const { confirm, mustType } = this.told;
     if (!this.isOpen) return null;
-    const { tool, arguments: given, code } = confirm;
-    const sent = { tool, arguments: given, code, agree };
+    const { confirm, asked, mustType } = this.told;
+    const sent = { ...confirm, agree };
     if (mustType && agree) sent.typed_id = this.typed.trim();
     const lost = agree
-      ? { status: "unknown", message: "Whether your yes arrived, and anything was changed, is not known." }
-      : { status: "not_sent", message: "Your no may not have arrived. Without a yes nothing is changed." };
-    return this.send(agree ? "Sending your yes…" : "Sending your no…", CONFIRM, sent, { tool, arguments: given }, lost);
+      ? ["unknown", "Whether your yes arrived, and anything was changed, is not known."]
+      : ["not_sent", "Your no may not have arrived. Without a yes nothing is changed."];
+    return this.send(`Sending your ${agree ? "yes" : "no"}…`, CONFIRM, sent, asked, lost);
   },
 
-  async send(words, name, given, asked, lost) {
+  /** `lost` is what is to be said where no answer comes. */
+  async send(words, name, given, call, [status, meaning]) {
     if (this.isBusy) return;
     this.isBusy = true;
-    for (const control of document.querySelectorAll("#body button, #body input")) control.disabled = true;
+    document.querySelectorAll("#body :is(button, input)").forEach((control) => (control.disabled = true));
     say(words);
-    const before = this.told;
+    const isAnswer = name === CONFIRM;
     let told;
     try {
-      const result = await callTool(name, given);
-      told = readChange(result, asked);
-      const isRefused = told.status === "refused" || (result.isError && !isObject(result.structuredContent));
-      if (name === CONFIRM && isRefused) told.again = asked;
+      told = readChange(await callTool(name, given), call);
+      if (isAnswer && told.status === "refused") told.again = call;
     } catch (error) {
-      const message = `${error.message} ${lost.message}`;
-      const deed = name === CONFIRM ? before.deed : [];
-      told = { ...lost, message, text: message, tool: asked.tool, deed, question: [], again: name === CONFIRM ? asked : null };
+      const message = `${error.message} ${meaning}`;
+      told = { status, message, text: message, tool: call.tool, deed: [], again: isAnswer && call };
     }
+    if (isAnswer && !told.deed.length) told.deed = this.told.deed;
     this.isBusy = false;
     this.take(told);
     go(this);
-    if (told.status !== "waiting_for_person") this.tell(asked.tool, told.text);
+    if (told.status !== "waiting_for_person") this.tell(call.tool, told.text);
   },
 
   tell(tool, text) {
@@ -119,41 +124,41 @@ const change = {
   draw(head, body) {
     const { told } = this;
     const [title, tone] = STATUSES[told.status] ?? [told.status.replaceAll("_", " ").slice(0, 60), "calm"];
-    const tools = el("div", { class: "tools" }, backButton(), modeButton());
-    head.append(el("div", { class: `bar ${tone}` }, el("span", { class: "badge" }, icon(tone)), heading(title), tools));
-    if (told.deed.length) body.append(el("div", { class: "deed" }, told.deed.map((line) => el("p", { title: line }, sentence(line)))));
-    const compared = comparison(told);
-    if (compared) body.append(compared);
-    const sections = sectionsOf(told).map((section) => [section, drawSection(section)]);
-    const more = el("div", { class: "more" });
-    body.append(...sections.map(([, node]) => node), el("p", { class: "meta" }, metaOf(told)), more);
-    if (this.isModelUntold) body.append(el("p", { class: "note" }, "The assistant could not be told of this. Tell it yourself."));
-    body.append(...this.controls());
-    return () => fitChange(compared, sections, more);
+    head.append(bar(title));
+    head.firstElementChild.prepend(el(`span.badge.${tone}`, icon(tone)));
+    const sections = sectionsOf(told);
+    const more = el("div.more");
+    const untold = this.isModelUntold && "The assistant could not be told of this. Tell it yourself.";
+    body.append(
+      el("div.deed", told.deed.map((line) => el("p", { title: line }, sentence(line)))),
+      ...sections.map(({ node }) => node),
+      more,
+      el("p.meta", metaOf(told)),
+      ...(untold ? [el("p.note", untold)] : []),
+      ...this.controls(),
+    );
+    return () => fitChange(sections, more);
   },
 
   controls() {
-    const { told } = this;
-    if (told.confirm) return this.question();
-    if (told.status === "waiting_for_person") {
-      const why = host.canCall
-        ? "This host does not hand the page what it needs to send an answer."
-        : "This host does not let the page ask the server, so no answer can be sent from here.";
-      return [el("p", { class: "note" }, why)];
+    const { confirm, status, before, after, undo, repair, again } = this.told;
+    if (confirm) return [this.question()];
+    if (status === "waiting_for_person") {
+      const why = canCall() ? "hand the page what it needs" : "let the page ask the server, as it must";
+      return [el("p.note", `This host does not ${why} to send an answer.`)];
     }
-    if (told.status === "confirmation_required") {
-      return [el("p", { class: "note" }, "This server takes a code: the assistant shows you this, and calls again with its code once you agreed. Nothing can be agreed to on this page.")];
-    }
-    const { before, after, undo, repair, again } = told;
-    const known = isObject(after) && after.id !== "new" ? { ...objectIn(before), ...after } : before;
-    const look = told.status === "unknown" && isObject(known) && isOffered({ tool: "get_deployment", arguments: known }, READS);
+    const offer = (label, call) =>
+      isOffered(call) &&
+      button(label, () => this.call(call.tool, call.arguments), { title: `${call.tool} ${shown(call.arguments)}` });
+    const known = { ...objectIn(before), ...objectIn(after) };
+    const look = canCall() && status === "unknown" && isTold(known.id) && known.id !== "new";
     const buttons = [
-      isOffered(again) && button("Ask again", () => this.call(again.tool, again.arguments), { icon: "again" }),
-      isOffered(repair) && button("Repair", () => this.call(repair.tool, repair.arguments), { title: callInWords(repair) }),
-      isOffered(undo) && button("Undo", () => this.call(undo.tool, undo.arguments), { title: callInWords(undo) }),
+      offer("Ask again", again),
+      offer("Repair", repair),
+      offer("Undo", undo),
       look && button("Look at it", () => deployment.read(known)),
     ].filter(Boolean);
-    return buttons.length ? [el("div", { class: "actions" }, buttons)] : [];
+    return buttons.length ? [el("div.actions", buttons)] : [];
   },
 
   /** Two buttons of equal weight. Neither is the default, and both wake up a moment after they were drawn. */
@@ -164,24 +169,22 @@ const change = {
     const yes = button("Yes, do this", () => this.answer(true), { look: "answer", disabled: true });
     const no = button("No", () => this.answer(false), { look: "answer", disabled: true });
     const wake = () => {
-      yes.disabled = !isArmed || this.isBusy || Boolean(mustType && this.typed.trim() !== mustType);
       no.disabled = !isArmed || this.isBusy;
+      yes.disabled = no.disabled || Boolean(mustType && this.typed.trim() !== mustType);
     };
     setTimeout(() => {
-      if (drawn !== this.drawn) return;
-      isArmed = true;
+      isArmed = drawn === this.drawn;
       wake();
     }, ARM_MS);
-    if (!mustType) return [el("div", { class: "actions answers" }, yes, no)];
-    const label = `Type ${shown(mustType)} to agree`;
-    const field = el("input", {
-      class: "field", id: "typed", type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", "data-key": "typed",
-      oninput: () => ((this.typed = field.value), wake()),
-      onkeydown: (event) => event.key === "Enter" && event.preventDefault(),
+    const field = el("input.field", {
+      type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", "data-key": "typed",
+      oninput: () => {
+        this.typed = field.value;
+        wake();
+      },
     });
     field.value = this.typed;
-    return [el("div", { class: "actions answers" }, el("label", { class: "typed" }, el("span", {}, label), field), yes, no)];
+    const typed = mustType && el("label.typed", el("span", `Type ${mustType} to agree`), field);
+    return el("div.actions", typed, yes, no);
   },
 };
-
-const callInWords = ({ tool, arguments: given }) => `${tool} ${shown(given)}`;

@@ -1,6 +1,5 @@
-// ---------------------------------------------------------------- Elements, and data as text
+// Elements, and data as text
 
-/** Characters of one text that are shown; longer ones end in an ellipsis. */
 const MAX_CHARACTERS = 12_000;
 
 /** Control characters, and those that turn the direction of what stands after them. */
@@ -9,36 +8,35 @@ const UNSEEN = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const objectIn = (value) => (isObject(value) ? value : {});
 const listIn = (value) => (Array.isArray(value) ? value : []);
+const isTold = (value) => value !== undefined && value !== null;
 
-/** Whatever a result holds, as text that can be shown; null and undefined are the empty text. */
+/** Whatever a result holds, as text that can be shown. */
 function shown(value) {
-  if (value === null || value === undefined) return "";
+  if (!isTold(value)) return "";
   const text = (typeof value === "object" ? JSON.stringify(value) : String(value)).replace(UNSEEN, "\ufffd");
   return text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text;
 }
 
-/** An element. Names of tags and attributes come from this page alone; data is only ever a text or a value. */
-function el(tag, attributes = {}, ...children) {
+/** `el("p.note", { title }, …)`: tags and attributes are named by this page alone, data is a text or a value. */
+function el(kind, ...children) {
+  const [tag, ...classes] = kind.split(".");
   const element = document.createElement(tag);
+  if (classes.length) element.className = classes.join(" ");
+  const attributes = children[0]?.constructor === Object ? children.shift() : {};
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null || value === false) continue;
+    if (!isTold(value) || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat().filter(Boolean));
   return element;
 }
 
-/** A name: its direction does not touch its neighbours, and where it is cut, all of it stands in the title. */
-function named(value, more = {}) {
-  const text = shown(value);
-  return el("bdi", { class: "name", title: text, ...more }, text);
-}
+/** A name, which does not turn the direction of its neighbours; where it is cut, all of it stands in the title. */
+const named = (value, kind = "bdi.name") => el(kind, { title: shown(value) }, shown(value));
 
 /** A sentence of the server, in which names stand in quotation marks. */
-function sentence(value) {
-  return shown(value).split(/("[^"]*")/).map((part, index) => (index % 2 ? el("bdi", {}, part) : part));
-}
+const sentence = (value) => shown(value).split(/("[^"]*")/).map((part, n) => (n % 2 ? el("bdi", part) : part));
 
 function icon(name) {
   const drawing = document.getElementById("icons").content.querySelector(`[data-icon="${name}"]`).cloneNode(true);
@@ -47,58 +45,48 @@ function icon(name) {
   return drawing;
 }
 
-const unseen = (text) => el("span", { class: "unseen" }, text);
+const unseen = (text) => el("span.unseen", text);
 
-function button(label, onclick, { icon: drawing, look = "", iconOnly = false, ...attributes } = {}) {
-  const words = iconOnly ? unseen(label) : el("span", {}, label);
-  return el(
-    "button",
-    { type: "button", class: `button ${look}`, title: iconOnly ? label : undefined, onclick, ...attributes },
-    drawing && icon(drawing),
-    words,
-  );
+/** A button; where its look is `bare`, the drawing takes the place of the label. */
+function button(label, onclick, { drawing, look = "plain", ...attributes } = {}) {
+  const isBare = look === "bare";
+  const more = { type: "button", title: isBare && label, "data-key": label, onclick, ...attributes };
+  return el(`button.button.${look}`, more, drawing && icon(drawing), isBare ? unseen(label) : el("span", label));
 }
 
-const heading = (text) => el("h1", { tabindex: "-1", title: shown(text) }, el("bdi", {}, shown(text)));
+const heading = (text) => el("h1", { tabindex: "-1", title: shown(text) }, el("bdi", shown(text)));
 
-const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+/** What each view begins with: its name, something beside it, and two buttons. */
+const bar = (title, beside, back = backButton()) => el("div.bar", heading(title), beside, el("div.tools", back, modeButton()));
 
-// ---------------------------------------------------------------- What is on, and when
+const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-const STATES = new Map([
-  [true, ["on", "on"]],
-  [false, ["off", "off"]],
-]);
-const NOT_TOLD = ["untold", "not known"];
+// What is on, and when
+
+const STATES = new Map([[true, "on"], [false, "off"]]);
 
 /** On or off, told by a word and by the form of a mark: a disc, a ring, a broken ring. */
-function state(enabled) {
-  const [look, word] = STATES.get(enabled) ?? NOT_TOLD;
-  return el("span", { class: `state ${look}` }, el("span", { class: "mark", "aria-hidden": "true" }), word);
+function state(enabled, count = "") {
+  const word = STATES.get(enabled);
+  return el(`span.state.${word ?? "untold"}`, el("span.mark"), `${count} ${word ?? "not known"}`.trim());
 }
-
-const stateInWords = (enabled) => (STATES.has(enabled) ? STATES.get(enabled)[1] : "state not known");
 
 /** What `make` makes of the host's locale and time zone, or of the browser's where the host's are odd. */
 function locally(make) {
   try {
     return make(host.context.locale, host.context.timeZone);
   } catch {
-    return make(undefined, undefined);
+    return make();
   }
 }
 
-function number(value) {
-  return Number.isFinite(value) ? locally((locale) => new Intl.NumberFormat(locale).format(value)) : shown(value);
-}
+const number = (value) => (Number.isFinite(value) ? locally((locale) => value.toLocaleString(locale)) : shown(value));
 
 /** A time where the reader is, with the zone named; what is no time is shown as it is. */
 function time(value) {
   const moment = new Date(typeof value === "string" ? value : NaN);
   if (Number.isNaN(moment.getTime())) return named(value);
-  const parts = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
-  const text = locally((locale, timeZone) =>
-    new Intl.DateTimeFormat(locale, { ...parts, timeZone, timeZoneName: "short" }).format(moment),
-  );
+  const parts = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
+  const text = locally((locale, timeZone) => moment.toLocaleString(locale, { ...parts, timeZone }));
   return el("time", { datetime: moment.toISOString() }, text);
 }

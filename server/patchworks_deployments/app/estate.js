@@ -1,145 +1,104 @@
-// ---------------------------------------------------------------- What runs where, as it was read
+// What runs where, as it was read
 
-/** Where the server puts what is for this page and not for the model. */
-const FOR_THE_PAGE = "patchworks-deployments/app";
+/** What the server sends for this page and not for the model. */
+const forThePage = (result) => objectIn(objectIn(result._meta)["patchworks-deployments/app"]);
 
-const forThePage = (result) => objectIn(objectIn(result._meta)[FOR_THE_PAGE]);
-
-/** The result of `deployment_overview`. A host that strips what is for the page leaves the few rows of the data. */
+/** The result of `deployment_overview`. Of a host that strips what is for the page, the few rows of its data. */
 function readEstate(result) {
   const told = objectIn(result.structuredContent);
-  const board = forThePage(result).board;
+  const { board } = forThePage(result);
   const lists = isObject(board) ? board : listsFrom(told);
-  const environments = listIn(lists.environments).map(readEnvironment);
-  const packages = listIn(lists.packages).map(readPackage);
-  const flows = listIn(lists.flows).map((flow) => readFlow(flow, packages));
-  for (const row of listIn(lists.deployments)) addDeployment(row, flows, environments);
+  const environments = listIn(lists.environments).map(listIn).map(readEnvironment);
+  const packages = listIn(lists.packages).map(listIn).map(([id, name]) => ({ id, label: shown(name) || `package ${shown(id)}` }));
+  const flows = listIn(lists.flows).map((flow) => readFlow(listIn(flow), packages));
+  listIn(lists.deployments).forEach((row) => addDeployment(listIn(row), flows, environments));
+  const places = [...environments].sort((one, other) => one.isNowhere - other.isNowhere);
+  flows.forEach((flow) => flow.deployments.sort((one, other) => places.indexOf(one.environment) - places.indexOf(other.environment)));
   return {
-    isWhole: isObject(board),
-    account: lists.account,
-    mayChange: lists.may_change !== false,
-    environments,
+    deployments: listIn(lists.deployments).length,
+    ...told,
+    environments: places,
     packages,
-    flows: flows.filter((flow) => flow.deployments.length),
-    total: told.deployments,
-    enabled: told.enabled,
-    disabled: told.disabled,
-    flowsInAll: told.flows,
-    leftOut: Number(lists.left_out) || 0,
+    flows,
+    flowCount: told.flows,
     attention: listIn(told.attention).filter(isObject),
-    remarks: listIn(told.remarks),
-    matched: objectIn(told.matched),
-    call: told.call,
-    page: told.page,
-    pages: told.pages,
+    isWhole: isObject(board),
+    mayChange: lists.may_change !== false,
+    leftOut: lists.left_out,
+    text: shown(textOf(result)),
   };
 }
 
-function readEnvironment(entry) {
-  const [id, name, isProtected] = listIn(entry);
-  if (id === "?") return { id, label: "not told", place: "an environment that is not known", isProtected: false };
-  if (id === null || id === undefined) return { id: null, label: "no environment", place: "no environment" };
-  const label = shown(name) || `environment ${shown(id)}`;
-  return { id: shown(id), label, place: label, isProtected: isProtected === true };
+/** `place` is how a sentence names it. What is nowhere, as far as is known, stands last. */
+function readEnvironment([id, name, isProtected]) {
+  if (id === "?") return { id, label: "not told", place: "an environment that is not known", isNowhere: true };
+  const label = shown(name) || (isTold(id) ? `environment ${shown(id)}` : "no environment");
+  return { id: id ?? null, label, place: label, isProtected: isProtected === true, isNowhere: !isTold(id) };
 }
 
-function readPackage(entry) {
-  const [id, name] = listIn(entry);
-  return { id: shown(id), label: shown(name) || `package ${shown(id)}` };
+function readFlow([key, name, place], packages) {
+  const id = shown(key);
+  const unnamed = /^\d/.test(id) ? `flow ${id}` : id.length > 1 ? id : "a flow that is not known";
+  return { id, label: shown(name) || unnamed, package: packages[place] ?? null, deployments: [] };
 }
 
-function readFlow(entry, packages) {
-  const [id, name, place] = listIn(entry);
-  const known = shown(id);
-  const unnamed = known === "?" || !known ? "a flow that is not known" : /^\d/.test(known) ? `flow ${known}` : known;
-  return { id: known, label: shown(name) || unnamed, package: packages[place] ?? null, deployments: [] };
-}
-
-function addDeployment(entry, flows, environments) {
-  const [id, version, flowPlace, environmentPlace, iteration, enabled] = listIn(entry);
-  const flow = flows[flowPlace];
-  const environment = environments[environmentPlace];
+function addDeployment([id, version, flowPlace, environmentPlace, iteration, enabled], flows, environments) {
+  const flow = Number.isInteger(flowPlace) && flows[flowPlace];
+  const environment = Number.isInteger(environmentPlace) && environments[environmentPlace];
   if (!flow || !environment) return;
-  const deployment = { id: shown(id), version: shown(version), flow, environment, iteration, enabled };
-  deployment.words = [flow.label, flow.id, environment.label, id, version, flow.package?.label].map(shown);
-  deployment.words = deployment.words.join("\n").toLowerCase();
-  flow.deployments.push(deployment);
+  const words = [flow.label, flow.id, environment.label, id, version, flow.package?.label].map(shown).join("\n");
+  flow.deployments.push({ id: shown(id), version, flow, environment, iteration, enabled, words: words.toLowerCase() });
 }
 
-/** The lists of a board, made of the rows of the structured content. */
+/** The lists of a board, made of rows. */
 function listsFrom(told) {
-  const rows = listIn(told.rows).filter(isObject);
   const environments = listIn(told.environments).filter(isObject);
-  const ids = environments.map((environment) => environment.id);
-  const flows = new Map();
-  for (const row of rows) {
-    const key = row.flow_id ?? `version ${shown(row.flow_version_id)}`;
-    if (!flows.has(key)) flows.set(key, [key, row.flow_name, null]);
-  }
-  const places = [...flows.keys()];
-  const place = (row) => places.indexOf(row.flow_id ?? `version ${shown(row.flow_version_id)}`);
+  const rows = listIn(told.rows).filter(isObject);
+  const ids = environments.map(({ id }) => id);
+  const flows = rows.map((row) => row.flow_id ?? `version ${shown(row.flow_version_id)}`);
   return {
-    environments: environments.map(({ id, name }) => [id, id === undefined ? "no environment" : name, false]),
-    flows: [...flows.values()],
-    deployments: rows.map((row) => [
-      row.id, row.flow_version_id, place(row), ids.indexOf(row.environment_id), row.iteration, row.enabled,
+    environments: environments.map(({ id, name }) => [id, name]),
+    flows: flows.map((flow, n) => [flow, rows[n].flow_name]),
+    deployments: rows.map((row, n) => [
+      row.id, row.flow_version_id, flows.indexOf(flows[n]), ids.indexOf(row.environment_id), row.iteration, row.enabled,
     ]),
   };
 }
 
-const NO_PACKAGE = { id: null, label: "No package" };
-
-/** Deployments of one flow in one environment that stand in one cell; more of them go on in another row. */
-const MAX_IN_CELL = 3;
-
-/** Environments of one flow that stand in one entry of the narrow list. */
-const MAX_IN_ENTRY = 6;
-
-/** What of the estate fits the filter: the flows grouped by package, the environments, and how many deployments. */
-function sift(estate, { text = "", environment, packageId, enabled } = {}) {
+/** What of the estate fits: flows with deployments, by package; counts by environment; and how many deployments. */
+function sift(estate, { text, environment, packageId, enabled }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (d) =>
     (environment === undefined || d.environment.id === environment) &&
     (packageId === undefined || d.flow.package?.id === packageId) &&
     (enabled === undefined || d.enabled === enabled) &&
     words.every((word) => d.words.includes(word));
+  const flows = estate.flows.map((flow) => ({ flow, found: flow.deployments.filter(fits) })).filter(({ found }) => found[0]);
+  const order = (one) => (one.flow.package ? estate.packages.indexOf(one.flow.package) : Infinity);
+  flows.sort((one, other) => order(one) - order(other) || 0);
   const counts = new Map();
-  const flows = [];
-  let deployments = 0;
-  for (const flow of estate.flows) {
-    const found = flow.deployments.filter(fits);
-    if (!found.length) continue;
-    flows.push({ flow, found });
-    deployments += found.length;
-    for (const d of found) {
-      const count = counts.get(d.environment) ?? { all: 0, off: 0 };
-      counts.set(d.environment, { all: count.all + 1, off: count.off + (d.enabled === false) });
-    }
+  for (const d of flows.flatMap(({ found }) => found)) {
+    const { all, off } = counts.get(d.environment) ?? { all: 0, off: 0 };
+    counts.set(d.environment, { all: all + 1, off: off + (d.enabled === false) });
   }
-  const order = new Map([...estate.packages, null].map((entry, index) => [entry, index]));
-  flows.sort((one, other) => order.get(one.flow.package) - order.get(other.flow.package));
-  return { flows, counts, deployments, environments: estate.environments.filter((one) => counts.has(one)) };
+  return { flows, counts, environments: estate.environments.filter((one) => counts.has(one)) };
 }
 
-/** The rows of the table: one for a flow, and more where a cell, or in the narrow list the flow, holds too many. */
-function rowsOf({ flows }, isNarrow) {
+/** Deployments that one row shows, of each environment in the wide table, in all in the narrow one. */
+const MAX_IN_CELL = 3;
+const MAX_IN_ENTRY = 6;
+
+/** The rows of the table: one for a flow, and more where a row would hold too many deployments. */
+function rowsOf(flows, isNarrow) {
   return flows.flatMap(({ flow, found }) => {
-    if (isNarrow) return chunks(found, MAX_IN_ENTRY).map((part) => ({ flow, found: part }));
-    const cells = byEnvironment(found);
-    const longest = Math.max(...[...cells.values()].map((cell) => cell.length));
-    return chunks(Array.from({ length: longest }), MAX_IN_CELL).map((_, part) => ({
-      flow,
-      found: [...cells.values()].flatMap((cell) => cell.slice(part * MAX_IN_CELL, (part + 1) * MAX_IN_CELL)),
-    }));
+    const rows = [];
+    const inCell = new Map();
+    found.forEach((d, n) => {
+      const before = inCell.get(d.environment) ?? 0;
+      inCell.set(d.environment, before + 1);
+      const place = Math.floor(isNarrow ? n / MAX_IN_ENTRY : before / MAX_IN_CELL);
+      (rows[place] ??= { flow, found: [] }).found.push(d);
+    });
+    return rows;
   });
-}
-
-function byEnvironment(found) {
-  const cells = new Map();
-  for (const d of found) cells.set(d.environment, [...(cells.get(d.environment) ?? []), d]);
-  return cells;
-}
-
-function chunks(list, size) {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, n) => list.slice(n * size, (n + 1) * size));
 }

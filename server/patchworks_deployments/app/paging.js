@@ -1,64 +1,53 @@
-// ---------------------------------------------------------------- As many rows as fit
+// As many rows as fit
 
-/** Rows that are drawn before it is seen how many of them fit; on a full screen they all stay. */
-const INLINE_ROWS = 30;
-const FULLSCREEN_ROWS = 100;
+/** Rows that are drawn before it is seen how many of them fit; a full screen keeps them all. */
+const INLINE_ROWS = 20;
+const FULLSCREEN_ROWS = 50;
 
-/** Which row stands first, and where the pages before began: how many rows fit is only known once they are drawn. */
+/** Which row stands first, and which did on the pages before: how many fit is known only once they are drawn. */
 const firstPage = () => ({ start: 0, before: [] });
 
-/**
- * Draws rows from `paging.start` on, takes away what the height does not allow, and then shows the two buttons.
- * `draw(rows)` puts them into the page, `remove()` takes away the last one, `again()` draws everything anew.
- */
-function paginate({ rows, paging, footer, what, draw, remove, again }) {
+/** Draws the rows from `paging.start` on, and has those removed again that the page is too low for. */
+function paginate({ rows, paging, footer, what, draw, drawn, remove, again }) {
   if (paging.start >= rows.length) Object.assign(paging, firstPage());
-  const most = isFullscreen() ? FULLSCREEN_ROWS : INLINE_ROWS;
-  let count = Math.min(most, rows.length - paging.start);
-  draw(rows.slice(paging.start, paging.start + count));
-  footer.replaceChildren();
-  if (paging.start || count < rows.length || overflow() > 0) {
-    const range = el("span", { class: "range" });
-    const turn = (label, drawing, isPossible, go) =>
-      button(label, () => (go(), again()), { icon: drawing, iconOnly: true, look: "turn", disabled: !isPossible, "data-key": label });
-    footer.append(range);
-    const next = turn(`Next ${what}`, "forth", true, () => {
-      paging.before.push(paging.start);
-      paging.start += count;
-    });
-    footer.append(turn(`Previous ${what}`, "back", paging.start, () => (paging.start = paging.before.pop() ?? 0)), next);
-    while (count > 1 && overflow() > 0) {
-      remove();
-      count -= 1;
-    }
-    const end = paging.start + count;
-    range.textContent = `${number(paging.start + 1)}–${number(end)} of ${number(rows.length)} ${what}`;
-    next.disabled = end >= rows.length;
-  }
+  const { start, before } = paging;
+  let end = Math.min(start + (isFullscreen() ? FULLSCREEN_ROWS : INLINE_ROWS), rows.length);
+  draw(rows.slice(start, end));
+  if (!start && end === rows.length && overflow() <= 0) return;
+  const turn = (to, left) => () => again(Object.assign(paging, { start: to, before: left }));
+  const show = () => {
+    const back = start > 0 && turn(before.at(-1) ?? 0, before.slice(0, -1));
+    const forth = end < rows.length && turn(end, [...before, start]);
+    footer.replaceChildren(...pager(what, start, end, rows.length, back, forth));
+  };
+  show();
+  const bottoms = drawn().map((row) => row.getBoundingClientRect().bottom);
+  const limit = bottoms.at(-1) - overflow();
+  end = start + Math.max(1, bottoms.filter((bottom) => bottom <= limit).length);
+  for (let left = bottoms.length; left > end - start; left -= 1) remove();
+  show();
 }
 
-/** Pixels by which the page is higher than it may be. */
-const overflow = () => document.getElementById("page").getBoundingClientRect().height - heightLimit();
+function pager(what, start, end, total, back, forth) {
+  const turn = (word, drawing, go) => button(`${word} ${what}`, go, { drawing, look: "bare", disabled: !go });
+  const range = el("span.range", `${number(start + 1)}–${number(end)} of ${number(total)} ${what}`);
+  return [range, turn("Previous", "back", back), turn("Next", "forth", forth)];
+}
 
-/** A view of its own for what has no room elsewhere: a heading and a list, in pages. */
-function listView({ title, entries, back, paging = firstPage() }) {
+/** A view of its own for what has no room elsewhere: a heading, and a list in pages. */
+function listView(title, entries, back) {
+  const paging = firstPage();
   return {
     key: "list",
     draw(head, body) {
-      head.append(el("div", { class: "bar" }, heading(title), el("div", { class: "tools" }, back(), modeButton())));
-      const list = el("ul", { class: "entries" });
-      const footer = el("div", { class: "pager" });
+      head.append(bar(title, null, back()));
+      const list = el("ul.entries");
+      const footer = el("div.pager");
       body.append(list, footer);
-      const pages = {
-        rows: entries,
-        paging,
-        footer,
-        what: "lines",
-        draw: (some) => list.replaceChildren(...some.map((entry) => el("li", {}, entry()))),
-        remove: () => list.lastElementChild.remove(),
-        again: () => redraw(),
-      };
-      return () => paginate(pages);
+      const draw = (rows) => list.replaceChildren(...rows.map((entry) => el("li", entry())));
+      const drawn = () => [...list.children];
+      const remove = () => list.lastElementChild.remove();
+      return () => paginate({ rows: entries, paging, footer, what: "lines", draw, drawn, remove, again: redraw });
     },
   };
 }

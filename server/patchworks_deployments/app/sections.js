@@ -1,55 +1,6 @@
-// ---------------------------------------------------------------- What there is to know of a change
+// What there is to know of a change
 
-/** What a change can touch, by the names of results. */
-const COMPARED = [
-  ["enabled", "State"],
-  ["iteration", "Iteration"],
-  ["virtual_environment_name", "Environment"],
-  ["priority", "Queue priority"],
-  ["enabled_at", "Enabled since"],
-  ["package_name", "Package"],
-  ["flow_name", "Flow"],
-  ["flow_version_id", "Flow version"],
-  ["id", "Deployment"],
-];
-
-/** What stands in place of a state that was not told. */
-const GONE = "deleted";
-const AS_BEFORE = "as before";
-
-/** The deployment before and after, side by side; null where neither was told. What changed stands first. */
-function comparison({ before, after, status, tool }) {
-  const was = isObject(before) ? before : null;
-  const isSame = was && isObject(after) && (after.id ?? was.id) === was.id;
-  const now = isSame ? { ...was, ...after } : isObject(after) ? after : null;
-  if (!was && !now) return null;
-  const differs = ([name]) => Boolean(was && now) && shown(was[name]) + shown(was[IDS[name]]) !== shown(now[name]) + shown(now[IDS[name]]);
-  const told = COMPARED.filter(([name]) => [was, now].some((facts) => facts && (facts[name] ?? facts[IDS[name]]) !== undefined));
-  const facts = [...told.filter(differs), ...told.filter((fact) => !differs(fact))];
-  const rows = facts.map((fact, index) => {
-    const [name, label] = fact;
-    const cell = (state, instead) => (state ? el("td", {}, valueOf(state, name)) : index === 0 && instead(facts.length));
-    const whole = (words) => (span) => el("td", { rowspan: span, class: "instead" }, words);
-    const isChanged = differs(fact);
-    return el(
-      "tr",
-      { class: isChanged ? "changed" : "same" },
-      el("th", { scope: "row" }, label, isChanged && unseen(" (changes)")),
-      cell(was, whole("not there")),
-      cell(now, whole(withoutState(status, tool))),
-    );
-  });
-  const columns = ["Fact", "Before", "After"].map((name) => el("th", { scope: "col" }, name));
-  return el("table", { class: "compared", "aria-label": "Before and after" }, el("thead", {}, el("tr", {}, columns)), el("tbody", {}, rows));
-}
-
-function withoutState(status, tool) {
-  if (["declined", "refused", "failed", "unchanged", "not_sent"].includes(status)) return AS_BEFORE;
-  if (tool === "delete_deployment" && status !== "unknown") return GONE;
-  return "not known";
-}
-
-/** Lists of deployments in a result of switching several, by name. */
+/** Lists of deployments in a result of switching several. */
 const FATES = {
   would_change: "Would change",
   done: "Switched, and seen so",
@@ -60,57 +11,79 @@ const FATES = {
   unchanged: "So already",
 };
 
-const PREVIEWS = new Set(["preview", "confirmation_required", "waiting_for_person"]);
-
-/** Everything else that was told: titles with their entries, the important ones first. */
+/** Everything that was told beside the deed: titles with what stands under them, the important first. */
 function sectionsOf(told) {
-  const line = (text) => () => el("span", {}, sentence(text));
-  const lines = (texts) => listIn(texts).map(line);
-  const sections = [
-    { title: PREVIEWS.has(told.status) ? "Lost for good" : "Undo cannot bring back", entries: lines(told.lost) },
-    { title: "Changed without being asked", entries: lines(told.also_changed) },
-    ...Object.entries(FATES).map(([name, title]) => ({ ...fatesOf(told[name]), title })),
-    { title: "Restored", entries: isObject(told.restored) ? [line(deploymentInWords(told.restored))] : [] },
-    { title: "There now", entries: listIn(told.now).filter(isObject).map((one) => line(deploymentInWords(one))) },
-    { title: "What the names meant", entries: meanings(told) },
-    { title: "The whole question", entries: lines(told.question), isLong: true },
+  const lines = (texts) => listIn(texts).map((text) => () => el("span", sentence(text)));
+  const lists = [
+    [PREVIEWS.has(told.status) ? "Lost for good" : "Undo cannot bring back", lines(told.lost)],
+    ["Changed without being asked", lines(told.also_changed)],
+    ...Object.entries(FATES).map(([name, title]) => [title, fate(told[name]), "ids"]),
+    [told.question ? "The whole question" : "All in words", lines(shown(told.question || told.text).split("\n").filter(Boolean)), "long"],
   ];
-  return sections.filter(({ entries }) => entries.length);
+  const table = comparison(told);
+  const sections = lists.filter(([, entries]) => entries.length).map((list) => drawSection(...list));
+  return table ? [{ title: "Before and after", entries: [() => table], node: table }, ...sections] : sections;
 }
 
-/** Deployments with one fate: their names, and for some the reason that several share. */
-function fatesOf(told) {
-  const count = listIn(told).reduce((sum, one) => sum + (isObject(one) ? listIn(one.deployments).length : 1), 0);
-  const entries = listIn(told).map((one) => () => {
+/** Deployments that met one fate: their names, and with some the reason that they share. */
+const fate = (told) =>
+  listIn(told).map((one) => () => {
     if (!isObject(one)) return named(one);
-    return el("span", {}, sentence(one.why), " ", named(listIn(one.deployments).map(shown).join(", ")));
+    return el("span", sentence(one.why), " ", named(listIn(one.deployments).map(shown).join(", ")));
   });
-  return { entries, count, areIds: !listIn(told).some(isObject) };
-}
-
-function meanings({ matched, left_out: leftOut }) {
-  const entries = [...Object.entries(objectIn(matched)), ...Object.entries(objectIn(leftOut)).map(([name, found]) => [`not ${name}`, found])];
-  return entries.map(([name, found]) => () => el("span", {}, `${shown(name)}: `, named(listIn(found).map(shown).join(", "))));
-}
-
-const deploymentInWords = ({ id, iteration, enabled, virtual_environment_name: place }) =>
-  `Deployment ${shown(id)}: iteration ${shown(iteration) || "not known"}, ${stateInWords(enabled)}, in ${place ? `"${shown(place)}"` : "no environment"}`;
 
 /** Entries of a section that stand on the view of the change; all of them have a view of their own. */
-const MAX_INLINE_ENTRIES = 8;
+const MAX_ENTRIES = 8;
 
-function drawSection(section) {
-  const { title, entries, areIds, count = entries.length } = section;
-  const most = isFullscreen() ? entries.length : MAX_INLINE_ENTRIES;
-  const items = entries.slice(0, most).map((entry) => el("li", {}, entry()));
-  if (entries.length > most) items.push(el("li", {}, openSection(section, `All ${number(entries.length)}`)));
-  const level = el("h2", {}, title, areIds && el("span", { class: "count" }, ` ${number(count)}`));
-  return el("section", { class: areIds ? "section ids" : "section" }, level, el("ul", {}, items));
+function drawSection(title, entries, kind = "lines") {
+  const section = { title, entries, kind };
+  const most = isFullscreen() ? entries.length : MAX_ENTRIES;
+  const items = entries.slice(0, most).map((entry) => el("li", entry()));
+  if (entries.length > most) items.push(el("li", opener(section, `All ${number(entries.length)}`)));
+  section.node = el(`section.${kind}`, el("h2", title), el("ul", items));
+  return section;
 }
 
-function openSection({ title, entries }, label) {
-  const back = () => button("Back to the change", () => go(change), { icon: "back" });
-  return button(label, () => go(listView({ title, entries, back })), { look: "small", "aria-label": label.startsWith("All") ? `${label}: ${title}` : undefined });
+function opener({ title, entries }, label) {
+  const back = () => button("Back to the change", () => go(change), { drawing: "back" });
+  const attributes = { look: "small", "aria-label": label.includes(title) ? null : `${label}: ${title}` };
+  return button(label, () => go(listView(title, entries, back)), attributes);
+}
+
+/** Takes away what has no room: first the facts that stay as they are, then sections, which a button then opens. */
+function fitChange(sections, more) {
+  const fold = (section) => {
+    section.node.remove();
+    more.prepend(opener(section, section.title));
+  };
+  if (!isFullscreen()) sections.filter(({ kind }) => kind === "long").forEach(fold);
+  const same = [...document.querySelectorAll("#body tr.same")];
+  while (overflow() > 0 && same.length) same.pop().remove();
+  for (const section of [...sections].reverse()) {
+    if (overflow() > 0 && section.node.isConnected) fold(section);
+  }
+}
+
+/** The deployment before and after, side by side, what changes first; null where neither was told. */
+function comparison({ before, after, status, tool }) {
+  const was = isObject(before) ? before : null;
+  const isSame = was && isObject(after) && (after.id ?? was.id) === was.id;
+  const now = isSame ? { ...was, ...after } : isObject(after) ? after : null;
+  if (!was && !now) return null;
+  const value = (facts, name) => shown([facts[name], facts[IDS[name]]]);
+  const differs = ([name]) => Boolean(was && now) && value(was, name) !== value(now, name);
+  const told = FACTS.filter(([name]) => [was, now].some((facts) => facts && hasFact(facts, name)));
+  const facts = [...told.filter(differs), ...told.filter((fact) => !differs(fact))];
+  const gone = UNTOUCHED.has(status) ? "as before" : tool === "delete_deployment" && status !== "unknown" ? "deleted" : "not known";
+  const rows = facts.map((fact, n) => {
+    const cell = (state, instead) =>
+      state ? el("td", valueOf(state, fact[0])) : !n && el("td.instead", { rowspan: facts.length }, instead);
+    const isKept = differs(fact) || (n === 0 && !(was && now));
+    const label = el("th", { scope: "row" }, fact[1], differs(fact) && unseen(" (differs)"));
+    return el(`tr.${isKept ? (differs(fact) ? "changed" : "kept") : "same"}`, label, cell(was, "not there"), cell(now, gone));
+  });
+  const head = ["Fact", "Before", "After"].map((name) => el("th", { scope: "col" }, name));
+  return el("table.compared", { "aria-label": "Before and after" }, el("thead", el("tr", head)), el("tbody", rows));
 }
 
 const AGREED = {
@@ -120,33 +93,13 @@ const AGREED = {
   not_required: "needed nobody's agreement",
 };
 
-/** In one line: whether it was seen to be so, and who agreed. */
+/** Whether it was seen to be so, and who agreed. */
 function metaOf({ verified, confirmed_by: by, gap_milliseconds: gap }) {
-  const parts = [];
-  if (verified === true) parts.push("verified by reading back");
-  if (verified === false) parts.push("not verified");
-  if (by !== undefined && by !== null) parts.push(AGREED[by] ?? `agreed: ${shown(by)}`);
-  if (Number.isFinite(gap)) parts.push(`neither version was there for at most ${number(gap)} ms`);
-  return parts.map((part) => el("span", {}, part));
-}
-
-/** Takes away what the height does not allow: facts that stay as they are, then sections, which a button opens. */
-function fitChange(compared, sections, more) {
-  const same = compared ? [...compared.querySelectorAll("tr.same")] : [];
-  const isSpanned = compared?.querySelector(".instead");
-  for (const [section, node] of [...sections].reverse()) {
-    const isInTheWay = section.isLong ? !isFullscreen() : false;
-    if (isInTheWay) fold(section, node, more);
-  }
-  while (overflow() > 0 && same.length > (isSpanned ? 3 : 0)) same.pop().remove();
-  for (const [section, node] of [...sections].reverse()) {
-    if (overflow() <= 0) return;
-    if (node.isConnected) fold(section, node, more);
-  }
-}
-
-function fold(section, node, more) {
-  node.remove();
-  const count = section.count ?? section.entries.length;
-  more.prepend(openSection(section, section.isLong ? section.title : `${section.title} (${number(count)})`));
+  const parts = [
+    verified === true && [icon("good"), "verified by reading back"],
+    verified === false && [icon("warn"), "not verified"],
+    isTold(by) && [AGREED[by] ?? shown(by)],
+    Number.isFinite(gap) && [`neither version was there for at most ${number(gap)} ms`],
+  ];
+  return parts.filter(Boolean).map((part) => el("span", part));
 }

@@ -8,15 +8,15 @@ const FACTS = Object.entries({
   priority: "Queue priority",
   package_name: "Package",
   enabled_at: "Enabled since",
+  flow_name: "Flow",
+  flow_version_id: "Flow version",
+  id: "Deployment",
   enabled_by: "Enabled by",
   deployed_at: "Version deployed",
   deployed_by: "Version deployed by",
   created_at: "Created",
   updated_at: "Last changed",
   flow_version_status: "Status of the version",
-  flow_name: "Flow",
-  flow_version_id: "Flow version",
-  id: "Deployment",
 });
 
 /** The id of what has a name, and what it means that there is none. */
@@ -37,6 +37,8 @@ function valueOf(facts, name) {
   // Of a deployment that is still to be made nobody knows what Patchworks will give it.
   return (facts.id === "new" && name !== "priority" ? null : MISSING[name]) ?? "not known";
 }
+
+const fact = (label, value) => el("dl", el("dt", label), el("dd", value));
 
 const deployment = {
   key: "deployment",
@@ -76,11 +78,18 @@ const deployment = {
     head.append(bar(title, locked));
     const told = FACTS.filter(([name]) => name === "enabled" || hasFact(facts, name) || (isWhole && name in MISSING));
     const unreadable = listIn(facts.unreadable).map(shown).join(", ");
-    const rows = told.map(([name, label]) => el("div", el("dt", label), el("dd", valueOf(facts, name))));
-    if (unreadable) rows.push(el("div", el("dt", "Not readable"), el("dd", named(unreadable))));
-    body.append(el("dl.facts", rows));
+    const entries = told.map(([name, label]) => () => fact(label, valueOf(facts, name)));
+    if (unreadable) entries.push(() => fact("Not readable", named(unreadable)));
+    const list = el("div.facts", entries.map((entry) => entry()));
+    const more = el("div.more");
+    body.append(list, more);
     if (board.estate?.mayChange === false) body.append(el("p.note", "This server changes nothing: it only reads."));
     else if (canCall() && isTold(facts.flow_version_id)) body.append(this.actions());
+    const back = () => button("Back to the deployment", () => go(this), { drawing: "back" });
+    return () => {
+      if (overflow() > 0) more.append(button("All facts", () => go(listView(title, entries, back)), { look: "small" }));
+      while (overflow() > 0 && list.lastElementChild) list.lastElementChild.remove();
+    };
   },
 
   actions() {

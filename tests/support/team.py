@@ -118,13 +118,27 @@ def tokens_file(folder: Path) -> str:
 async def on_loopback(app: ASGIApp, certificate: Path | None = None) -> AsyncIterator[str]:
     """The application on a free port of this machine, over TLS if there is a certificate; yields its address."""
     server = uvicorn.Server(
-        uvicorn.Config(app, interface="asgi3", log_level="error", lifespan="off", ssl_certfile=certificate)
+        uvicorn.Config(
+            app,
+            interface="asgi3",
+            log_level="error",
+            lifespan="off",
+            ssl_certfile=certificate,
+            timeout_graceful_shutdown=5,
+        )
     )
+
+    async def serve() -> None:
+        # Were it cancelled where a test fails, the event loop would go on to watch its closed socket, and not see the
+        # next one that gets the same number.
+        with anyio.CancelScope(shield=True):
+            await server.serve([listener])
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # asyncio leaves it out for such a socket, and each answer would wait 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
+            group.start_soon(serve)
             try:
                 yield f"http{'s' if certificate else ''}://127.0.0.1:{listener.getsockname()[1]}"
             finally:

@@ -33,6 +33,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not fragment or fragment in anchors(target), link
 
 
+def test_every_picture_is_shown_and_every_page_shows_pictures_that_exist() -> None:
+    """A picture that no page shows would be kept up to date for nobody."""
+    shown = {
+        (page.parent / picture).resolve()
+        for page in PAGES
+        for picture in re.findall(r'(?:src|srcset)="([^"]+)"', page.read_text(encoding="utf-8"))
+    }
+    assert shown == set((ROOT / "docs" / "pictures").glob("*.png"))
+
+
 def test_the_readme_leads_to_every_page() -> None:
     """Nobody has to list the folder."""
     linked = {(README.parent / link.partition("#")[0]).resolve() for link in links(README)}

@@ -67,7 +67,7 @@ def _python(arguments: Words) -> None:
 
 
 def _pytest(arguments: Words) -> None:
-    assert arguments in ([], ["-m", "not slow"])
+    assert arguments in ([], ["-m", "not slow"], ["tests/app"])
 
 
 def _ruff(arguments: Words) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 from support.host import Host, host, looks
-from support.team import Served, on_loopback, serving
+from support.team import Served
 
-from patchworks_deployments.sandbox import API_KEY, Sandbox
+from patchworks_deployments.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -52,31 +52,35 @@ async def assert_only_text(it: Host, where: str) -> None:
     assert (await it.saw("sizes"))[-1]["height"] <= 500, where
 
 
-@pytest.mark.parametrize("width", [320, 1200])
-async def test_names_of_an_account_stay_text(browser: Browser, width: int) -> None:
-    """Flows, environments, packages and people of an account in whose names somebody has written markup and more."""
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    """An account in whose names somebody has written markup and more."""
     sandbox = Sandbox()
     names, account = cycle(HOSTILE), sandbox.account
     for things in (account.flows, account.virtual_environments, account.packages, account.users):
         for thing in things.values():
             thing.name = next(names)
-    async with on_loopback(sandbox.app) as upstream:
-        with serving(PATCHWORKS_BASE_URL=upstream, PATCHWORKS_API_KEY=API_KEY) as served:
-            async with host(browser, served, width=width) as it:
-                await it.model("deployment_overview")
-                await expect(it.view.get_by_role("rowheader").first).to_be_visible()
-                await assert_only_text(it, "board")
-                await it.view.get_by_role("button", name=": iteration ").first.click()
-                await expect(it.view.get_by_role("button", name="Delete")).to_be_visible()
-                await assert_only_text(it, "deployment")
-                await it.model("delete_deployment", flow_version_id="1001", deployment_id="500")
-                box = it.view.get_by_label("Type 500 to agree")
-                await expect(box).to_be_visible()
-                await assert_only_text(it, "waiting")
-                await box.fill("500")
-                await it.view.get_by_role("button", name="Yes, do this").click()
-                await expect(it.view.get_by_role("heading", name="Done", level=1)).to_be_visible()
-                await assert_only_text(it, "done")
+    return sandbox
+
+
+@pytest.mark.parametrize(("width", "deployment"), [(320, "500"), (1200, "515")])
+async def test_names_of_an_account_stay_text(browser: Browser, served: Served, width: int, deployment: str) -> None:
+    """Those of flows, environments, packages and people, on the board, in a deployment and in a change."""
+    async with host(browser, served, width=width) as it:
+        await it.model("deployment_overview")
+        await expect(it.view.get_by_role("rowheader").first).to_be_visible()
+        await assert_only_text(it, "board")
+        await it.view.get_by_role("button", name=": iteration ").first.click()
+        await expect(it.view.get_by_role("button", name="Delete")).to_be_visible()
+        await assert_only_text(it, "deployment")
+        await it.model("delete_deployment", flow_version_id="1001", deployment_id=deployment)
+        box = it.view.get_by_label(f"Type {deployment} to agree")
+        await expect(box).to_be_visible()
+        await assert_only_text(it, "waiting")
+        await box.fill(deployment)
+        await it.view.get_by_role("button", name="Yes, do this").click()
+        await expect(it.view.get_by_role("heading", name="Done", level=1)).to_be_visible()
+        await assert_only_text(it, "done")
 
 
 def spoilt(value: Any, by: str, key: str = "") -> Any:
@@ -91,13 +95,19 @@ def spoilt(value: Any, by: str, key: str = "") -> Any:
     return value
 
 
-@pytest.mark.parametrize("by", HOSTILE, ids=lambda by: by[:12])
-async def test_texts_that_no_server_of_ours_would_send_stay_text(browser: Browser, served: Served, by: str) -> None:
+IDS = {"flow_version_id": "1015", "deployment_id": "527"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "given"), [("deployment_overview", {}), ("disable_deployment", IDS), ("delete_deployment", IDS)]
+)
+async def test_texts_that_no_server_of_ours_would_send_stay_text(
+    browser: Browser, served: Served, tool: str, given: dict[str, str]
+) -> None:
     """Each text of a result, ids and sentences, too, as if nothing had been cleaned on the way."""
-    ids = {"flow_version_id": "1015", "deployment_id": "527"}
     async with host(browser, served, width=500) as it:
-        for tool, given in (("deployment_overview", {}), ("disable_deployment", ids), ("delete_deployment", ids)):
-            result = await it.page.evaluate("([tool, given]) => host.call(tool, given)", [tool, given])
+        result = await it.page.evaluate("([tool, given]) => host.call(tool, given)", [tool, given])
+        for by in HOSTILE:
             await it.hand(tool, spoilt(result, by))
             await expect(it.view.get_by_role("heading", level=1)).to_be_visible()
-            await assert_only_text(it, tool)
+            await assert_only_text(it, by[:20])

@@ -28,18 +28,19 @@ DEED_LINES = 3
 def board(selected: Selected, policy: Policy, account: str, *, may_change: bool) -> dict[str, Any]:
     """All that was selected, each name once: rows point to flows, environments and packages by their place in a list.
 
-    Flows are sorted by name, environments by how much they hold. An environment has an id, a name and whether it is
-    protected; its id is `?` where Patchworks did not say it, and null for what is in none.
+    Flows and packages are sorted by name, environments by how much they hold. An environment has an id, a name and
+    whether it is protected; its id is `?` where Patchworks did not say it, and null for what is in none.
     """
     flows = by_flow(selected.deployments)
     rows = [(flow, deployment) for flow, those in flows.items() for deployment in those][:MAX_DEPLOYMENTS]
     environments = {each.id: each.name for each in count_environments(selected.deployments)}
-    packages = {d.package_id: _name(d.package_name) for _, d in rows if d.package_id}
+    named = {d.package_id: _name(d.package_name) for _, d in rows if d.package_id}
+    packages = dict(sorted(named.items(), key=lambda package: (package[1] or "", package[0])))
     shown = {flow: flows[flow] for flow, _ in rows}
     places = {flow: place for place, flow in enumerate(shown)}
     columns = {environment: place for place, environment in enumerate(environments)}
-    told = {(attention.environment_id(d), named) for d in selected.deployments for named in environments_of([d])}
-    protected = {environment for environment, named in told if policy.protects(named)}
+    told = {(attention.environment_id(d), place) for d in selected.deployments for place in environments_of([d])}
+    protected = {environment for environment, place in told if policy.protects(place)}
     return {
         "board": {
             "account": account,

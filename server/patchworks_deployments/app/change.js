@@ -24,10 +24,22 @@ const WAITS = "Nothing was changed. Nothing is, unless you agree.";
 const TAKES_A_CODE =
   "Nothing was changed. This server takes a code: the assistant shows you this, and calls again with its code if you agree.";
 
-/** Milliseconds before an answer can be clicked, so that a click meant for what was there before is not one. */
+const DEED_LINES = 3;
+
+/** Milliseconds before what changes something can be clicked, so that no click hits it that was meant for what was there. */
 const ARM_MS = 500;
 
-const DEED_LINES = 3;
+/** Holds buttons back for `ARM_MS` and while a call is under way, and what `isHeld` for longer. The result looks again. */
+function holdBack(buttons, isHeld = () => false) {
+  let isArmed = false;
+  const look = () => buttons.forEach((one) => (one.disabled = !isArmed || change.isBusy || isHeld(one)));
+  setTimeout(() => {
+    isArmed = true;
+    look();
+  }, ARM_MS);
+  look();
+  return look;
+}
 
 /** The result of a write. `call` is the one that led to it. */
 function readChange(result, call) {
@@ -59,7 +71,6 @@ const change = {
   typed: "",
   isBusy: false,
   isModelUntold: false,
-  drawn: 0,
 
   get isOpen() {
     return Boolean(this.told?.confirm) && !this.isBusy;
@@ -158,29 +169,21 @@ const change = {
       offer("Undo", undo),
       look && button("Look at it", () => deployment.read(known)),
     ].filter(Boolean);
+    holdBack(buttons);
     return buttons.length ? [el("div.actions", buttons)] : [];
   },
 
-  /** Two buttons of equal weight. Neither is the default, and both wake up a moment after they were drawn. */
+  /** Two buttons of equal weight, of which neither is the default. */
   question() {
     const { mustType } = this.told;
-    const drawn = ++this.drawn;
-    let isArmed = false;
-    const yes = button("Yes, do this", () => this.answer(true), { look: "answer", disabled: true });
-    const no = button("No", () => this.answer(false), { look: "answer", disabled: true });
-    const wake = () => {
-      no.disabled = !isArmed || this.isBusy;
-      yes.disabled = no.disabled || Boolean(mustType && this.typed.trim() !== mustType);
-    };
-    setTimeout(() => {
-      isArmed = drawn === this.drawn;
-      wake();
-    }, ARM_MS);
+    const yes = button("Yes, do this", () => this.answer(true), { look: "answer" });
+    const no = button("No", () => this.answer(false), { look: "answer" });
+    const look = holdBack([yes, no], (one) => one === yes && mustType && this.typed.trim() !== mustType);
     const field = el("input.field", {
       type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", "data-key": "typed",
       oninput: () => {
         this.typed = field.value;
-        wake();
+        look();
       },
     });
     field.value = this.typed;

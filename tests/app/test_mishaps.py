@@ -1,9 +1,15 @@
 """What goes wrong between a page and its person: clicks that come too early, and answers that come late or never."""
 
+import asyncio
+import json
+from typing import Any
+
 import pytest
-from playwright.async_api import Browser, expect
-from support.host import host
+from playwright.async_api import Browser, Route, expect
+from support.host import Host, host
 from support.team import Served
+
+from patchworks_deployments.app.shown import KEY
 
 pytestmark = pytest.mark.slow
 
@@ -34,3 +40,47 @@ async def test_a_double_click_on_a_cell_changes_nothing(browser: Browser, served
         await it.frame.locator("button.deployment").first.click()
         await expect(it.view.get_by_role("button", name="Delete")).to_be_enabled()
         assert {call["name"] for call in await it.saw("calls")} == {"get_deployment"}
+
+
+async def answered_late(it: Host, served: Served) -> tuple[asyncio.Event, asyncio.Event]:
+    """Lose the next call of a tool: the first event tells that it came, and the second lets its failure go."""
+    came, goes = asyncio.Event(), asyncio.Event()
+
+    async def lose(route: Route) -> None:
+        called = json.loads(route.request.post_data or "{}")
+        if called.get("method") != "tools/call" or came.is_set():
+            return await route.fallback()
+        came.set()
+        await goes.wait()
+        error = {"code": -32000, "message": "lost on the way"}
+        return await route.fulfill(json={"jsonrpc": "2.0", "id": called["id"], "error": error})
+
+    await it.page.route(served.url, lose)
+    return came, goes
+
+
+async def push(it: Host, result: dict[str, Any]) -> None:
+    """Hand one more result to the view that is open."""
+    message = {"jsonrpc": "2.0", "method": "ui/notifications/tool-result", "params": result}
+    await it.page.frames[1].evaluate("one => frames[0].postMessage(one, '*')", message)
+
+
+OTHER_DEED = "Disable deployment 999, which nobody has answered"
+
+
+async def test_an_outcome_is_told_of_what_was_answered(browser: Browser, served: Served) -> None:
+    """Also where another result came while the answer was under way, and the answer is lost."""
+    async with host(browser, served) as it:
+        await it.model("disable_deployment", flow_version_id="1055", deployment_id="518")
+        came, goes = await answered_late(it, served)
+        await it.view.get_by_role("button", name="Yes, do this").click()
+        await came.wait()
+        told = {"status": "declined", "message": "The person declined."}
+        shown = {KEY: {"change": {"tool": "disable_deployment", "deed": [OTHER_DEED]}}}
+        await push(it, {"content": [], "structuredContent": told, "_meta": shown})
+        main = it.view.get_by_role("main")
+        await expect(main).to_contain_text(OTHER_DEED)
+        goes.set()
+        await expect(main).to_contain_text("lost on the way")
+        await expect(main).to_contain_text("Disable deployment 518")
+        await expect(main).not_to_contain_text(OTHER_DEED)

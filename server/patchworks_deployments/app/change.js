@@ -110,6 +110,7 @@ const change = {
     document.querySelectorAll("#body :is(button, input)").forEach((control) => (control.disabled = true));
     say(words);
     const isAnswer = name === CONFIRM;
+    const { deed } = this.told ?? {};
     let told;
     try {
       told = readChange(await callTool(name, given), call);
@@ -118,7 +119,7 @@ const change = {
       const message = `${error.message} ${meaning}`;
       told = { status, message, text: message, tool: call.tool, deed: [], again: isAnswer && call };
     }
-    if (isAnswer && !told.deed.length) told.deed = this.told.deed;
+    if (isAnswer && !told.deed.length) told.deed = deed;
     this.isBusy = false;
     this.take(told);
     go(this);

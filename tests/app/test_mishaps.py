@@ -84,3 +84,12 @@ async def test_an_outcome_is_told_of_what_was_answered(browser: Browser, served:
         await expect(main).to_contain_text("lost on the way")
         await expect(main).to_contain_text("Disable deployment 518")
         await expect(main).not_to_contain_text(OTHER_DEED)
+
+
+async def test_an_error_is_not_called_a_refusal(browser: Browser, served: Served) -> None:
+    """One without a status may come from the host, after the change was made: its own words have to do."""
+    async with host(browser, served) as it:
+        text = "The call took longer than a minute."
+        await it.hand("disable_deployment", {"isError": True, "content": [{"type": "text", "text": text}]})
+        await expect(it.view.get_by_role("heading", level=1)).to_have_text("Error")
+        await expect(it.view.get_by_role("status")).to_have_text(text)

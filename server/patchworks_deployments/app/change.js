@@ -12,6 +12,7 @@ const STATUSES = {
   not_sent: ["Not sent", "warn"],
   refused: ["Refused", "bad"],
   failed: ["Failed", "bad"],
+  error: ["Error", "bad"],
   unknown: ["Not known", "warn"],
 };
 
@@ -46,7 +47,7 @@ function readChange(result, call) {
   const told = objectIn(result.structuredContent);
   const { tool, deed, confirm, type } = objectIn(forThePage(result).change);
   const text = textOf(result) || shown(told.message);
-  const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "refused" : "unknown");
+  const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "error" : "unknown");
   const status = typeof told.status === "string" ? told.status : inText;
   const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
   const waits = status === "waiting_for_person" && isObject(confirm);
@@ -114,7 +115,7 @@ const change = {
     let told;
     try {
       told = readChange(await callTool(name, given), call);
-      if (isAnswer && told.status === "refused") told.again = call;
+      if (isAnswer && ["refused", "error"].includes(told.status)) told.again = call;
     } catch (error) {
       const message = `${error.message} ${meaning}`;
       told = { status, message, text: message, tool: call.tool, deed: [], again: isAnswer && call };

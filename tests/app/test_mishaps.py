@@ -93,3 +93,13 @@ async def test_an_error_is_not_called_a_refusal(browser: Browser, served: Served
         await it.hand("disable_deployment", {"isError": True, "content": [{"type": "text", "text": text}]})
         await expect(it.view.get_by_role("heading", level=1)).to_have_text("Error")
         await expect(it.view.get_by_role("status")).to_have_text(text)
+
+
+@pytest.mark.parametrize("word", ["constructor", "__proto__", "toString"])
+async def test_a_word_of_the_language_is_a_word(browser: Browser, served: Served, word: str) -> None:
+    """A status, and who agreed, that the page does not know is shown as it came."""
+    async with host(browser, served) as it:
+        told = {"status": word, "confirmed_by": word, "message": "As it came."}
+        await it.hand("disable_deployment", {"content": [], "structuredContent": told})
+        await expect(it.view.get_by_role("status")).to_have_text("As it came.")
+        await expect(it.view.locator(".meta")).to_have_text(word)

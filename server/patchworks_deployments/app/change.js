@@ -2,6 +2,7 @@
 
 /** What became of it, as a heading and a tone. */
 const STATUSES = {
+  __proto__: null,
   done: ["Done", "good"],
   partial: ["Done in part", "warn"],
   unchanged: ["Nothing to do", "calm"],
@@ -52,7 +53,7 @@ function readChange(result, call) {
   const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
   const waits = status === "waiting_for_person" && isObject(confirm);
   const asked = waits ? { tool: confirm.tool_name, arguments: confirm.arguments } : null;
-  const sentences = { confirmation_required: TAKES_A_CODE, waiting_for_person: WAITS };
+  const sentences = { __proto__: null, confirmation_required: TAKES_A_CODE, waiting_for_person: WAITS };
   return {
     ...told,
     status,

@@ -103,3 +103,14 @@ async def test_a_word_of_the_language_is_a_word(browser: Browser, served: Served
         await it.hand("disable_deployment", {"content": [], "structuredContent": told})
         await expect(it.view.get_by_role("status")).to_have_text("As it came.")
         await expect(it.view.locator(".meta")).to_have_text(word)
+
+
+async def test_what_was_restored_is_not_as_before(browser: Browser, served: Served) -> None:
+    """A replacement that was taken back has left another deployment in the place of the old one."""
+    before = {"id": "500", "flow_version_id": "1001", "enabled": True}
+    told = {"status": "failed", "message": "Taken back.", "before": before, "restored": {**before, "id": "777"}}
+    async with host(browser, served) as it:
+        await it.hand("replace_deployment", {"content": [], "structuredContent": told})
+        table = it.view.get_by_role("table", name="Before and after")
+        await expect(table).to_contain_text("777")
+        await expect(table).not_to_contain_text("as before")

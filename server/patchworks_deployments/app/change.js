@@ -17,7 +17,7 @@ const STATUSES = {
   unknown: ["Not known", "warn"],
 };
 
-/** Statuses of what would be, and others that say for certain that nothing was changed. */
+/** Statuses of what would be, and others that say for certain that nothing was changed, unless it was restored. */
 const PREVIEWS = new Set(["preview", "confirmation_required", "waiting_for_person"]);
 const UNTOUCHED = new Set(["unchanged", "declined", "not_sent", "refused", "failed"]);
 
@@ -80,7 +80,8 @@ const change = {
 
   take(told) {
     Object.assign(this, { told, typed: "", isModelUntold: false });
-    board.isStale ||= !UNTOUCHED.has(told.status) && !PREVIEWS.has(told.status);
+    const isAsBefore = UNTOUCHED.has(told.status) && !told.restored;
+    board.isStale ||= !isAsBefore && !PREVIEWS.has(told.status);
   },
 
   status() {

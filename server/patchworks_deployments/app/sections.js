@@ -65,8 +65,9 @@ function fitChange(sections, more) {
 }
 
 /** The deployment before and after, side by side, what changes first; null where neither was told. */
-function comparison({ before, after, status, tool }) {
+function comparison({ before, after: came, restored, status, tool }) {
   const was = isObject(before) ? before : null;
+  const after = came ?? restored;
   const isSame = was && isObject(after) && (after.id ?? was.id) === was.id;
   const now = isSame ? { ...was, ...after } : isObject(after) ? after : null;
   if (!was && !now) return null;

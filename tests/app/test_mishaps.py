@@ -114,3 +114,34 @@ async def test_what_was_restored_is_not_as_before(browser: Browser, served: Serv
         table = it.view.get_by_role("table", name="Before and after")
         await expect(table).to_contain_text("777")
         await expect(table).not_to_contain_text("as before")
+
+
+async def test_the_last_choice_is_what_the_board_shows(browser: Browser, served: Served) -> None:
+    """Whichever read is answered first."""
+    async with host(browser, served) as it:
+        await it.model("deployment_overview")
+        came, goes = await answered_late(it, served)
+        state = it.view.get_by_role("combobox", name="State")
+        await state.select_option("Only on")
+        await came.wait()
+        await state.select_option("Only off")
+        await expect(it.view.get_by_role("status")).to_contain_text("Read: ")
+        goes.set()
+        await it.page.wait_for_timeout(300)
+        await expect(it.view.get_by_role("status")).to_contain_text("Read: ")
+        assert await state.evaluate("at => at.selectedOptions[0].text") == "Only off"
+
+
+async def test_an_error_is_told_of_the_deployment_it_is_about(browser: Browser, served: Served) -> None:
+    """Not beside another one that was opened meanwhile."""
+    async with host(browser, served) as it:
+        await it.model("deployment_overview")
+        came, goes = await answered_late(it, served)
+        await it.frame.locator("button.deployment").first.click()
+        await came.wait()
+        await it.view.get_by_role("button", name="Back to the board").click()
+        await it.frame.locator("button.deployment").nth(1).click()
+        await expect(it.view.get_by_role("main")).to_contain_text("Last changed")
+        goes.set()
+        await it.page.wait_for_timeout(300)
+        await expect(it.view.get_by_role("main")).not_to_contain_text("lost on the way")

@@ -67,7 +67,7 @@ const deployment = {
       Object.assign(this, { facts: result.structuredContent, isWhole: true });
       go(this, true);
     } catch (error) {
-      if (page.view === this) say(error.message, "bad");
+      if (page.view === this && this.facts === known) say(error.message, "bad");
     }
   },
 

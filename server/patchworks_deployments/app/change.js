@@ -22,7 +22,7 @@ const PREVIEWS = new Set(["preview", "confirmation_required", "waiting_for_perso
 const UNTOUCHED = new Set(["unchanged", "declined", "not_sent", "refused", "failed"]);
 
 /** What the server says of these is meant for the assistant. */
-const WAITS = "Nothing was changed. Nothing is, unless you agree.";
+const WAITS = "Nothing is changed by this unless you agree.";
 const TAKES_A_CODE =
   "Nothing was changed. This server takes a code: the assistant shows you this, and calls again with its code if you agree.";
 

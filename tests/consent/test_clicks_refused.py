@@ -40,7 +40,7 @@ NO_CLICK = (
     "Only a person's click in the page that shows the question can confirm a change. Nothing was changed. Call the "
     "tool itself, which shows the question."
 )
-AGAIN = " Nothing was changed. Ask again, which shows the question as it is now."
+AGAIN = " Nothing was changed by this click. Ask again, which shows the question as it is now."
 FOREIGN = "That code is not from this server, or it was mistyped." + AGAIN
 EXPIRED = "That code has expired: it was good for 10 minutes." + AGAIN
 USED = "That code is void: since it was given, this very change was tried, or a person has declined it." + AGAIN

@@ -182,6 +182,17 @@ async def test_a_code_that_is_not_the_page_s_for_this_very_change_is_refused(
             assert data(await page.send())["status"] == "done"
 
 
+async def test_what_is_no_click_is_logged_as_nobody_s_answer(tmp_path: Path) -> None:
+    """A yes that brings no good code may be a model's."""
+    log = tmp_path / "audit.jsonl"
+    async with page_of(audit_log=log) as page:
+        await page.send(code="made up")
+        await page.send(code=None)
+        await page.send()
+    told = [(line["outcome"], line["answer"]) for line in audit_lines(log) if line["event"] != "intent"]
+    assert told == [("waiting_for_person", None), ("refused", None), ("refused", None), ("done", "accept")]
+
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 

@@ -228,6 +228,7 @@ async def test_after_a_click_neither_yes_nor_no_counts(first: bool, era: Era) ->
             for agree in (True, False):
                 late = await click(client, page, agree=agree)
                 assert (data(late)["status"], late.is_error) == ("refused", True)
+                assert "Nothing was changed by this click." in text(late)
                 assert len(sandbox.writes) == writes
         asked_anew = await client.call_tool("create_deployment", create)
         assert data(await click(client, asked_anew))["status"] == "done"
@@ -241,7 +242,8 @@ async def test_a_no_after_which_nothing_is_left_says_what_to_do() -> None:
         late = await click(client, waiting)
     assert data(declined)["message"] == "The person declined. Nothing was changed."
     assert not declined.is_error
-    assert data(late)["message"] == f"{VOID} Nothing was changed. Ask again, which shows the question as it is now."
+    again = "Nothing was changed by this click. Ask again, which shows the question as it is now."
+    assert data(late)["message"] == f"{VOID} {again}"
 
 
 @pytest.mark.parametrize("typed", ["501", "0500", "500 and more", "\uff15\uff10\uff10", "", None])

@@ -40,7 +40,7 @@ NO_CLICK = (
     "Only a person's click in the page that shows the question can confirm a change. Nothing was changed. Call the "
     "tool itself, which shows the question."
 )
-AGAIN = " Nothing was changed. Ask again, which shows the question as it is now."
+AGAIN = " Nothing was changed by this click. Ask again, which shows the question as it is now."
 FOREIGN = "That code is not from this server, or it was mistyped." + AGAIN
 EXPIRED = "That code has expired: it was good for 10 minutes." + AGAIN
 USED = "That code is void: since it was given, this very change was tried, or a person has declined it." + AGAIN
@@ -180,6 +180,17 @@ async def test_a_code_that_is_not_the_page_s_for_this_very_change_is_refused(
         assert len(page.sandbox.writes) == writes
         if instead:
             assert data(await page.send())["status"] == "done"
+
+
+async def test_what_is_no_click_is_logged_as_nobody_s_answer(tmp_path: Path) -> None:
+    """A yes that brings no good code may be a model's."""
+    log = tmp_path / "audit.jsonl"
+    async with page_of(audit_log=log) as page:
+        await page.send(code="made up")
+        await page.send(code=None)
+        await page.send()
+    told = [(line["outcome"], line["answer"]) for line in audit_lines(log) if line["event"] != "intent"]
+    assert told == [("waiting_for_person", None), ("refused", None), ("refused", None), ("done", "accept")]
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"

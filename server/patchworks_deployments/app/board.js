@@ -19,6 +19,7 @@ const board = {
   environments: new Map(),
   packages: new Map(),
   isStale: false,
+  reads: 0,
 
   take(result, given) {
     const { show, page: number, ...asked } = given;
@@ -103,6 +104,7 @@ const board = {
 
   async read(asked) {
     const from = page.view;
+    const read = ++this.reads;
     const body = document.getElementById("body");
     say("Reading…", "unseen");
     body.setAttribute("aria-busy", "true");
@@ -111,17 +113,19 @@ const board = {
       const { environment, ...others } = asked;
       const isNamed = isTold(environment) && environment !== "?";
       const result = await callTool("deployment_overview", isNamed ? { environment, ...others } : others);
+      if (read !== this.reads) return;
       if (result.isError) throw new Error(textOf(result));
       const { page: number, rows, attention, call } = objectIn(result.structuredContent);
-      if (number && !rows && attention) return go(attentionView({ attention: listIn(attention), call }));
-      this.take(result, asked);
+      const isAttention = number && !rows && attention;
+      if (!isAttention) this.take(result, asked);
       if (page.view !== from) return;
+      if (isAttention) return go(attentionView({ attention: listIn(attention), call }));
       go(this, from === this);
       say(`Read: ${counted(this.estate.deployments, "deployment")}.`, "unseen");
     } catch (error) {
-      say(error.message, "bad");
+      if (read === this.reads) say(error.message, "bad");
     } finally {
-      body.removeAttribute("aria-busy");
+      if (read === this.reads) body.removeAttribute("aria-busy");
     }
   },
 

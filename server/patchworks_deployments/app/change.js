@@ -2,6 +2,7 @@
 
 /** What became of it, as a heading and a tone. */
 const STATUSES = {
+  __proto__: null,
   done: ["Done", "good"],
   partial: ["Done in part", "warn"],
   unchanged: ["Nothing to do", "calm"],
@@ -12,34 +13,47 @@ const STATUSES = {
   not_sent: ["Not sent", "warn"],
   refused: ["Refused", "bad"],
   failed: ["Failed", "bad"],
+  error: ["Error", "bad"],
   unknown: ["Not known", "warn"],
 };
 
-/** Statuses of what would be, and others that say for certain that nothing was changed. */
+/** Statuses of what would be, and others that say for certain that nothing was changed, unless it was restored. */
 const PREVIEWS = new Set(["preview", "confirmation_required", "waiting_for_person"]);
 const UNTOUCHED = new Set(["unchanged", "declined", "not_sent", "refused", "failed"]);
 
 /** What the server says of these is meant for the assistant. */
-const WAITS = "Nothing was changed. Nothing is, unless you agree.";
+const WAITS = "Nothing is changed by this unless you agree.";
 const TAKES_A_CODE =
   "Nothing was changed. This server takes a code: the assistant shows you this, and calls again with its code if you agree.";
 
-/** Milliseconds before an answer can be clicked, so that a click meant for what was there before is not one. */
+const DEED_LINES = 3;
+
+/** Milliseconds before what changes something can be clicked, so that no click hits it that was meant for what was there. */
 const ARM_MS = 500;
 
-const DEED_LINES = 3;
+/** Holds buttons back for `ARM_MS` and while a call is under way, and what `isHeld` for longer. The result looks again. */
+function holdBack(buttons, isHeld = () => false) {
+  let isArmed = false;
+  const look = () => buttons.forEach((one) => (one.disabled = !isArmed || change.isBusy || isHeld(one)));
+  setTimeout(() => {
+    isArmed = true;
+    look();
+  }, ARM_MS);
+  look();
+  return look;
+}
 
 /** The result of a write. `call` is the one that led to it. */
 function readChange(result, call) {
   const told = objectIn(result.structuredContent);
   const { tool, deed, confirm, type } = objectIn(forThePage(result).change);
   const text = textOf(result) || shown(told.message);
-  const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "refused" : "unknown");
+  const inText = /^status: (\w+)/m.exec(text)?.[1] ?? (result.isError ? "error" : "unknown");
   const status = typeof told.status === "string" ? told.status : inText;
   const lines = listIn(deed).length ? listIn(deed).map(shown) : shown(told.question).split("\n").filter(Boolean);
   const waits = status === "waiting_for_person" && isObject(confirm);
   const asked = waits ? { tool: confirm.tool_name, arguments: confirm.arguments } : null;
-  const sentences = { confirmation_required: TAKES_A_CODE, waiting_for_person: WAITS };
+  const sentences = { __proto__: null, confirmation_required: TAKES_A_CODE, waiting_for_person: WAITS };
   return {
     ...told,
     status,
@@ -59,7 +73,6 @@ const change = {
   typed: "",
   isBusy: false,
   isModelUntold: false,
-  drawn: 0,
 
   get isOpen() {
     return Boolean(this.told?.confirm) && !this.isBusy;
@@ -67,7 +80,8 @@ const change = {
 
   take(told) {
     Object.assign(this, { told, typed: "", isModelUntold: false });
-    board.isStale ||= !UNTOUCHED.has(told.status) && !PREVIEWS.has(told.status);
+    const isAsBefore = UNTOUCHED.has(told.status) && !told.restored;
+    board.isStale ||= !isAsBefore && !PREVIEWS.has(told.status);
   },
 
   status() {
@@ -99,15 +113,16 @@ const change = {
     document.querySelectorAll("#body :is(button, input)").forEach((control) => (control.disabled = true));
     say(words);
     const isAnswer = name === CONFIRM;
+    const { deed } = this.told ?? {};
     let told;
     try {
       told = readChange(await callTool(name, given), call);
-      if (isAnswer && told.status === "refused") told.again = call;
+      if (isAnswer && ["refused", "error"].includes(told.status)) told.again = call;
     } catch (error) {
       const message = `${error.message} ${meaning}`;
       told = { status, message, text: message, tool: call.tool, deed: [], again: isAnswer && call };
     }
-    if (isAnswer && !told.deed.length) told.deed = this.told.deed;
+    if (isAnswer && !told.deed.length) told.deed = deed;
     this.isBusy = false;
     this.take(told);
     go(this);
@@ -158,29 +173,21 @@ const change = {
       offer("Undo", undo),
       look && button("Look at it", () => deployment.read(known)),
     ].filter(Boolean);
+    holdBack(buttons);
     return buttons.length ? [el("div.actions", buttons)] : [];
   },
 
-  /** Two buttons of equal weight. Neither is the default, and both wake up a moment after they were drawn. */
+  /** Two buttons of equal weight, of which neither is the default. */
   question() {
     const { mustType } = this.told;
-    const drawn = ++this.drawn;
-    let isArmed = false;
-    const yes = button("Yes, do this", () => this.answer(true), { look: "answer", disabled: true });
-    const no = button("No", () => this.answer(false), { look: "answer", disabled: true });
-    const wake = () => {
-      no.disabled = !isArmed || this.isBusy;
-      yes.disabled = no.disabled || Boolean(mustType && this.typed.trim() !== mustType);
-    };
-    setTimeout(() => {
-      isArmed = drawn === this.drawn;
-      wake();
-    }, ARM_MS);
+    const yes = button("Yes, do this", () => this.answer(true), { look: "answer" });
+    const no = button("No", () => this.answer(false), { look: "answer" });
+    const look = holdBack([yes, no], (one) => one === yes && mustType && this.typed.trim() !== mustType);
     const field = el("input.field", {
       type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", "data-key": "typed",
       oninput: () => {
         this.typed = field.value;
-        wake();
+        look();
       },
     });
     field.value = this.typed;

@@ -67,7 +67,7 @@ const deployment = {
       Object.assign(this, { facts: result.structuredContent, isWhole: true });
       go(this, true);
     } catch (error) {
-      if (page.view === this) say(error.message, "bad");
+      if (page.view === this && this.facts === known) say(error.message, "bad");
     }
   },
 
@@ -98,6 +98,8 @@ const deployment = {
       const given = { flow_version_id, deployment_id: id };
       return button(label, () => change.call(`${label.toLowerCase()}_deployment`, given), { look });
     };
-    return el("div.actions", enabled !== false && act("Disable"), enabled !== true && act("Enable"), act("Delete", "danger"));
+    const buttons = [enabled !== false && act("Disable"), enabled !== true && act("Enable"), act("Delete", "danger")].filter(Boolean);
+    holdBack(buttons);
+    return el("div.actions", buttons);
   },
 };

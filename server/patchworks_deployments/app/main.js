@@ -79,7 +79,7 @@ function receive(result) {
     board.take(result, page.input);
     go(board);
   } else {
-    go(messageView(result.isError ? "It could not be read" : "The result", textOf(result) || "There is nothing to show."));
+    go(messageView(result.isError ? "Error" : "The result", textOf(result) || "There is nothing to show."));
   }
 }
 

@@ -65,8 +65,9 @@ function fitChange(sections, more) {
 }
 
 /** The deployment before and after, side by side, what changes first; null where neither was told. */
-function comparison({ before, after, status, tool }) {
+function comparison({ before, after: came, restored, status, tool }) {
   const was = isObject(before) ? before : null;
+  const after = came ?? restored;
   const isSame = was && isObject(after) && (after.id ?? was.id) === was.id;
   const now = isSame ? { ...was, ...after } : isObject(after) ? after : null;
   if (!was && !now) return null;
@@ -87,6 +88,7 @@ function comparison({ before, after, status, tool }) {
 }
 
 const AGREED = {
+  __proto__: null,
   human: "a person agreed",
   person_in_app: "a person agreed on this page",
   code: "agreed to with a code",
@@ -98,7 +100,7 @@ function metaOf({ verified, confirmed_by: by, gap_milliseconds: gap }) {
   const parts = [
     verified === true && [icon("good"), "verified by reading back"],
     verified === false && [icon("warn"), "not verified"],
-    isTold(by) && [AGREED[by] ?? shown(by)],
+    isTold(by) && [AGREED[shown(by)] ?? shown(by).slice(0, 60)],
     Number.isFinite(gap) && [`neither version was there for at most ${number(gap)} ms`],
   ];
   return parts.filter(Boolean).map((part) => el("span", part));

@@ -50,7 +50,7 @@ _NO_CLICK = (
     "tool itself, which shows the question."
 )
 _OTHER_ID = "The person typed another id than the one in question. Nothing was changed."
-_CLICK_VOID = "Nothing was changed. Ask again, which shows the question as it is now."
+_CLICK_VOID = "Nothing was changed by this click. Ask again, which shows the question as it is now."
 _SILENCE = (
     "Nobody answered the question within ten minutes, so it was withdrawn. Nothing was changed. "
     "Call again when a person is there to answer."

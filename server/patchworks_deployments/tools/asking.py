@@ -53,10 +53,11 @@ def consent_to(plan: Callable[..., Awaitable[SomePlan]]) -> Resolve:
     ) -> Decision | Answer | Elicit[Form]:
         held = services(ctx)
         decided = decide(planned, _call(ctx, dry_run, confirmation_code), held.policy, held.codes)
-        if click := current_click():
+        declined = decided if isinstance(decided, NotDone) and decided.status == "declined" else None
+        if (click := current_click()) and (declined or decided == "person_in_app"):  # else nothing shows that it is one
             current_attempt().answered = click.for_the_log()
-        if isinstance(decided, NotDone) and decided.status == "declined":
-            return await _taken_back(ctx, planned, decided)
+        if declined:
+            return await _taken_back(ctx, planned, declined)
         if not isinstance(decided, Question):
             return decided
         return Elicit(decided.text, decided.form) if is_stateless(ctx) else await _answered_live(ctx, decided)

@@ -242,8 +242,10 @@ async def test_a_no_after_which_nothing_is_left_says_what_to_do() -> None:
         late = await click(client, waiting)
     assert data(declined)["message"] == "The person declined. Nothing was changed."
     assert not declined.is_error
-    again = "Nothing was changed by this click. Ask again, which shows the question as it is now."
-    assert data(late)["message"] == f"{VOID} {again}"
+    assert data(late)["message"] == (
+        "The question is void: since it was asked, this very change was tried, or a person has declined it. "
+        "Nothing was changed by this click. Ask again, which shows the question as it is now."
+    )
 
 
 @pytest.mark.parametrize("typed", ["501", "0500", "500 and more", "\uff15\uff10\uff10", "", None])
@@ -395,7 +397,7 @@ async def test_of_many_those_that_changed_since_the_question_are_asked_about_aga
         disturb(sandbox, IDS)
         refused = await click(client, waiting)
         assert (data(refused)["status"], sandbox.writes) == ("refused", [])
-        assert data(refused)["message"].startswith("That code was issued for something else")
+        assert data(refused)["message"].startswith("The question was about something else")
         done = await click(client, await client.call_tool("set_deployments_enabled", many))
     assert (data(done)["status"], data(done)["confirmed_by"]) == ("done", "person_in_app")
     assert len(data(done)["done"]) == len(sandbox.writes) == count > 1

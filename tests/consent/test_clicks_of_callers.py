@@ -13,7 +13,7 @@ from patchworks_deployments.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
-OTHER = "That code was issued for something else: other arguments, another state, another caller or another account."
+OTHER = "The question was about something else: "
 
 
 @both_eras

@@ -41,12 +41,12 @@ NO_CLICK = (
     "tool itself, which shows the question."
 )
 AGAIN = " Nothing was changed by this click. Ask again, which shows the question as it is now."
-FOREIGN = "That code is not from this server, or it was mistyped." + AGAIN
-EXPIRED = "That code has expired: it was good for 10 minutes." + AGAIN
-USED = "That code is void: since it was given, this very change was tried, or a person has declined it." + AGAIN
+FOREIGN = "This server has not asked that question, or it was started anew since." + AGAIN
+EXPIRED = "The question has expired: it could be answered for 10 minutes." + AGAIN
+USED = "The question is void: since it was asked, this very change was tried, or a person has declined it." + AGAIN
 OTHER = (
-    "That code was issued for something else: other arguments, another state, another caller or another account."
-    + AGAIN
+    "The question was about something else: another state of the deployment, other arguments, another caller or "
+    "another account." + AGAIN
 )
 ARGUMENTS: dict[str, Any] = {**IDS, "priority": 42}
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from patchworks_deployments.api.credentials import Account
 from patchworks_deployments.consent.answers import Answer
 from patchworks_deployments.consent.clicks import Click
-from patchworks_deployments.consent.codes import Codes
+from patchworks_deployments.consent.codes import CODE_SECONDS, EXPIRED, OTHER, USED, Codes
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.consent.question import Question, ask
 from patchworks_deployments.writes.outcome import ConfirmedBy, NotDone
@@ -50,6 +50,15 @@ _NO_CLICK = (
     "tool itself, which shows the question."
 )
 _OTHER_ID = "The person typed another id than the one in question. Nothing was changed."
+_VOID = {
+    EXPIRED: f"The question has expired: it could be answered for {CODE_SECONDS // 60} minutes.",
+    USED: "The question is void: since it was asked, this very change was tried, or a person has declined it.",
+    OTHER: "The question was about something else: another state of the deployment, other arguments, another caller or "
+    "another account.",
+}
+"""Why a click counts for nothing, for a person, who sees no code."""
+
+_NOT_ASKED = "This server has not asked that question, or it was started anew since."
 _CLICK_VOID = "Nothing was changed by this click. Ask again, which shows the question as it is now."
 _SILENCE = (
     "Nobody answered the question within ten minutes, so it was withdrawn. Nothing was changed. "
@@ -141,7 +150,7 @@ def _by_click(click: Click, plan: AnyPlan, call: Call, policy: Policy, codes: Co
     if not (click.code and call.shows_pages and policy.takes_person(plan)):
         return NotDone("refused", _NO_CLICK)
     if why_not := codes.why_not(click.code, plan, call.account.digest, call.caller, "page"):
-        return NotDone("refused", f"{why_not} {_CLICK_VOID}")
+        return NotDone("refused", f"{_VOID.get(why_not, _NOT_ASKED)} {_CLICK_VOID}")
     if click.agrees_to(plan):
         return "person_in_app"
     return NotDone("declined", _OTHER_ID if click.agree else _NO["decline"])

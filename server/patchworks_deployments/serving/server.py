@@ -9,13 +9,14 @@ from typing import Any
 
 import anyio
 import httpx2
-from mcp.server.apps import Apps
+from mcp.server.apps import APP_MIME_TYPE, Apps
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity, authenticated_principal
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedResourceError
+from mcp.server.mcpserver.resources import FunctionResource
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
@@ -213,7 +214,17 @@ def _tools(settings: Settings) -> list[Tool]:
 def _pages() -> Apps:
     """The page that hosts show beside results. The tools name it by themselves, as they are no plain functions."""
     pages = Apps()
-    pages.add_html_resource(PAGE_URI, page_html(), name="app", title="What runs where", prefers_border=True)
+    # Made when a host reads it first: most never do, and none should start later for it.
+    pages.add_resource(
+        FunctionResource(
+            uri=PAGE_URI,
+            fn=page_html,
+            mime_type=APP_MIME_TYPE,
+            name="app",
+            title="What runs where",
+            meta={"ui": {"prefersBorder": True}},
+        )
+    )
     return pages
 
 

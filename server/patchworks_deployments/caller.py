@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from mcp.server.apps import client_supports_apps
 from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
@@ -52,7 +53,7 @@ def can_ask(ctx: Context[Any, Any]) -> bool:
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-def shows_pages(ctx: Context[Any, Any]) -> bool:
+def shows_pages(ctx: Context[Any, Any] | ServerRequestContext[Any, Any]) -> bool:
     """Whether the client shows a page beside a result (MCP Apps)."""
     return client_supports_apps(ctx)
 

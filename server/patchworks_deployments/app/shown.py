@@ -4,22 +4,24 @@ It travels in the result's `_meta`, which a host hands to the page and keeps fro
 has not said that it shows pages. MCP Apps, specification 2026-01-26, "Data Passing".
 """
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from patchworks_deployments.api.selection import Selected
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.model.deployment import Deployment
-from patchworks_deployments.model.text import MAX_LABEL_CHARACTERS, clean_text
 from patchworks_deployments.resources import attention
-from patchworks_deployments.resources.overview import by_flow, count_environments
+from patchworks_deployments.resources.overview import by_flow, count_environments, cut_name
 from patchworks_deployments.writes.outcome import NotDone
 from patchworks_deployments.writes.plan import AnyPlan, environments_of
+
+Thing = TypeVar("Thing")
 
 KEY = "patchworks-deployments/app"
 """The key in `_meta`."""
 
 MAX_DEPLOYMENTS = 2_000
-"""Deployments that a board holds; some 35 characters each. Whoever has more narrows it."""
+"""Deployments that a board holds; some 30 to 60 characters each, with the names. Whoever has more narrows it."""
 
 DEED_LINES = 3
 """Lines of a question that tell the deed."""
@@ -34,21 +36,20 @@ def board(selected: Selected, policy: Policy, account: str, *, may_change: bool)
     flows = by_flow(selected.deployments)
     rows = [(flow, deployment) for flow, those in flows.items() for deployment in those][:MAX_DEPLOYMENTS]
     environments = {each.id: each.name for each in count_environments(selected.deployments)}
-    named = {d.package_id: _name(d.package_name) for _, d in rows if d.package_id}
+    named = {d.package_id: cut_name(d.package_name) for _, d in rows if d.package_id}
     packages = dict(sorted(named.items(), key=lambda package: (package[1] or "", package[0])))
     shown = {flow: flows[flow] for flow, _ in rows}
-    places = {flow: place for place, flow in enumerate(shown)}
-    columns = {environment: place for place, environment in enumerate(environments)}
-    told = {(attention.environment_id(d), place) for d in selected.deployments for place in environments_of([d])}
-    protected = {environment for environment, place in told if policy.protects(place)}
+    lines, columns, groups = _places(shown), _places(environments), _places(packages)
+    told = {(attention.environment_id(d), whole) for d in selected.deployments for whole in environments_of([d])}
+    protected = {environment for environment, whole in told if policy.protects(whole)}
     return {
         "board": {
             "account": account,
             "may_change": may_change,
             "environments": [[*each, each[0] in protected] for each in environments.items()],
             "packages": [list(each) for each in packages.items()],
-            "flows": [[flow, _name(those[0].flow_name), _package(those, packages)] for flow, those in shown.items()],
-            "deployments": [_row(d, places[flow], columns[attention.environment_id(d)]) for flow, d in rows],
+            "flows": [[flow, cut_name(those[0].flow_name), _package(those, groups)] for flow, those in shown.items()],
+            "deployments": [_row(d, lines[flow], columns[attention.environment_id(d)]) for flow, d in rows],
             "left_out": len(selected.deployments) - len(rows),
         }
     }
@@ -58,14 +59,14 @@ def _row(deployment: Deployment, flow: int, environment: int) -> list[Any]:
     return [deployment.id, deployment.flow_version_id, flow, environment, deployment.iteration, deployment.enabled]
 
 
-def _package(deployments: list[Deployment], packages: dict[str, str | None]) -> int | None:
+def _places(things: Iterable[Thing]) -> dict[Thing, int]:
+    """At which place of their list each of them stands."""
+    return {thing: place for place, thing in enumerate(things)}
+
+
+def _package(deployments: list[Deployment], places: Mapping[str, int]) -> int | None:
     """The place of the package that a flow is in, as far as one of its deployments tells it."""
-    package = next((d.package_id for d in deployments if d.package_id in packages), None)
-    return None if package is None else list(packages).index(package)
-
-
-def _name(name: str | None) -> str | None:
-    return clean_text(name, MAX_LABEL_CHARACTERS) if name else None
+    return next((places[d.package_id] for d in deployments if d.package_id and d.package_id in places), None)
 
 
 def change(plan: AnyPlan, not_done: NotDone | None, reason: str | None) -> dict[str, Any]:

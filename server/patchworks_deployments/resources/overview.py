@@ -203,7 +203,7 @@ def count_environments(deployments: Sequence[Deployment]) -> list[EnvironmentCou
     return [
         EnvironmentCount(
             id=id_,
-            name=_short(names.get(id_)) if id_ else attention.NO_ENVIRONMENT,
+            name=cut_name(names.get(id_)) if id_ else attention.NO_ENVIRONMENT,
             deployments=count,
             disabled=disabled[id_],
         )
@@ -211,7 +211,8 @@ def count_environments(deployments: Sequence[Deployment]) -> list[EnvironmentCou
     ]
 
 
-def _short(name: str | None) -> str | None:
+def cut_name(name: str | None) -> str | None:
+    """Read a name as data, cut to what a row has room for; None where Patchworks did not say it."""
     return clean_text(name, MAX_LABEL_CHARACTERS) if name else None
 
 
@@ -226,7 +227,7 @@ def by_flow(deployments: Sequence[Deployment]) -> dict[str, list[Deployment]]:
 def _row(deployment: Deployment) -> Row:
     told = deployment.model_dump(include=set(Row.model_fields))
     return Row(
-        **told | {"flow_name": _short(deployment.flow_name), "environment_id": attention.environment_id(deployment)}
+        **told | {"flow_name": cut_name(deployment.flow_name), "environment_id": attention.environment_id(deployment)}
     )
 
 

@@ -36,7 +36,7 @@ START_SECONDS = 1.0
 CONNECTIONS = 32
 """Connections over which the bad caller sends at once, unless the case is about connections."""
 
-CALLS = 40
+CALLS = 24
 """Calls of the good caller, one after the other, to measure once."""
 
 PAUSE_SECONDS = 0.02

@@ -1,5 +1,6 @@
 """Names that want to be more than text, in every place of the page."""
 
+from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
@@ -83,11 +84,11 @@ async def test_names_of_an_account_stay_text(browser: Browser, served: Served, w
         await assert_only_text(it, "done")
 
 
-def spoilt(value: Any, by: str, key: str = "") -> Any:
-    """The same with each text spoilt but those that choose what is shown."""
+def spoilt(value: Any, by: Iterator[str], key: str = "") -> Any:
+    """The same with each text spoilt by the next of these but those that choose what is shown."""
     match value:
         case str():
-            return value if key in {"status", "type", "tool"} else value + by
+            return value if key in {"status", "type", "tool"} else value + next(by)
         case dict():
             return {name: spoilt(inner, by, name) for name, inner in value.items()}
         case list():
@@ -107,7 +108,7 @@ async def test_texts_that_no_server_of_ours_would_send_stay_text(
     """Each text of a result, ids and sentences, too, as if nothing had been cleaned on the way."""
     async with host(browser, served, width=500) as it:
         result = await it.page.evaluate("([tool, given]) => host.call(tool, given)", [tool, given])
-        for by in HOSTILE:
-            await it.hand(tool, spoilt(result, by))
+        for first in range(0, len(HOSTILE), 3):
+            await it.hand(tool, spoilt(result, cycle(HOSTILE[first:] + HOSTILE[:first])))
             await expect(it.view.get_by_role("heading", level=1)).to_be_visible()
-            await assert_only_text(it, by[:20])
+            await assert_only_text(it, HOSTILE[first][:20])

@@ -46,8 +46,7 @@ async def done(it: Host) -> None:
     await expect(outcome.or_(nothing)).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [320, 1200])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 320), ("dark", 1200)])
 async def test_every_view_is_accessible_and_whole(browser: Browser, served: Served, theme: Theme, width: int) -> None:
     """Nothing is found by the check of accessibility, sticks out, is cut or small; inline it is at most 500 high."""
     views: list[Callable[[Host], Awaitable[None]]] = [board, deployment, waiting, typing, done]

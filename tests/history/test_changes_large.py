@@ -78,7 +78,10 @@ FILTERS: list[tuple[dict[str, Any], int]] = [
 
 @pytest.mark.parametrize(("filters", "found"), FILTERS)
 async def test_an_answer_takes_little_time_and_memory(filters: dict[str, Any], found: int, log: Path) -> None:
-    """Also where few lines or none match; on a busy machine it takes as long as reading the file six times."""
+    """Also where few lines or none match; on a busy machine, less than reading the file fifteen times takes there.
+
+    Reading every line as JSON would take thirty times.
+    """
     async with connected(audit_log=log) as client:
         seconds = []
         for _ in range(2):
@@ -93,7 +96,7 @@ async def test_an_answer_takes_little_time_and_memory(filters: dict[str, Any], f
             tracemalloc.stop()
     assert len(rows(told)) == found
     assert peak <= MAX_BYTES
-    assert min(seconds) <= max(MAX_SECONDS, 6 * _seconds_to_read(log)), seconds
+    assert min(seconds) <= max(MAX_SECONDS, 15 * _seconds_to_read(log)), seconds
 
 
 def _seconds_to_read(log: Path) -> float:

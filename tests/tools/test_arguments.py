@@ -110,7 +110,7 @@ def told(result: CallToolResult) -> dict[str, Any]:
 
 @newer_era_first
 @pytest.mark.parametrize("tool", CALLS)
-@examples(30)
+@examples(15)
 @given(drawn=st.data())
 async def test_what_hosts_fill_in_and_add_makes_no_difference(tool: str, era: Era, drawn: st.DataObject) -> None:
     """Any other argument as null, "" or [], and any value of what they add: the same requests, and the same result."""
@@ -157,7 +157,7 @@ async def test_false_and_zero_are_given() -> None:
 
 @newer_era_first
 @pytest.mark.parametrize("tool", ASKS_BY_DEFAULT)
-@examples(20)
+@examples(10)
 @given(drawn=st.data())
 async def test_a_code_is_good_for_the_same_call_however_it_is_filled_in(
     tool: str, era: Era, drawn: st.DataObject
@@ -172,7 +172,7 @@ async def test_a_code_is_good_for_the_same_call_however_it_is_filled_in(
 
 
 @pytest.mark.parametrize("tool", ["update_deployment", "disable_deployment", "set_deployments_enabled"])
-@examples(30)
+@examples(15)
 @given(drawn=st.data())
 async def test_an_answer_is_taken_for_the_same_call_however_it_is_filled_in(tool: str, drawn: st.DataObject) -> None:
     """In the newer era, where the answer comes with a second call, to which a host may add another id of its own."""
@@ -275,7 +275,7 @@ LISTS: list[tuple[str, Arguments, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("tool", "call", "name", "values"), LISTS)
-@examples(20)
+@examples(10)
 @given(drawn=st.data())
 async def test_a_list_may_be_written_as_text_with_commas(
     tool: str, call: Arguments, name: str, values: list[str], drawn: st.DataObject

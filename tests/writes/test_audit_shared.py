@@ -56,11 +56,11 @@ def _ids(lines: list[dict[str, Any]], event: str) -> Counter[str]:
     return Counter(line["id"] for line in lines if line["event"] == event)
 
 
-def test_a_thousand_writes_of_two_servers_are_on_record_though_one_is_killed(tmp_path: Path) -> None:
+def test_hundreds_of_writes_of_two_servers_are_on_record_though_one_is_killed(tmp_path: Path) -> None:
     """Each line is whole; of the one that goes on each write has its outcome, of the other one at least its intent."""
     (log := tmp_path / "log").write_text(OLDER_FORMAT, encoding="utf-8")
-    with _loading(log, "survivor", 12) as survivor, _loading(log, "doomed", 11) as doomed:
-        while len(_sent(log, "doomed")) < 9.5 * load.AT_ONCE:
+    with _loading(log, "survivor", 5) as survivor, _loading(log, "doomed", 4) as doomed:
+        while len(_sent(log, "doomed")) < 2.5 * load.AT_ONCE:
             assert doomed.poll() is None
             time.sleep(0.005)
         doomed.kill()
@@ -80,7 +80,7 @@ def test_a_thousand_writes_of_two_servers_are_on_record_though_one_is_killed(tmp
         if name == "survivor":
             assert {line["id"] for line in own} <= ended
             assert len(own) == len(_sent(log, name))
-    assert len(intents) >= 1_000
+    assert len(intents) >= 300
 
 
 WRITES = 100

@@ -9,7 +9,7 @@ from support.matrix.writes import WRITES, MatrixWrite
 
 pytestmark = pytest.mark.slow
 
-SAMPLE, PARTS, SEED = 400, 4, 20
+SAMPLE, PARTS, SEED = 200, 4, 20
 """Cases, the tests that they are shared among, and which cases."""
 
 

@@ -7,9 +7,11 @@ with, and what changes something goes on with an id alone.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts import Prompt as RegisteredPrompt
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Prompt
 from pydantic import Field
@@ -207,10 +209,22 @@ def undo_changes(period: Period = "", environment: Environment = "", flow: Flow 
     )
 
 
+@cache
+def _prompts() -> tuple[RegisteredPrompt, ...]:
+    """The five, which are the same for all servers of a process: their schemas are made once."""
+    return tuple(
+        RegisteredPrompt.from_function(function, title=title)
+        for function, title in (
+            (audit_deployments, "Audit what runs where"),
+            (move_version, "Move a version into an environment"),
+            (stop_environment, "Stop an environment"),
+            (explain_deployment, "Explain a deployment"),
+            (undo_changes, "Put back what was changed"),
+        )
+    )
+
+
 def register_prompts(server: MCPServer[Services]) -> None:
     """Register the five prompts."""
-    server.prompt(title="Audit what runs where")(audit_deployments)
-    server.prompt(title="Move a version into an environment")(move_version)
-    server.prompt(title="Stop an environment")(stop_environment)
-    server.prompt(title="Explain a deployment")(explain_deployment)
-    server.prompt(title="Put back what was changed")(undo_changes)
+    for prompt in _prompts():
+        server.add_prompt(prompt)

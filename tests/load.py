@@ -30,7 +30,7 @@ MORE_MS = 250.0
 """Milliseconds by which the worst latency may grow."""
 
 ATTEMPTS = 5
-START_SECONDS = 1.0
+START_SECONDS = 2.0
 """Seconds from the bad caller's first request until the good one's is measured."""
 
 CONNECTIONS = 32

@@ -80,7 +80,7 @@ FILTERS: list[tuple[dict[str, Any], int]] = [
 async def test_an_answer_takes_little_time_and_memory(filters: dict[str, Any], found: int, log: Path) -> None:
     """Also where few lines or none match; on a busy machine, less than reading the file fifteen times takes there.
 
-    Reading every line as JSON would take thirty times.
+    Reading every line as JSON takes more than twenty times.
     """
     async with connected(audit_log=log) as client:
         seconds = []

@@ -7,6 +7,7 @@ import random
 import stat
 import tempfile
 import time
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -14,11 +15,16 @@ from typing import IO, Any
 from patchworks_deployments.audit.line import MAX_LINE_BYTES
 
 resource: Any = None
-with contextlib.suppress(ImportError):  # not on Windows, where no file has a largest size
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # not on Windows, where no file has a largest size and locks keep out readers
+    import fcntl
     import resource
 
 LOOKS, LOOK_SECONDS = 3, 0.01
 """How often, and after how many seconds at least, the end of the file is looked at: somebody may be writing."""
+
+TURNS = 100
+"""How often, after as many seconds, whoever mends the end of the file looks whether another still does."""
 
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 """A pipe that nobody reads is an error at once, and not waited for."""
@@ -105,10 +111,31 @@ def _is_empty(file: FileIO) -> bool:
 
 
 def _append(file: FileIO, data: bytes) -> None:
-    if _is_cut_short(file):
-        data = b"\n" + data
-    if file.write(data) != len(data):
-        raise _error(errno.ENOSPC)
+    with contextlib.ExitStack() as mending:
+        if _is_cut_short(file):
+            # Of all who see the same stump one begins the new line, and the others see that when their turn comes.
+            mending.enter_context(_alone(file))
+            if _is_cut_short(file):
+                data = b"\n" + data
+        if file.write(data) != len(data):
+            raise _error(errno.ENOSPC)
+
+
+@contextlib.contextmanager
+def _alone(file: FileIO) -> Iterator[None]:
+    """Others who want to be alone with the file wait; none waits for long, or where the file cannot be locked."""
+    with contextlib.suppress(OSError, AttributeError):
+        for _ in range(TURNS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, AttributeError):
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _flush(file: FileIO, folder: Path | None) -> None:

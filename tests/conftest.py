@@ -1,6 +1,5 @@
 """What every test stands on: asyncio, no waiting between retries, and a server on a sandbox of its own."""
 
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -15,11 +14,6 @@ from support.programs import program
 def pytest_configure(config: pytest.Config) -> None:
     """Before the tests are imported: their decorators count on the profile."""
     settings.load_profile(examples.FAST if config.option.markexpr == "not slow" else examples.WHOLE)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: a fifth of the time goes by in waiting for processes, browsers and clocks."""
-    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture

@@ -167,6 +167,11 @@ def test_ids_are_shown_under_the_names_of_ids() -> None:
     assert masked({"thing": uuid}) == {"thing": MASKED}
 
 
+def test_what_is_labelled_a_webhook_is_masked_whatever_it_is_called() -> None:
+    """Its address opens it, under a key that nobody knows, too."""
+    assert masked({"steps": [{"key": "webhook", "anything": "x"}]}) == {"steps": [{"key": MASKED, "anything": MASKED}]}
+
+
 def test_a_neighbour_of_a_trigger_by_webhook_is_shown() -> None:
     """The word alone is no name of a credential: without a value beside it, it hides nothing."""
     assert masked({"steps": [{"trigger": "webhook", "retries": 3}]}) == {"steps": [{"trigger": MASKED, "retries": 3}]}

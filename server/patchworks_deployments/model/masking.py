@@ -34,7 +34,7 @@ _CREDENTIAL = re.compile(
 """Words that speak of credentials, in lower case, and the user and password of a URL."""
 
 _HOOK = "hook"
-"""A webhook's address opens it. The word alone says nothing of its neighbours: a flow's trigger may be a `webhook`."""
+"""A webhook's address opens it. As no label, the word says nothing of its neighbours: a flow's trigger may be one."""
 
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
@@ -108,7 +108,8 @@ def _is_secret(record: dict[str, Any], *, is_top: bool = False, looks_inside: bo
         is_label = words[-1] in _LABELS
         texts = value[:_MAX_ENTRIES] if isinstance(value, list) and has_value else [value]
         told = [text for text in texts if isinstance(text, str) and (is_label or _is_short(text))]
-        if (is_label or not is_top) and any(_names_credential(text, and_hooks=has_value) for text in told):
+        and_hooks = has_value or (is_label and not is_top)
+        if (is_label or not is_top) and any(_names_credential(text, and_hooks=and_hooks) for text in told):
             return True
         if isinstance(value, dict) and has_value and looks_inside and _is_secret(value, looks_inside=False):
             return True

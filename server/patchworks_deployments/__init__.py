@@ -20,7 +20,7 @@ The rooms of the package. Each imports only what stands above it in this list:
     sandbox     the stand-in for Patchworks; it imports nothing of the others, and only serving and the commands
                 import it
     serving     the server over stdio and HTTP: wiring, tokens, scopes, limits, stopping
-    cli, check, demo   the commands
+    commands    what a person types: serve, demo, check, schemas, token, sandbox
 """
 
 __version__ = "0.1.0"

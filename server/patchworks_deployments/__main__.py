@@ -6,7 +6,7 @@ import gc
 # see `startup.collect_rarely`.
 gc.disable()
 
-from patchworks_deployments.cli import main  # noqa: E402 - it is the imports that this makes faster
+from patchworks_deployments.commands.cli import main  # noqa: E402 - it is the imports that this makes faster
 
 if __name__ == "__main__":
     main()

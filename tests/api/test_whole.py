@@ -15,7 +15,7 @@ from support.virtual_time import in_virtual_time
 
 from patchworks_deployments.api.client import DeploymentsClient
 from patchworks_deployments.api.query import CUTS
-from patchworks_deployments.check import findings
+from patchworks_deployments.commands.doctor.command import findings
 from patchworks_deployments.errors import Incomplete
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage, Gathered
 from patchworks_deployments.sandbox import API_KEY, Sandbox

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from docs.pages import PAGES, ROOT, Block, blocks, spans
 
-from patchworks_deployments.cli import _parser
+from patchworks_deployments.commands.cli import parser
 from patchworks_deployments.settings import PREFIX, Settings
 
 PROGRAM = "patchworks-deployments-mcp"
@@ -41,7 +41,7 @@ def _check(words: Words) -> None:
 
 
 def _ours(arguments: Words) -> None:
-    _parser().parse_args(arguments)
+    parser().parse_args(arguments)
 
 
 def _uv(arguments: Words) -> None:
@@ -132,7 +132,7 @@ def test_a_flag_in_prose_is_one_of_ours(span: str, capsys: pytest.CaptureFixture
     """Or one of granian's, where the page speaks of that."""
     for command in ([], ["schemas"], ["sandbox"], ["token"]):
         with pytest.raises(SystemExit):
-            _parser().parse_args([*command, "--help"])
+            parser().parse_args([*command, "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--backpressure"}
     assert span.split(" ", maxsplit=1)[0] in known
 

@@ -7,7 +7,7 @@ from mcp import Client
 from support.clients import Person, connected, data, newer_era_first, read, text, yes
 from support.overviews import assert_both_tell_all, packed, tokens
 
-from patchworks_deployments.cli import tool_definitions
+from patchworks_deployments.commands.publishing import tool_definitions
 from patchworks_deployments.sandbox import Sandbox
 
 TOOL = "deployment_overview"

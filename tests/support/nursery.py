@@ -19,7 +19,7 @@ from typing import NoReturn  # noqa: E402
 import anyio  # noqa: E402
 from mcp import Client  # noqa: E402
 
-from patchworks_deployments import cli  # noqa: E402
+from patchworks_deployments.commands import cli  # noqa: E402
 from patchworks_deployments.sandbox import API_KEY  # noqa: E402
 from patchworks_deployments.serving import asgi, stdio  # noqa: E402, F401 - what a server imports late
 from patchworks_deployments.serving.server import create_server  # noqa: E402

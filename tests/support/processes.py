@@ -14,7 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.session import MessageHandlerFnT
 
-from patchworks_deployments import cli
+from patchworks_deployments.commands import cli
 from support.clients import SHOWS_PAGES, Era, Person
 
 ROOT = Path(__file__).parent.parent.parent

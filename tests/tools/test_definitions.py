@@ -8,7 +8,7 @@ from support.clients import CONFIRM, TOOLS, Era, both_eras, connected
 from support.overviews import tokens
 from support.processes import ROOT
 
-from patchworks_deployments.cli import tool_definitions
+from patchworks_deployments.commands.publishing import tool_definitions
 from patchworks_deployments.model.values import ADDED_BY_HOSTS
 from patchworks_deployments.serving.server import SERVER_NAME
 

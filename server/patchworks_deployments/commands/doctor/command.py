@@ -1,16 +1,21 @@
 """Tries the settings against the API, step by step, changing nothing."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import anyio
 import httpx2
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.api.query import DeploymentQuery
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.audit.log import AuditLog
+from patchworks_deployments.commands.output import say
+from patchworks_deployments.commands.serve import settings_of
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.errors import DeploymentsError
 from patchworks_deployments.network.routes import proxy_to, trusted_cas
+from patchworks_deployments.serving.server import transport_for
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.plan import environments_of
 
@@ -24,6 +29,19 @@ _METHODS = {
     "login": "user name and password",
     "caller": "each caller's own key, which is not tried here",
 }
+
+
+def run(options: dict[str, Any]) -> int:
+    """Say each finding; 0 if all are fine."""
+    return anyio.run(_check, settings_of(options))
+
+
+async def _check(settings: Settings) -> int:
+    failures = 0
+    async for is_fine, line in findings(settings, transport_for(settings)):
+        say(f"{'ok  ' if is_fine else 'FAIL'} {line}")
+        failures += not is_fine
+    return min(failures, 1)
 
 
 async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> AsyncIterator[Finding]:

@@ -12,10 +12,19 @@ from mcp.client import ClientRequestContext
 from mcp.server.subscriptions import ResourceUpdated
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 
+from patchworks_deployments.commands.output import say
+from patchworks_deployments.startup import alone
+
 SERVER = StdioServerParameters(command=sys.executable, args=["-m", "patchworks_deployments", "--sandbox"])
 
 READING_SECONDS = 1.0
 """Seconds that a person takes to read a question: a no that comes at once counts as a host's."""
+
+
+def run(_: dict[str, Any]) -> None:
+    """Play the conversation."""
+    with alone():
+        anyio.run(converse, say)
 
 
 class Call(NamedTuple):

@@ -19,6 +19,32 @@ def schemas(options: dict[str, Any]) -> None:
         say(directory / f"{name}.json")
 
 
+def bundle(options: dict[str, Any]) -> None:
+    """Write the bundle for hosts, and say its name. Raises `SettingsError` outside of a clone."""
+    from patchworks_deployments.hosts.bundle import bundle  # noqa: PLC0415 - not for who serves
+
+    known = anyio.run(tool_definitions)
+    titles = {name: each["title"] for name, each in known.items() if "model" in _seen_by(each)}
+    output: Path = options["output"]
+    output.write_bytes(bundle(titles))
+    say(output)
+
+
+def _seen_by(definition: dict[str, Any]) -> list[str]:
+    """Who may call the tool: the model, the page beside a result, or both."""
+    seen: list[str] = definition.get("_meta", {}).get("ui", {}).get("visibility", ["model"])
+    return seen
+
+
+def server_json(options: dict[str, Any]) -> None:
+    """Write what the MCP registry wants to know, and say the file's name."""
+    from patchworks_deployments.hosts.registry import server_json  # noqa: PLC0415 - not for who serves
+
+    output: Path = options["output"]
+    output.write_text(json.dumps(server_json(), indent=2) + "\n", encoding="utf-8")
+    say(output)
+
+
 async def tool_definitions() -> dict[str, dict[str, Any]]:
     """The tools as a host sees them, by name: title, description, schemas and annotations."""
     from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - not for who serves

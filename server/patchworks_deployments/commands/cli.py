@@ -65,8 +65,8 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 
 _STATUSES = (
-    "Exit status: 0 all is fine, 1 something else failed, 2 settings, 3 not reached, 4 credentials or rights, 5 strange "
-    "answers, 6 throttled or down."
+    "Exit status: 0 all is fine, 1 something else failed, 2 settings, 3 not reached, 4 credentials or rights, "
+    "5 strange answers, 6 throttled or down."
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -345,6 +346,32 @@ async def test_what_the_system_says_of_a_connection_is_told(number: int, told: s
     cause = cause_of(error, request)
     assert cause
     assert cause.what == f"no connection to core.example could be made: {told}"
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ((10, 0x800B0101, -67818), "this machine's clock"),
+        ((9, -67819), "this machine's clock"),
+        ((62, 64, 0x800B010F, -67602), "something else answers there"),
+        ((20, 0x800B0109, -67843), "set SSL_CERT_FILE"),
+        ((None,), "set SSL_CERT_FILE"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_known_of_every_system(codes: tuple[int | None], told: str) -> None:
+    """Windows and macOS have numbers of their own."""
+    request = httpx2.Request("GET", "https://core.example")
+    passage = Passage(request.url, {})
+    request.extensions = {"trace": passage}
+    await passage("connection.start_tls.started", {"server_hostname": "core.example"})
+    for code in codes:
+        error = ssl.SSLCertVerificationError("hush")
+        if code is not None:
+            error.verify_code, error.verify_message = code, "the system's words"
+        cause = cause_of(error, request)
+        assert cause
+        assert told in cause.next_step, code
+        assert ("the system's words" if code else "none was shown") in cause.what
 
 
 def test_a_proxy_that_no_variable_names_is_the_system_s() -> None:

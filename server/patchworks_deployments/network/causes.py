@@ -24,8 +24,10 @@ _WHY = {
 }
 """What the system says of a connection that could not be made, where it says more than that."""
 
-_EXPIRED, _NOT_YET_VALID, _OTHER_NAME = 10, 9, 62
-"""OpenSSL's codes of what is wrong with a certificate; the others say that nobody trusted vouches for it."""
+_OUT_OF_DATE = {9, 10, 0x800B0101, -67818, -67819}
+_OTHER_NAME = {62, 64, 0x800B010F, -67602}
+"""What is wrong with a certificate, by the codes of OpenSSL, Windows and macOS; the others say that nobody trusted
+vouches for it. Windows and macOS ask their own store, unless a variable names the CAs."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,18 @@ def _told_by(error: BaseException, place: str, passage: Passage) -> str:
 def _of_certificate(error: ssl.SSLCertVerificationError, passage: Passage) -> Cause:
     through = f", through the proxy {passage.proxy}," if passage.proxy else ""
     whose = f"{passage.host}{through}" if passage.tls_host == passage.host else f"the proxy {passage.proxy}"
-    match error.verify_code:
-        case code if code in {_EXPIRED, _NOT_YET_VALID}:
+    match getattr(error, "verify_code", None):  # there is none where no certificate was shown
+        case code if code in _OUT_OF_DATE:
             next_step = "Look whether this machine's clock is right; if it is, the certificate must be renewed."
-        case code if code == _OTHER_NAME:
+        case code if code in _OTHER_NAME:
             next_step = "Check the address: something else answers there."
         case _:
             next_step = (
                 f"Trusted are {trusted_cas()}. If the network here opens encrypted traffic, set SSL_CERT_FILE to a PEM "
                 "file with the certificate of its CA."
             )
-    return Cause(
-        f"the certificate shown for {whose} is not trusted ({error.verify_message})", next_step, is_lasting=True
-    )
+    why = getattr(error, "verify_message", "none was shown")
+    return Cause(f"the certificate shown for {whose} is not trusted ({why})", next_step, is_lasting=True)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,5 +1,6 @@
 """Every command on the pages is one that its program takes."""
 
+import contextlib
 import importlib
 import itertools
 import json
@@ -41,7 +42,8 @@ def _check(words: Words) -> None:
 
 
 def _ours(arguments: Words) -> None:
-    parser().parse_args(arguments)
+    with contextlib.suppress(SystemExit) if arguments == ["--version"] else contextlib.nullcontext():
+        parser().parse_args(arguments)
 
 
 def _uv(arguments: Words) -> None:

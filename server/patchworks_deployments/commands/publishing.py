@@ -15,7 +15,7 @@ def schemas(options: dict[str, Any]) -> None:
     directory: Path = options["directory"]
     directory.mkdir(parents=True, exist_ok=True)
     for name, definition in anyio.run(tool_definitions).items():
-        (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
+        (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8", newline="\n")
         say(directory / f"{name}.json")
 
 

@@ -81,10 +81,37 @@ def test_each_way_to_authenticate_is_enough(
         ({"API_KEY": "${HUSH}"}, "PATCHWORKS_API_KEY: holds a placeholder such as ${NAME}"),
         ({"API_KEY": '"${env:HUSH}"'}, "PATCHWORKS_API_KEY: holds a placeholder such"),
         ({"BEARER_TOKEN": "{{hush}}"}, "PATCHWORKS_BEARER_TOKEN: holds a placeholder such"),
-        (
-            {"USERNAME": "${HUSH_A}", "PASSWORD": "${HUSH_B}"},
-            "PATCHWORKS_USERNAME, PATCHWORKS_PASSWORD: holds",
-        ),
+        ({"USERNAME": "${HUSH_A}", "PASSWORD": "p"}, "PATCHWORKS_USERNAME: holds a placeholder such as ${NAME}"),
+        ({"USERNAME": "u", "PASSWORD": "${HUSH_B}"}, "PATCHWORKS_PASSWORD: holds a placeholder such as ${NAME}"),
+        ({"USERNAME": "u", "PASSWORD": "op://hush/hush/password"}, "PATCHWORKS_PASSWORD: holds a reference to"),
+        ({"API_KEY": "op://hush/Patchworks hush/credential"}, "API_KEY: holds a reference to a secret, such as op://"),
+        ({"API_KEY": "vault:secret/data/hush#key"}, "PATCHWORKS_API_KEY: holds a reference to a secret"),
+        ({"API_KEY": "${input:hush-key}"}, "PATCHWORKS_API_KEY: holds a placeholder such as ${NAME}"),
+        ({"API_KEY": "${{ secrets.HUSH }}"}, "PATCHWORKS_API_KEY: holds a placeholder such as ${NAME}"),
+        ({"API_KEY": "$(cat hush)"}, "PATCHWORKS_API_KEY: holds a placeholder"),
+        ({"API_KEY": "hush two"}, "PATCHWORKS_API_KEY: must be plain ASCII without spaces"),
+        ({"API_KEY": "hush@example.com"}, "PATCHWORKS_API_KEY: holds an e-mail address"),
+        ({"API_KEY": "https://core.wearepatchworks.com/hush"}, "PATCHWORKS_API_KEY: holds an address"),
+        ({"API_KEY": "..."}, "PATCHWORKS_API_KEY: holds the words of an example"),
+        ({"API_KEY": "your-hush-key"}, "PATCHWORKS_API_KEY: holds the words of an example"),
+        ({"API_KEY": "PATCHWORKS_API_KEY"}, "PATCHWORKS_API_KEY: holds the words of an example"),
+        ({"API_KEY": "xxxxxxxx"}, "PATCHWORKS_API_KEY: holds the words of an example"),
+        ({"API_KEY": "changeme"}, "PATCHWORKS_API_KEY: holds the words of an example"),
+        ({"BEARER_TOKEN": "Bearer ..."}, "PATCHWORKS_BEARER_TOKEN: holds the words of an example"),
+        ({"BEARER_TOKEN": "Bearer ${HUSH}"}, "PATCHWORKS_BEARER_TOKEN: holds a placeholder such as ${NAME}"),
+        ({"API_KEY": "${user_config.api_key}"}, "No way to authenticate"),
+        ({"SANDBOX": "1", "AUDIT_LOG": "${workspaceFolder}/hush"}, "AUDIT_LOG: holds a variable in whose place"),
+        ({"SANDBOX": "1", "AUDIT_LOG": "%USERPROFILE%\\hush"}, "AUDIT_LOG: holds a variable in whose place"),
+        ({"SANDBOX": "1", "AUDIT_LOG": "$HOME/hush"}, "AUDIT_LOG: holds a variable in whose place"),
+        ({"SANDBOX": "1", "TOKENS_FILE": "$env:APPDATA\\hush"}, "TOKENS_FILE: holds a variable in whose place"),
+        ({"SANDBOX": "1", "AUDIT_LOG": "~nobody-hush/log"}, "AUDIT_LOG: begins with ~, and this machine"),
+        ({"SANDBOX": "1", "PROTECTED_ENVIRONMENTS": "10,${HUSH}"}, "PROTECTED_ENVIRONMENTS: holds a placeholder"),
+        ({"SANDBOX": "1", "PROTECTED_ENVIRONMENTS": "<hush>"}, "PROTECTED_ENVIRONMENTS: holds a placeholder"),
+        ({"API_KEY": "hush", "BASE_URL": "https://$HUSH/"}, "PATCHWORKS_BASE_URL: holds a placeholder"),
+        ({"SANDBOX": "1", "REDIS_URL": "${HUSH}"}, "PATCHWORKS_REDIS_URL: holds a placeholder such as"),
+        ({"SANDBOX": "1", "TIMEOUT": "12s"}, "PATCHWORKS_TIMEOUT: must be a number alone, without a unit"),
+        ({"SANDBOX": "1", "WORKERS": "2 hush"}, "PATCHWORKS_WORKERS: must be a whole number alone"),
+        ({"SANDBOX": "sure"}, "PATCHWORKS_SANDBOX: must be true or false"),
         ({"SANDBOX": "1", "TOKENS_FILE": "${HUSH}"}, "PATCHWORKS_TOKENS_FILE: holds a placeholder such"),
         ({"API_KEY": "$HUSH"}, "PATCHWORKS_API_KEY: holds a placeholder"),
         ({"API_KEY": "%HUSH%"}, "PATCHWORKS_API_KEY: holds a placeholder"),
@@ -128,11 +155,47 @@ def test_what_is_wrong_is_named_and_no_secret_is_shown(
     assert str(caught.value).startswith("The server was not started")
 
 
-def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("environment", "faults"),
+    [
+        ({"SANDBOX": "1", "CONFIRM": "no", "CONFIRM_BY": "no", "READ_ONYL": "1"}, 3),
+        ({"API_KEY": "${HUSH}", "AUDIT_LOG": "$HOME/log", "TIMEOUT": "12s"}, 3),
+        ({"SANDBOX": "1", "API_KEY": "hush", "HTTP": "0.0.0.0:80", "OAUTH_SCOPES": "a", "WORKERS": "2"}, 3),
+    ],
+)
+def test_every_fault_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], faults: int
+) -> None:
     """Nobody has to start five times to find five mistakes."""
     with pytest.raises(SettingsError) as caught:
-        _load(monkeypatch, SANDBOX="1", CONFIRM="no", CONFIRM_BY="no", READ_ONYL="1")
-    assert len(str(caught.value).splitlines()) == 4
+        _load(monkeypatch, **environment)
+    first, *others = str(caught.value).splitlines()
+    assert first.startswith("The server was not started")
+    assert len(others) == faults
+    assert all(line.startswith("- PATCHWORKS_") or line[2].isupper() for line in others)
+
+
+@pytest.mark.parametrize("written", ["${user_config.audit_log}", '"${user_config.audit_log}"', ""])
+def test_a_field_of_a_bundle_that_nobody_filled_in_counts_as_not_set(
+    monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """Hosts pass on nothing, an empty text, or the field's own name."""
+    settings = _load(monkeypatch, SANDBOX="1", AUDIT_LOG=written, PROTECTED_ENVIRONMENTS=written, TIMEOUT=written)
+    assert (settings.audit_log, settings.protected_environments, settings.timeout) == (None, (), 12)
+
+
+@pytest.mark.parametrize("written", ["true", "TRUE", "yes", "on", "1"])
+def test_yes_has_many_words(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """And a variable's name may be in small letters."""
+    monkeypatch.setenv("patchworks_read_only", written)
+    assert _load(monkeypatch, SANDBOX="1").read_only
+
+
+def test_a_path_is_taken_as_people_paste_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In quotation marks, with the home folder's sign, and with characters that only look like a variable's."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - what pathlib is compared with
+    for pasted, used in [('"~/a log"', f"{home}/a log"), ("/a/$b/100%", "/a/$b/100%"), ("a$b", "a$b")]:
+        assert str(_load(monkeypatch, SANDBOX="1", AUDIT_LOG=pasted).audit_log) == used
 
 
 @pytest.mark.parametrize(
@@ -181,18 +244,18 @@ def test_a_login_without_a_path_has_the_one_of_patchworks(
 @pytest.mark.parametrize(
     ("name", "pasted"),
     [
-        ("api_key", '"to ken"'),
-        ("api_key", "'to ken'"),
-        ("bearer_token", "Bearer to ken"),
-        ("bearer_token", '"Bearer to ken"'),
-        ("bearer_token", 'bearer "to ken"'),
-        ("bearer_token", "Authorization: Bearer to ken"),
+        ("api_key", '"to.ken"'),
+        ("api_key", "'to.ken'"),
+        ("bearer_token", "Bearer to.ken"),
+        ("bearer_token", '"Bearer to.ken"'),
+        ("bearer_token", 'bearer "to.ken"'),
+        ("bearer_token", "Authorization: Bearer to.ken"),
     ],
 )
 def test_a_key_is_taken_as_people_paste_it(monkeypatch: pytest.MonkeyPatch, name: str, pasted: str) -> None:
     """In quotation marks, and a token with the word that stands before it in a header."""
     settings = _load(monkeypatch, **{name.upper(): pasted})
-    assert getattr(settings, name).get_secret_value() == "to ken"
+    assert getattr(settings, name).get_secret_value() == "to.ken"
 
 
 def test_a_password_may_look_like_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@
     ├── AuditLogUnreadable        what was changed cannot be told, because the record of it cannot be read
     └── UpstreamError             Patchworks, or the way to it
         ├── Unreachable           the request never arrived
+        │   └── LoginFailed       because the login before it is down, or throttled
         ├── OutOfTime             it was not sent, as the call had no time left
         ├── NoAnswer              it left; no whole answer came back           (may have acted)
         ├── UnexpectedResponse    an answer came, but not one that can be read (may have acted)
@@ -104,6 +105,12 @@ class Unreachable(UpstreamError):
     def __init__(self, what: str, *, next_step: str = "", is_lasting: bool = False) -> None:
         super().__init__(what, next_step=next_step)
         self.is_lasting = is_lasting
+
+
+class LoginFailed(Unreachable):
+    """The request never left: it needs a login, which is down, too slow or throttled."""
+
+    default_next_step = "Try again later."
 
 
 class OutOfTime(UpstreamError):

@@ -143,13 +143,11 @@ async def test_check_does_not_say_of_what_did_not_show_that_it_protects_nothing(
     """It says that not all was read; what was found is found."""
     settings = load_settings({}, sandbox=True, protected_environments="10,99")
     transport = ordered(alike(15), but(FIRST + 3), pages_cut_by=10)
-    told = [
-        (is_fine, line) async for is_fine, line in findings(settings, transport) if "protected environment " in line
-    ]
+    told = [(one.mark, one.what) async for one in findings(settings, transport) if "protected environment " in one.what]
     doubt = "Patchworks counts 15 deployments, and 1 of them did not show on any page."
     assert told == [
-        (True, "protected environment 10: found"),
-        (False, f"protected environment 99: not found, but maybe not all deployments were read. {doubt}"),
+        ("ok", "protected environment 10: found"),
+        ("FAIL", f"protected environment 99: not found, but maybe not all deployments were read. {doubt}"),
     ]
 
 

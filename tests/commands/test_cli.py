@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.clients import TOOLS
-from support.processes import COMMAND, ROOT, run, run_here, sandbox_over_http
+from support.processes import COMMAND, ROOT, run, run_here
 
 from patchworks_deployments.settings import Settings
 
@@ -36,36 +36,6 @@ def test_demo_plays_the_main_job() -> None:
     assert -1 not in positions, dict(zip(marks, positions, strict=True))
     assert positions == sorted(positions)
     assert outcome.stderr == ""
-
-
-@pytest.mark.slow
-def test_check_says_line_by_line_what_works() -> None:
-    """With good settings every line is ok and the status is 0."""
-    with sandbox_over_http() as address:
-        outcome = run("check", PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=address)
-    assert outcome.returncode == 0, outcome.stdout
-    assert all(line.startswith("ok  ") for line in outcome.stdout.splitlines())
-    assert "60 deployments" in outcome.stdout
-    assert "sandbox-key" not in outcome.stdout
-
-
-@pytest.mark.slow
-def test_check_names_a_refused_key_without_showing_it() -> None:
-    """A wrong key is a FAIL line that says what to do, and status 1."""
-    with sandbox_over_http() as address:
-        outcome = run("check", PATCHWORKS_API_KEY="wrong-key-value", PATCHWORKS_BASE_URL=address)
-    assert outcome.returncode == 1
-    assert "FAIL list deployments: Patchworks does not accept the credentials" in outcome.stdout
-    assert "wrong-key-value" not in outcome.stdout + outcome.stderr
-
-
-@pytest.mark.slow
-def test_check_reports_a_protected_environment_that_does_not_exist() -> None:
-    """A name that no deployment bears is a FAIL line, as it would protect nothing."""
-    outcome = run("check", "--sandbox", "--protected-environments", "UK Live,UK Lvie")
-    assert outcome.returncode == 1
-    assert "ok   protected environment UK Live: found" in outcome.stdout
-    assert "FAIL protected environment UK Lvie" in outcome.stdout
 
 
 @pytest.mark.parametrize(
@@ -162,15 +132,6 @@ def test_a_redis_address_that_is_none_stops_the_start(url: str) -> None:
     assert "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
     assert "hush" not in outcome.stderr
-
-
-@pytest.mark.slow
-def test_retries_are_not_announced() -> None:
-    """A read that was tried three times in vain is one FAIL line, and nothing on stderr."""
-    outcome = run("check", PATCHWORKS_API_KEY="hush", PATCHWORKS_BASE_URL="http://127.0.0.1:9")
-    assert outcome.returncode == 1
-    assert "FAIL list deployments" in outcome.stdout
-    assert outcome.stderr == ""
 
 
 PRINTING = {

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from support.team import on_loopback, tokens_file
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.errors import NoAnswer, SettingsError, UnexpectedResponse, Unreachable, UpstreamError
+from patchworks_deployments.network.causes import cause_of
 from patchworks_deployments.network.routes import Passage, proxy_to
 from patchworks_deployments.sandbox import Sandbox
 from patchworks_deployments.sandbox.access import API_KEY
@@ -300,3 +303,77 @@ async def test_a_socks_proxy_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> No
             assert (await client.get("1001", "500")).id == "500"
         assert await proxy_to("http://core.patchworks.test") == proxy
     assert asked == ["core.patchworks.test"]
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "told"),
+    [
+        ({"HTTPS_PROXY": "DOWN"}, "https://core.example", "HTTPS_PROXY"),
+        ({"https_proxy": "DOWN"}, "https://core.example", "HTTPS_PROXY"),
+        ({"ALL_PROXY": "DOWN"}, "https://core.example", "ALL_PROXY"),
+        ({"ALL_PROXY": "http://127.0.0.1:8", "HTTPS_PROXY": "DOWN"}, "https://core.example", "HTTPS_PROXY"),
+        ({"HTTP_PROXY": "DOWN", "HTTPS_PROXY": "http://127.0.0.1:8"}, "http://core.example", "HTTP_PROXY"),
+    ],
+)
+async def test_the_variable_that_names_the_proxy_is_told(
+    given: dict[str, str], url: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks for it in another."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value.replace("DOWN", "http://127.0.0.1:9"))
+    async with client_of(url) as client:
+        with pytest.raises(Unreachable, match=rf"proxy http://127.0.0.1:9 refused the connection.* proxy in {told},"):
+            await READS["list"](client)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENETUNREACH, "no network leads there"),
+        (errno.EHOSTUNREACH, "its host cannot be reached"),
+        (errno.ECONNRESET, "it was broken off"),
+        (errno.EPERM, "this machine does not allow it"),
+    ],
+)
+async def test_what_the_system_says_of_a_connection_is_told(number: int, told: str) -> None:
+    """It is deep within the error of the HTTP client."""
+    request = httpx2.Request("GET", "https://core.example")
+    passage = Passage(request.url, {})
+    request.extensions = {"trace": passage}
+    await passage("connection.connect_tcp.started", {"host": "core.example", "port": 443})
+    error = httpx2.ConnectError("All connection attempts failed")
+    error.__cause__ = ExceptionGroup("several", [OSError(number, "hush")])
+    cause = cause_of(error, request)
+    assert cause
+    assert cause.what == f"no connection to core.example could be made: {told}"
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ((10, 0x800B0101, -67818), "this machine's clock"),
+        ((9, -67819), "this machine's clock"),
+        ((62, 64, 0x800B010F, -67602), "something else answers there"),
+        ((20, 0x800B0109, -67843), "set SSL_CERT_FILE"),
+        ((None,), "set SSL_CERT_FILE"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_known_of_every_system(codes: tuple[int | None], told: str) -> None:
+    """Windows and macOS have numbers of their own."""
+    request = httpx2.Request("GET", "https://core.example")
+    passage = Passage(request.url, {})
+    request.extensions = {"trace": passage}
+    await passage("connection.start_tls.started", {"server_hostname": "core.example"})
+    for code in codes:
+        error = ssl.SSLCertVerificationError("hush")
+        if code is not None:
+            error.verify_code, error.verify_message = code, "the system's words"
+        cause = cause_of(error, request)
+        assert cause
+        assert told in cause.next_step, code
+        assert ("the system's words" if code else "none was shown") in cause.what
+
+
+def test_a_proxy_that_no_variable_names_is_the_system_s() -> None:
+    """As Windows and macOS keep it."""
+    assert Passage(httpx2.URL("https://core.example"), {}).proxy_setting == "the proxy settings of the system"

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from patchworks_deployments.api.failures import IS_SENT
 from patchworks_deployments.api.scrubbing import scrubber
 from patchworks_deployments.api.strangers import is_no_json, leads_elsewhere, stranger
-from patchworks_deployments.errors import Unauthenticated, Unreachable
+from patchworks_deployments.errors import LoginFailed, Unauthenticated, Unreachable
 from patchworks_deployments.network.routes import proxy_passwords
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.settings.keys import SANDBOX_KEY
@@ -166,7 +166,7 @@ class LoginAuth(httpx2.Auth):
         )
         what = f"The login at Patchworks failed{f'. {strange.what}' if strange else f' (status {answer.status_code}).'}"
         if answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-            raise Unreachable(what)
+            raise LoginFailed(what)
         if isinstance(strange, Unreachable):
             raise Unreachable(what, next_step=strange.next_step, is_lasting=True)
         # Answers to requests that went out with the token before are still under way.

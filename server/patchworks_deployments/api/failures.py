@@ -19,6 +19,7 @@ from patchworks_deployments.api.strangers import IN_ITS_PLACE, leads_elsewhere, 
 from patchworks_deployments.errors import (
     Conflict,
     Forbidden,
+    LoginFailed,
     NoAnswer,
     NotFound,
     Rejected,
@@ -114,7 +115,7 @@ def translating(request: httpx2.Request) -> Iterator[None]:
         if is_under_way:
             raise translate(error, request) from None
         told = translate(error, asked, "The login at Patchworks")
-        raise (told if isinstance(told, Unreachable) else Unreachable("The login at Patchworks failed.")) from None
+        raise (told if isinstance(told, Unreachable) else LoginFailed("The login at Patchworks failed.")) from None
 
 
 @contextlib.contextmanager

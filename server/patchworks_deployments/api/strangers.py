@@ -10,7 +10,7 @@ from patchworks_deployments.api.scrubbing import Scrubber
 from patchworks_deployments.errors import Unavailable, UnexpectedResponse, Unreachable, UpstreamError
 from patchworks_deployments.model.text import inert
 from patchworks_deployments.model.tokens import without_tokens
-from patchworks_deployments.network.causes import CHECK_PASSWORD
+from patchworks_deployments.network.causes import check_password
 from patchworks_deployments.network.routes import passage_of
 
 MAX_TITLE_CHARACTERS = 100
@@ -54,7 +54,7 @@ def stranger(response: httpx2.Response, own: Scrubber, retry_after: float | None
     status, way = response.status_code, _way(response)
     if status == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED:
         what = f"A proxy does not pass the request on without the right user name and password (407){way}."
-        return Unreachable(what, next_step=CHECK_PASSWORD, is_lasting=True)
+        return Unreachable(what, next_step=check_password(passage_of(response.request)), is_lasting=True)
     if response.has_redirect_location:
         what = f"Something answered with a redirect ({status}) {_target(response, own)}{way}, which is not followed."
         return UnexpectedResponse(what, next_step=IN_ITS_PLACE)

@@ -64,6 +64,12 @@ def _run(arguments: Sequence[str]) -> int | None:
     return run(options)
 
 
+_STATUSES = (
+    "Exit status: 0 all is fine, 1 something else failed, 2 settings, 3 not reached, 4 credentials or rights, "
+    "5 strange answers, 6 throttled or down."
+)
+
+
 def parser() -> Parser:
     """The flags and commands; each names the module here, and the function in it, that runs it."""
     known = Parser(
@@ -79,7 +85,7 @@ def parser() -> Parser:
     commands = known.add_subparsers(metavar="command")
     demo = commands.add_parser("demo", help="play a short conversation with the server on the sandbox")
     demo.set_defaults(run=("demo", "run"))
-    check = commands.add_parser("check", help="try the settings against the API, line by line")
+    check = commands.add_parser("check", help="try the settings, line by line; changes nothing", epilog=_STATUSES)
     check.set_defaults(run=("doctor.command", "run"))
     add_settings(check)
     schemas = commands.add_parser("schemas", help="write one JSON file per tool")

@@ -41,4 +41,5 @@ def say(line: object) -> None:
 
 def tell(line: str) -> None:
     """Print the line on stderr, for a person, where stdout is for a program."""
-    print(line, file=sys.stderr, flush=True)
+    if sys.stderr:  # else it would go to stdout
+        print(line, file=sys.stderr, flush=True)

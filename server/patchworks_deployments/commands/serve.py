@@ -2,12 +2,18 @@
 
 import os
 import secrets
+import sys
 from typing import Any
 
 from patchworks_deployments.commands.output import UNWRITTEN, end, say, tell
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
 from patchworks_deployments.startup import collect_rarely, exit_in_order, listen
+
+IN_A_TERMINAL = (
+    "The server waits for messages of MCP on stdin, which a host sends that starts it. In a terminal, try "
+    "`patchworks-deployments-mcp demo` or `patchworks-deployments-mcp check`. Ctrl-C ends this."
+)
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
@@ -34,8 +40,11 @@ def run(options: dict[str, Any]) -> int:
         from patchworks_deployments.serving.server import create_server  # noqa: PLC0415 - slow: after the settings
         from patchworks_deployments.serving.stdio import serve as serve_stdio  # noqa: PLC0415 - the same
 
+        server = create_server(settings)
+        if sys.stdin and sys.stdin.isatty():
+            tell(IN_A_TERMINAL)
         try:
-            return serve_stdio(create_server(settings))
+            return serve_stdio(server)
         except OSError as error:
             end(UNWRITTEN, f"The server has ended: its host takes nothing from stdout any more ({error.strerror}).")
     return 0

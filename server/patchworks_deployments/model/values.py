@@ -184,5 +184,6 @@ def faults(error: ValidationError) -> str:
     clauses: dict[str, None] = {}
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        clauses[f"{fault['loc'][0]}: {_OWN_WORDS.get(fault['type'], message)}"] = None
+        where = f"{fault['loc'][0]}: " if fault["loc"] else ""
+        clauses[where + _OWN_WORDS.get(fault["type"], message)] = None
     return "; ".join(list(clauses)[:MAX_FAULTS])

@@ -79,6 +79,14 @@ class Passage:
         """The address of the proxy that it goes through, without credentials; empty where it goes through none."""
         return self._proxies.get(self._origin, "")
 
+    @property
+    def proxy_setting(self) -> str:
+        """Where that proxy is set: in a variable, or where Windows and macOS keep theirs if no variable is set."""
+        set_here = {variable for variable, _ in _addresses()}
+        own = f"{self._origin.partition(':')[0].upper()}_PROXY"
+        variable = own if own in set_here else "ALL_PROXY"
+        return variable if {variable, variable.lower()} & os.environ.keys() else "the proxy settings of the system"
+
 
 class _KnownError(Exception):
     """The way is known, so that nobody need go it."""

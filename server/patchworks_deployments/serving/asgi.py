@@ -31,8 +31,9 @@ from patchworks_deployments.serving.connections import WholeStreams, connection,
 from patchworks_deployments.serving.limits import MAX_BODY_BYTES, MAX_SESSIONS, CallerLimits, PromptBody
 from patchworks_deployments.serving.server import DeploymentsServer, create_server
 from patchworks_deployments.serving.tokens import UntilRevoked
-from patchworks_deployments.settings import Settings, load_settings, split_address
+from patchworks_deployments.settings import Settings, load_settings
 from patchworks_deployments.settings.keys import NO_SHARED_KEY
+from patchworks_deployments.settings.rules import split_address
 from patchworks_deployments.startup import BACKLOG_CONNECTIONS, exit_in_order, listen, raise_file_limit
 
 

@@ -82,12 +82,12 @@ class JwksKeys:
     async def _renew(self, now: float) -> None:
         try:
             with anyio.fail_after(FETCH_SECONDS):
-                published = json.loads(await self._published())["keys"]
+                published = json.loads(await fetched(self.url, self.transport))["keys"]
             if not isinstance(published, list):
                 raise TypeError("keys must be a list")  # noqa: TRY301 - as for any other nonsense
         except (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
             self._failed = now
-            logger.warning("the issuer's keys could not be fetched: %s", _why(error))
+            logger.warning("the issuer's keys could not be fetched: %s", why(error))
             return
         self._keys, ignored = usable_keys(published)
         self._fetched = now
@@ -95,32 +95,33 @@ class JwksKeys:
             self._ignored = ignored
             logger.warning("keys of the issuer are ignored: %s", ignored or "none any more")
 
-    async def _published(self) -> bytes:
-        """What the key server answers. Raises `ValueError` when that is more than `MAX_KEYS_BYTES`."""
-        content = b""
-        async with (
-            httpx2.AsyncClient(
-                transport=self.transport,
-                mounts=DIRECT,
-                verify=True if self.transport else trust(self.url),
-                event_hooks={"request": [Routes()]},
-                timeout=FETCH_SECONDS,
-            ) as client,
-            client.stream("GET", self.url) as answer,
-        ):
-            async for chunk in answer.raise_for_status().aiter_bytes():
-                content += chunk
-                if len(content) > MAX_KEYS_BYTES:
-                    raise ValueError("too many keys")
-        return content
+
+async def fetched(url: str, transport: httpx2.AsyncBaseTransport | None = None) -> bytes:
+    """What is published there. Raises `httpx2.HTTPError`, and `ValueError` when that is more than `MAX_KEYS_BYTES`."""
+    content = b""
+    async with (
+        httpx2.AsyncClient(
+            transport=transport,
+            mounts=DIRECT,
+            verify=True if transport else trust(url),
+            event_hooks={"request": [Routes()]},
+            timeout=FETCH_SECONDS,
+        ) as client,
+        client.stream("GET", url) as answer,
+    ):
+        async for chunk in answer.raise_for_status().aiter_bytes():
+            content += chunk
+            if len(content) > MAX_KEYS_BYTES:
+                raise ValueError("too many keys")
+    return content
 
 
-def _why(error: Exception) -> str:
-    """Why there are no keys, in words of our own: the error's text quotes what came."""
+def why(error: Exception) -> str:
+    """Why nothing could be fetched, in words of our own: the error's text quotes what came."""
     if isinstance(error, httpx2.RequestError) and (cause := cause_of(error, error.request)):
         return f"{cause.what}. {cause.next_step}"
     if isinstance(error, httpx2.HTTPStatusError):
-        return f"the key server answered {error.response.status_code}"
+        return f"its server answered {error.response.status_code}"
     return type(error).__name__
 
 

@@ -7,6 +7,7 @@ import codecs
 import hashlib
 import logging
 import re
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,11 @@ class StaticTokens:
         self._tokens = _tokens_in(self._content)
         if self._tokens.faults:
             raise SettingsError(f"{self._tokens}.")
+
+    @property
+    def holders(self) -> Collection[tuple[str, list[str]]]:
+        """Name and scopes of each token, as the file was read last."""
+        return self._tokens.holders.values()
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The holder of the token, or None."""

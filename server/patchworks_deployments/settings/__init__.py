@@ -1,69 +1,34 @@
 """Settings from the environment (`PATCHWORKS_*`) and flags, in one model that refuses what it cannot be sure of."""
 
-import csv
 import difflib
-import ipaddress
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import keys, pasted
+from patchworks_deployments.settings.kinds import (
+    ApiAddress,
+    HeaderSecret,
+    HomePath,
+    Issuer,
+    LoginAddress,
+    Names,
+    Scopes,
+    Secret,
+    StateKeys,
+    WebAddress,
+)
+from patchworks_deployments.settings.rules import contradictions
 
 PREFIX = "PATCHWORKS_"
 BASE_URL = pasted.API_ADDRESS
 LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
 
 AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "caller"]
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _split_names(value: object) -> object:
-    """Comma-separated names; one that holds a comma stands in double quotes, as in CSV."""
-    if not isinstance(value, str):
-        return value
-    try:
-        names = [name.strip() for row in csv.reader([value], skipinitialspace=True, strict=True) for name in row]
-    except csv.Error:
-        raise ValueError('must be comma-separated, and what holds a comma in "double quotes"') from None
-    return [name for name in names if name]
-
-
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a web address such as " + BASE_URL)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must have no user name, password, query or fragment")
-    return url
-
-
-def _words(value: object) -> object:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-Secret = Annotated[SecretStr, AfterValidator(pasted.one_line)]
-HeaderSecret = Annotated[Secret, AfterValidator(pasted.fits_a_header)]
-StateKeys = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), AfterValidator(keys.long_enough)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
-Issuer = Annotated[str, BeforeValidator(pasted.address), AfterValidator(_web_address)]
-"""Compared letter by letter, so a slash at its end stays."""
-
-WebAddress = Annotated[Issuer, AfterValidator(lambda url: url.rstrip("/"))]
-ApiAddress = Annotated[WebAddress, AfterValidator(pasted.address_of_api)]
-LoginAddress = Annotated[WebAddress, AfterValidator(pasted.address_of_login)]
-Scope = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")]
-Scopes = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(_words)]
-HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
-"""A path that may begin with `~`, which hosts do not expand for the servers that they start."""
 
 
 class Settings(BaseSettings):
@@ -128,88 +93,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_unexpanded(cls, given: dict[str, Any]) -> dict[str, Any]:
-        names = ", ".join(PREFIX + name.upper() for name, value in given.items() if pasted.is_unexpanded(value))
-        if names:
-            raise ValueError(
-                f"{names}: holds a placeholder such as ${{NAME}}, in whose place nobody has put a value: set that "
-                "variable where the host starts, or write the value itself"
-            )
-        return given
+    def _without_what_nobody_filled_in(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in given.items() if not pasted.is_left_blank(value)}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_its_place(cls, value: object) -> object:
+        return pasted.in_its_place(value)
 
     @model_validator(mode="after")
-    def _one_way_to_authenticate(self) -> Self:
-        sandbox, login = "--sandbox (PATCHWORKS_SANDBOX)", "PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD"
-        given = {
-            sandbox: self.sandbox,
-            "PATCHWORKS_API_KEY": self.api_key,
-            "PATCHWORKS_BEARER_TOKEN": self.bearer_token,
-            login: self.username or self.password,
-        }
-        ways = [way for way, value in given.items() if value]
-        if self.credentials == "caller":
-            for way in ways:
-                if way != sandbox:
-                    raise ValueError(
-                        f"with PATCHWORKS_CREDENTIALS=caller the server has no key of its own: unset {way}"
-                    )
-            return self
-        if not ways:
-            raise ValueError(
-                "no way to authenticate: set PATCHWORKS_API_KEY, or PATCHWORKS_BEARER_TOKEN, or both "
-                "PATCHWORKS_USERNAME and PATCHWORKS_PASSWORD; or try without an account: --sandbox"
-            )
-        if len(ways) > 1:
-            raise ValueError(f"set only one of {', '.join(ways)}; now they contradict each other")
-        if ways == [login] and not (self.username and self.password):
-            missing = "PATCHWORKS_PASSWORD" if self.username else "PATCHWORKS_USERNAME"
-            raise ValueError(f"{missing} is missing: a login needs both user name and password")
-        if self.sandbox and self.base_url != BASE_URL:
-            raise ValueError(f"{sandbox} does not use PATCHWORKS_BASE_URL: remove one of the two")
-        return self
-
-    @model_validator(mode="after")
-    def _whole_authorization(self) -> Self:
-        oauth = {
-            "PATCHWORKS_OAUTH_ISSUER": self.oauth_issuer,
-            "PATCHWORKS_OAUTH_JWKS_URL": self.oauth_jwks_url,
-            "PATCHWORKS_PUBLIC_URL": self.public_url,
-        }
-        missing = [name for name, value in oauth.items() if not value]
-        if (self.oauth_issuer or self.oauth_jwks_url or self.oauth_audience or self.oauth_scopes) and missing:
-            raise ValueError(f"OAuth also needs {', '.join(missing)}")
-        if self.oauth_issuer and self.tokens_file:
-            raise ValueError("set only one of PATCHWORKS_OAUTH_ISSUER and PATCHWORKS_TOKENS_FILE")
-        return self
-
-    @model_validator(mode="after")
-    def _safely_served(self) -> Self:
-        if self.workers > 1 and not self.has_shared_keys:
-            raise ValueError(keys.NO_SHARED_KEY)
-        if not self.http:
-            return self
-        host, port = split_address(self.http)
-        if not port.isdigit() or int(port) >= 2**16:
-            raise ValueError("PATCHWORKS_HTTP (--http) must be PORT or HOST:PORT")
-        needed = {
-            "authorization (PATCHWORKS_TOKENS_FILE or PATCHWORKS_OAUTH_ISSUER)": self.is_authorized,
-            "PATCHWORKS_ALLOWED_HOSTS, the names clients use for this server": self.allowed_hosts,
-        }
-        missing = [what for what, value in needed.items() if not value]
-        if missing and not _is_loopback(host):
-            raise ValueError(f"serving other machines ({host}) needs {' and '.join(missing)}")
-        return self
-
-    @model_validator(mode="after")
-    def _encrypted(self) -> Self:
-        urls = {"BASE_URL": self.base_url, "LOGIN_URL": self.login_url, "OAUTH_JWKS_URL": self.oauth_jwks_url or ""}
-        for name, url in urls.items():
-            parts = urlsplit(url)
-            if parts.scheme == "http" and not self.allow_http and not _is_loopback(parts.hostname or ""):
-                raise ValueError(
-                    f"{PREFIX}{name} is plain http to another machine, which would show the credentials to the "
-                    f"network: use https, or set {PREFIX}ALLOW_HTTP=true if that is really meant"
-                )
+    def _without_contradictions(self) -> Self:
+        if found := list(contradictions(self)):
+            raise ValueError("\n".join(found))
         return self
 
     @property
@@ -255,7 +150,8 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        faults.extend(_fault(details["loc"], details["msg"]) for details in error.errors(include_input=False))
+        for details in error.errors(include_input=False):
+            faults.extend(_faults(details["loc"], _OWN_WORDS.get(details["type"], details["msg"])))
     if faults:
         raise not_started(faults)
     return settings
@@ -277,20 +173,14 @@ def _misspelt(names: Iterable[str]) -> Iterator[str]:
             yield f"{name} is not a setting: {hint}"
 
 
-def _fault(location: tuple[int | str, ...], message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text[:1].upper() + text[1:]
+_OWN_WORDS = {
+    "bool_parsing": "must be true or false",
+    "float_parsing": "must be a number alone, without a unit",
+    "int_parsing": "must be a whole number alone",
+}
 
 
-def split_address(address: str) -> tuple[str, str]:
-    """Host and port of `[HOST:]PORT`; without a host it is this machine alone."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]") or "127.0.0.1", port
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether the host is this machine; a name that only looks like an address of it is not."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _faults(location: tuple[int | str, ...], message: str) -> Iterator[str]:
+    for told in message.removeprefix("Value error, ").split("\n"):
+        text = told.replace("Input should be", "must be")
+        yield f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text[:1].upper() + text[1:]

@@ -20,6 +20,9 @@ BY_HAND = {
 }
 """Hosts into which a person pastes the entry, and where."""
 
+STAND_IN = "0" * 32
+"""Takes the place of a secret that only the host will know, while the other settings are checked."""
+
 COMMAND_OF_CLAUDE_CODE = (
     "Claude Code, for all projects: it keeps its servers in a file that it rewrites all the time, so add this one with "
     "its own command:"
@@ -105,7 +108,7 @@ def _kept(host: Host, entry: Entry, file: files.File) -> str | None:
 
 def _check(given: dict[str, Any], entry: Entry, value: str | None) -> None:
     """Refuse what the server would refuse when the host starts it. Raises `SettingsError`."""
-    secret = {entry.secret.removeprefix(PREFIX).lower(): value or "not-known-here"} if entry.secret else {}
+    secret = {entry.secret.removeprefix(PREFIX).lower(): value or STAND_IN} if entry.secret else {}
     try:
         load_settings({}, **given, **secret)
     except SettingsError as error:

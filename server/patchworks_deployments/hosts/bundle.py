@@ -73,7 +73,10 @@ def clone() -> Path:
     """The folder of the repository. Raises `SettingsError` where an installed package runs, which lacks most of it."""
     root = PACKAGE.parent.parent
     if not all((root / name).is_file() for name in PROJECT_FILES):
-        raise SettingsError("A bundle is made in a clone of the repository: this is an installed package.")
+        raise SettingsError(
+            "A bundle is made in a clone of the repository, with its own command: this one is installed without the "
+            "project's files. Nothing was written."
+        )
     return root
 
 

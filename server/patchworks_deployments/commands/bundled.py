@@ -1,19 +1,17 @@
-"""The server as a bundle (MCPB) starts it: with what a person has filled into the host's form, and nothing else."""
+"""The server as a bundle (MCPB) starts it: with what a person has filled into the host's form, or on the sandbox."""
 
 import os
 
 from patchworks_deployments.commands.cli import main as run
 from patchworks_deployments.settings import PREFIX
+from patchworks_deployments.settings.pasted import is_left_blank
 
 ACCOUNT = ("API_KEY", "BEARER_TOKEN", "USERNAME", "PASSWORD")
 
 
 def main() -> None:
     """Serve; on the sandbox, where the form has no account."""
-    for name, value in list(os.environ.items()):
-        # A field that is left empty arrives as nothing, or as its own unexpanded name.
-        if name.startswith(PREFIX) and (not value.strip() or value.startswith("${user_config.")):
-            del os.environ[name]
-    if not any(PREFIX + name in os.environ for name in ACCOUNT):
+    values = [os.environ.get(PREFIX + name, "").strip() for name in ACCOUNT]
+    if all(not value or is_left_blank(value) for value in values):
         os.environ[PREFIX + "SANDBOX"] = "true"
     run([])

@@ -1,5 +1,6 @@
 """Putting this server into a host's configuration, or only showing what would change."""
 
+import contextlib
 import getpass
 import os
 import shlex
@@ -12,6 +13,7 @@ from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.hosts.change import Change, change
 from patchworks_deployments.hosts.editing import files, jsonc
 from patchworks_deployments.hosts.entry import Entry, checked_name, flags_of, installed_command, secret_variable
+from patchworks_deployments.hosts.options import OVER_HTTP
 from patchworks_deployments.hosts.rows import HOSTS, Host, this_machine
 from patchworks_deployments.settings import PREFIX, load_settings
 
@@ -19,6 +21,9 @@ BY_HAND = {
     "jetbrains": "JetBrains AI Assistant: Settings, Tools, AI Assistant, Model Context Protocol (MCP), Add, JSON"
 }
 """Hosts into which a person pastes the entry, and where."""
+
+STAND_IN = "0" * 32
+"""Takes the place of a secret that only the host will know, while the other settings are checked."""
 
 COMMAND_OF_CLAUDE_CODE = (
     "Claude Code, for all projects: it keeps its servers in a file that it rewrites all the time, so add this one with "
@@ -52,7 +57,11 @@ def run(options: dict[str, Any]) -> None:
     file = files.read(path)
     entry = _with_secret(host, entry, file, environment, may_ask=write)
     _check(options, entry, entry.value or environment.get(entry.secret or ""))
-    _carry_out(host, entry, file, change(host, entry, file), write=write)
+    wanted = change(host, entry, file)
+    say(f"{host.title}: {file.path}{'' if file.raw is not None else ' (a new file)'}")
+    if not project and not file.path.parent.exists():
+        say(f"There is no folder {file.path.parent} yet: is {host.title} installed here, and was it started once?")
+    _carry_out(host, entry, file, wanted, write=write)
 
 
 def _taken_out() -> dict[str, str]:
@@ -69,8 +78,9 @@ def _warn_of_unused(environment: dict[str, str]) -> None:
 
 
 def _entry(name: str | None, given: dict[str, Any], environment: dict[str, str]) -> Entry:
-    if given.get("http"):
-        raise SettingsError("A host starts the server over stdio: leave out --http. Nothing was written.")
+    wrong = sorted("--" + setting.replace("_", "-") for setting in given if setting in OVER_HTTP)
+    if wrong:
+        raise SettingsError(f"A host starts the server over stdio: leave out {', '.join(wrong)}. Nothing was written.")
     default = "patchworks-sandbox" if given.get("sandbox") else "patchworks"
     secret = secret_variable(given, environment)
     return Entry(checked_name(name or default), installed_command(), flags_of(given, Path.cwd()), secret)
@@ -82,7 +92,8 @@ def _with_secret(host: Host, entry: Entry, file: files.File, environment: dict[s
         return entry
     value = environment.get(entry.secret) or _kept(host, entry, file)
     if not value and may_ask and sys.stdin and sys.stdin.isatty():
-        value = getpass.getpass(f"{entry.secret} (it is not shown, and will stand in {file.path}): ").strip()
+        with contextlib.suppress(EOFError):
+            value = getpass.getpass(f"{entry.secret} (it is not shown, and will stand in {file.path}): ").strip()
     if not value:
         raise SettingsError(
             f"{host.title} cannot refer to a variable, so its file has to hold the secret of your account. Set "
@@ -105,7 +116,7 @@ def _kept(host: Host, entry: Entry, file: files.File) -> str | None:
 
 def _check(given: dict[str, Any], entry: Entry, value: str | None) -> None:
     """Refuse what the server would refuse when the host starts it. Raises `SettingsError`."""
-    secret = {entry.secret.removeprefix(PREFIX).lower(): value or "not-known-here"} if entry.secret else {}
+    secret = {entry.secret.removeprefix(PREFIX).lower(): value or STAND_IN} if entry.secret else {}
     try:
         load_settings({}, **given, **secret)
     except SettingsError as error:
@@ -114,13 +125,10 @@ def _check(given: dict[str, Any], entry: Entry, value: str | None) -> None:
 
 
 def _carry_out(host: Host, entry: Entry, file: files.File, wanted: Change, *, write: bool) -> None:
-    say(f"{host.title}: {file.path}{'' if file.raw is not None else ' (a new file)'}")
     if not wanted.difference:
         say(f"{entry.name} is already there, nothing to do.{_to_be_set(host, entry)}")
         return
     say("\n".join(wanted.difference))
-    if not file.path.parent.exists():
-        say(f"There is no folder {file.path.parent} yet: is {host.title} installed here, and was it started once?")
     if not write:
         say("Nothing was written. To write it, add --write.")
         return

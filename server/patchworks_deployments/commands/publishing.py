@@ -21,12 +21,13 @@ def schemas(options: dict[str, Any]) -> None:
 
 def bundle(options: dict[str, Any]) -> None:
     """Write the bundle for hosts, and say its name. Raises `SettingsError` outside of a clone."""
-    from patchworks_deployments.hosts.bundle import bundle  # noqa: PLC0415 - not for who serves
+    from patchworks_deployments.hosts.bundle import bundle, clone  # noqa: PLC0415 - not for who serves
 
+    root = clone()
     known = anyio.run(tool_definitions)
     titles = {name: each["title"] for name, each in known.items() if "model" in _seen_by(each)}
     output: Path = options["output"]
-    output.write_bytes(bundle(titles))
+    output.write_bytes(bundle(root, titles))
     say(output)
 
 

@@ -17,6 +17,7 @@ MANIFEST_VERSION = "0.4"
 
 ENTRY_POINT = "server/main.py"
 ENTRY = f"from {MODULE}.commands.bundled import main\n\nmain()\n"
+PACKAGE = Path(__file__).parent.parent
 PROJECT_FILES = ("pyproject.toml", "README.md", "LICENSE")
 
 DESCRIPTION = "See and safely change which flow versions of Patchworks run where."
@@ -68,17 +69,22 @@ def _asked(option: Option) -> dict[str, Any]:
     return {**made, **{key: value for key, value in found.items() if value is not None}}
 
 
-def bundle(tools: Mapping[str, str]) -> bytes:
-    """The bundle's bytes. Raises `SettingsError` outside of a clone, where the project's files are not."""
-    package = Path(__file__).parent.parent
-    root = package.parent.parent
+def clone() -> Path:
+    """The folder of the repository. Raises `SettingsError` where an installed package runs, which lacks most of it."""
+    root = PACKAGE.parent.parent
     if not all((root / name).is_file() for name in PROJECT_FILES):
         raise SettingsError(
-            "A bundle is made in a clone of the repository: this is an installed package. Nothing was written."
+            "A bundle is made in a clone of the repository, with its own command: this one is installed without the "
+            "project's files. Nothing was written."
         )
+    return root
+
+
+def bundle(root: Path, tools: Mapping[str, str]) -> bytes:
+    """The bundle's bytes, of the clone in that folder."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _files(root, package, manifest(tools)):
+        for name, content in _files(root, manifest(tools)):
             info = zipfile.ZipInfo(name, DATE)
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -86,11 +92,11 @@ def bundle(tools: Mapping[str, str]) -> bytes:
     return made.getvalue()
 
 
-def _files(root: Path, package: Path, said: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _files(root: Path, said: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     yield "manifest.json", (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode()
     yield ENTRY_POINT, ENTRY.encode()
     for name in PROJECT_FILES:
         yield name, (root / name).read_bytes()
-    for path in sorted(package.rglob("*")):
+    for path in sorted(PACKAGE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(root).as_posix(), path.read_bytes()

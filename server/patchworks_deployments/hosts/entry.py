@@ -71,11 +71,18 @@ def secret_variable(given: Mapping[str, object], environment: Mapping[str, str])
     return PREFIX + ("BEARER_TOKEN" if has_token else "API_KEY")
 
 
-def installed_command(executable: str = sys.executable, prefix: str = sys.prefix) -> tuple[str, ...]:
+def installed_command(
+    executable: str | None = None,
+    prefix: str | None = None,
+    *,
+    scripts: str | None = None,
+    platform: str = sys.platform,
+) -> tuple[str, ...]:
     """The command with its full path, as a host that a desktop started has no `PATH` of a shell.
 
     Raises `SettingsError` where the command lies in a place that is emptied by itself.
     """
+    executable, prefix = executable or sys.executable, prefix or sys.prefix
     environment = Path(prefix)
     is_cached = any((folder / "CACHEDIR.TAG").exists() for folder in environment.parents)
     if is_cached or {".cache", "pipx"} <= set(environment.parts):
@@ -84,8 +91,8 @@ def installed_command(executable: str = sys.executable, prefix: str = sys.prefix
             "there fails some day. Install it for good, for example with `uv tool install .` in a clone, and run "
             "`install` again with that. Nothing was written."
         )
-    suffix = ".exe" if sys.platform == "win32" else ""
-    for folder in (Path(executable).parent, Path(sysconfig.get_path("scripts"))):
+    suffix = ".exe" if platform == "win32" else ""
+    for folder in (Path(executable).parent, Path(scripts or sysconfig.get_path("scripts"))):
         script = folder / f"{PROGRAM}{suffix}"
         if script.exists():
             return (str(script),)

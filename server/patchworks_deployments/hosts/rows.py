@@ -114,12 +114,17 @@ def input_for(variable: str) -> dict[str, Any]:
 
 
 def _claude_desktop(machine: Machine) -> Path:
-    """Where Claude Desktop reads it; its package for Windows (MSIX) sees another folder than other programs do."""
+    """Where Claude Desktop reads it.
+
+    Its package for Windows (MSIX) sees other folders than other programs do: reported in anthropics/claude-code#26073,
+    and for newer versions in MadGapun/PBP#1245.
+    """
     name = "claude_desktop_config.json"
     if machine.platform == "win32":
-        packages = machine.folder("LOCALAPPDATA", "AppData", "Local") / "Packages"
-        for folder in sorted(packages.glob("Claude_*/LocalCache/Roaming/Claude")):
-            return folder / name
+        local = machine.folder("LOCALAPPDATA", "AppData", "Local")
+        for pattern in ("Claude-Data/claude_*", "Packages/Claude_*/LocalCache/Roaming/Claude"):
+            for folder in sorted(local.glob(pattern)):
+                return folder / name
     return machine.config() / "Claude" / name
 
 

@@ -88,6 +88,7 @@ ANSWERS: dict[str, tuple[Fault, Exit, str, str]] = {
     "a maintenance": (refusal(503), Exit.LATER, "maintenance", "Try again later"),
     "a gateway's page": (page(502), Exit.LATER, "502 that is not", "again later"),
     "silence": (httpx2.ReadTimeout, Exit.UNREACHED, "did not answer in time", "PATCHWORKS_TIMEOUT is 12 seconds"),
+    "a broken answer": (httpx2.RemoteProtocolError, Exit.UNREACHED, "broke before the answer", "Try again later"),
     "no connection": (httpx2.ConnectError, Exit.UNREACHED, "could not be reached", "PATCHWORKS_BASE_URL"),
 }
 
@@ -102,6 +103,7 @@ async def test_what_answers_is_named_with_what_to_do(answer: str) -> None:
     assert failure == told[-1]
     assert what in failure.what
     assert next_step in failure.next_step
+    assert ("PATCHWORKS_TIMEOUT" in failure.next_step) is (answer == "silence")
     assert "hush" not in lines(told, "ok") + str(failure)
 
 

@@ -100,6 +100,13 @@ def test_a_right_that_lacks_is_named(mode: int | None, folder_mode: int, what: s
     assert "the user who runs this server" in lines(told, "FAIL")
 
 
+def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
+    """Where the lines would not fit, nothing could be changed."""
+    told, ended = looked_at(tmp_path / "audit.jsonl", free_bytes=2**80)
+    assert ended is Exit.OTHER
+    assert "has no room: its disk is full" in lines(told, "FAIL")
+
+
 @posix
 def test_a_log_that_others_may_read_is_told(tmp_path: Path) -> None:
     """It says who changed what, and why."""

@@ -21,9 +21,9 @@ async def found(transport: httpx2.AsyncBaseTransport | None = None, **settings: 
     return told, status_of_all([finding.status for finding in told])
 
 
-def looked_at(log: Path) -> tuple[list[Finding], Exit]:
+def looked_at(log: Path, **given: int) -> tuple[list[Finding], Exit]:
     """What is found of an audit log."""
-    told = list(look(log))
+    told = list(look(log, **given))
     return told, status_of_all([finding.status for finding in told])
 
 

@@ -55,6 +55,9 @@ _MAX_FIELD_CHARACTERS = 60
 _MAX_TEXTS_PER_FIELD = 3
 _MAX_TEXT_CHARACTERS = 200
 
+NOT_IN_TIME = "Patchworks did not answer in time."
+"""What is said where `PATCHWORKS_TIMEOUT` has passed without an answer."""
+
 _TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | UnexpectedResponse], str]] = {
     httpx2.ConnectTimeout: (Unreachable, "Patchworks could not be reached in time."),
     httpx2.ConnectError: (Unreachable, "Patchworks could not be reached."),
@@ -63,8 +66,8 @@ _TRANSPORT_ERRORS: dict[type[Exception], tuple[type[Unreachable | NoAnswer | Une
     httpx2.UnsupportedProtocol: (Unreachable, "The address of Patchworks has an unknown scheme."),
     httpx2.LocalProtocolError: (Unreachable, "The request could not be written as HTTP."),
     httpx2.InvalidURL: (Unreachable, "The address of Patchworks is not a URL."),
-    httpx2.TimeoutException: (NoAnswer, "Patchworks did not answer in time."),
-    TimeoutError: (NoAnswer, "Patchworks did not answer in time."),
+    httpx2.TimeoutException: (NoAnswer, NOT_IN_TIME),
+    TimeoutError: (NoAnswer, NOT_IN_TIME),
     httpx2.TransportError: (NoAnswer, "The connection to Patchworks broke before the answer was complete."),
     httpx2.DecodingError: (UnexpectedResponse, "Patchworks' answer could not be decompressed."),
     httpx2.RequestError: (UnexpectedResponse, "Patchworks' answer could not be followed."),

@@ -1,5 +1,6 @@
 """The commands that serve: MCP over stdio or HTTP, and the stand-in for Patchworks; and the tokens of callers."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -43,7 +44,8 @@ def run(options: dict[str, Any]) -> int:
 
         server = create_server(settings)
         if sys.stdin and sys.stdin.isatty():
-            tell(IN_A_TERMINAL)
+            with contextlib.suppress(OSError):  # stderr may be closed, and is not needed
+                tell(IN_A_TERMINAL)
         try:
             return serve_stdio(server)
         except OSError as error:

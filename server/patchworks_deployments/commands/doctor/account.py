@@ -7,11 +7,12 @@ import httpx2
 
 from patchworks_deployments.api.client import DeploymentsClient, open_client
 from patchworks_deployments.api.credentials import caller_key
+from patchworks_deployments.api.failures import NOT_IN_TIME
 from patchworks_deployments.api.query import PAGE_SIZE, DeploymentQuery
 from patchworks_deployments.api.selection import Selection, read_selected
 from patchworks_deployments.commands.doctor.findings import Exit, Finding, fail, failed, note
 from patchworks_deployments.consent.policy import Policy
-from patchworks_deployments.errors import DeploymentsError, NoAnswer, Unauthenticated
+from patchworks_deployments.errors import DeploymentsError, Unauthenticated
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.writes.plan import environments_of
@@ -73,7 +74,7 @@ def _refused(error: DeploymentsError, settings: Settings) -> Finding:
     found = failed(LISTING, error)
     if isinstance(error, Unauthenticated) and (advice := _ABOUT_THE_KEY.get(settings.authentication)):
         return fail(found.what, advice, found.status)
-    if isinstance(error, NoAnswer):
+    if error.what == NOT_IN_TIME:
         waits = f"PATCHWORKS_TIMEOUT is {settings.timeout:g} seconds and may be 30"
         return fail(found.what, f"{found.next_step} {waits}: it says how long an answer may take.", found.status)
     return found

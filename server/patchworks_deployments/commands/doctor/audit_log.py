@@ -28,10 +28,13 @@ _IS_ASKED = b'"answer": "'
 """What a line holds that tells an answer."""
 
 
-def look(path: Path) -> Iterator[Finding]:
-    """Whether lines can be appended and read, and what is known of the clients. Nothing is made and nothing written."""
+def look(path: Path, free_bytes: int = MIN_FREE_BYTES) -> Iterator[Finding]:
+    """Whether lines can be appended and read, and what is known of the clients. Nothing is made and nothing written.
+
+    So many bytes must be free on its disk.
+    """
     try:
-        yield from _look(path, Path(os.path.realpath(path)))
+        yield from _look(path, Path(os.path.realpath(path)), free_bytes)
     except OSError as error:
         yield fail(f"audit log: {path} cannot be looked at ({error.strerror})", _LET)
 
@@ -39,8 +42,8 @@ def look(path: Path) -> Iterator[Finding]:
 _LET = "Let the user who runs this server write and read the file, or name another one in PATCHWORKS_AUDIT_LOG."
 
 
-def _look(path: Path, real: Path) -> Iterator[Finding]:
-    if problem := next(_problems(real), None):
+def _look(path: Path, real: Path, free_bytes: int) -> Iterator[Finding]:
+    if problem := next(_problems(real, free_bytes), None):
         what, next_step = problem
         yield fail(f"audit log: {path} {what}", next_step)
         return
@@ -60,7 +63,7 @@ def _look(path: Path, real: Path) -> Iterator[Finding]:
         )
 
 
-def _problems(real: Path) -> Iterator[tuple[str, str]]:
+def _problems(real: Path, free_bytes: int) -> Iterator[tuple[str, str]]:
     """Why no line could be appended or read, as far as looking tells, and what to do; the first is the one to tell."""
     folder = real.parent
     if not folder.is_dir():
@@ -73,7 +76,7 @@ def _problems(real: Path) -> Iterator[tuple[str, str]]:
         yield "cannot be written", _LET
     elif real.is_file() and not _may(real, os.R_OK):
         yield "cannot be read", _LET
-    elif shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+    elif shutil.disk_usage(folder).free < free_bytes:
         yield "has no room: its disk is full", "Make room on the disk, or name a file on another one."
 
 

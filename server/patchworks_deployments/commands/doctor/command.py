@@ -55,10 +55,10 @@ async def findings(settings: Settings, transport: httpx2.AsyncBaseTransport | No
 
 
 async def _network(settings: Settings) -> Finding:
-    """The ways to Patchworks, its login and the key server, and whom this server trusts on them."""
+    """The ways to Patchworks, its login, the issuer and its keys, and whom this server trusts on them."""
     login = settings.login_url if settings.authentication == "login" else None
     ways: dict[str, str] = {}
-    for url in filter(None, (settings.base_url, login, settings.oauth_jwks_url)):
+    for url in filter(None, (settings.base_url, login, settings.oauth_issuer, settings.oauth_jwks_url)):
         proxy = await proxy_to(url)
         ways[httpx2.URL(url).host] = f"through the proxy {proxy}" if proxy else "directly"
     return Finding(f"network: {', '.join(map(' '.join, ways.items()))}; trusted CAs: {trusted_cas()}")

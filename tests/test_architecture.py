@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "serving": BASE
     | {"model", "network", "api", "audit", "writes", "history", "consent", "resources", "app", "tools", "sandbox"},
     "sandbox": set[str](),
+    "hosts": {"errors", "settings", "__version__"},
 }
 MAY_IMPORT["commands"] = BASE | set(MAY_IMPORT)
 

@@ -19,8 +19,10 @@ The rooms of the package. Each imports only what stands above it in this list:
     tools       the tools as an assistant sees them, each with its arguments
     sandbox     the stand-in for Patchworks; it imports nothing of the others, and only serving and the commands
                 import it
+    hosts       the programs that start this server: where each keeps its configuration, how an entry is put in, and
+                what is published for them
     serving     the server over stdio and HTTP: wiring, tokens, scopes, limits, stopping
-    commands    what a person types: serve, demo, check, schemas, token, sandbox
+    commands    what a person types: serve, demo, check, schemas, token, sandbox, install, bundle
 """
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any, TypeVar
@@ -21,10 +21,9 @@ import anyio.lowlevel
 
 from patchworks_deployments.errors import SettingsError
 
-try:
+resource: Any = None
+with suppress(ImportError):  # not on Windows, which has no such limit
     import resource
-except ImportError:  # Windows, which has no such limit
-    resource = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +68,14 @@ OTHER_FILES = 100 + 2 * BACKLOG_CONNECTIONS
 
 def raise_file_limit() -> None:
     """Let this process open a file for each connection, and say so where that is not allowed."""
-    wanted = MAX_CONNECTIONS + OTHER_FILES
     if not resource:
         return
+    wanted = MAX_CONNECTIONS + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(hard, wanted), hard)
-        )
+        limit = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        with suppress(ValueError, OSError):  # macOS may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if (fit := connections_that_fit()) < MAX_CONNECTIONS:
         logger.warning("Only %d connections fit, because so few files may be open: raise ulimit -Hn to %d", fit, wanted)
 
@@ -120,9 +119,13 @@ def alone() -> Iterator[None]:
         raise error from None
 
 
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+"""What tells a process to stop: Ctrl-C, `kill`, and on Windows Ctrl-Break, or that its window is closed."""
+
+
 def exit_in_order() -> None:
     """Let the signals to stop end the process with status 0, at once or once the server that catches them has ended."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))
 
 
@@ -259,12 +262,12 @@ SECOND_SIGNAL_SECONDS = 1.0
 
 @contextmanager
 def on_stop_signal(act: Callable[[int, bool], object], *, is_passed_on: bool) -> Iterator[None]:
-    """Have the event loop `act` on SIGINT and SIGTERM: on the signal, and on whether it is a second one.
+    """Have the event loop `act` on the signals to stop: on the signal, and on whether it is a second one.
 
     The first one, and any after the second, reaches whoever handles them now, if `is_passed_on`.
     """
     loop = asyncio.get_running_loop()
-    heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    heard = STOP_SIGNALS if threading.current_thread() is threading.main_thread() else ()
     before: dict[int, Any] = {number: signal.getsignal(number) for number in heard}
     first, acted = math.inf, 0
 

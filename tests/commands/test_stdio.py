@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mcp import Client, StdioServerParameters
 from support.clients import TOOLS, Era, Person, both_eras, work_through, yes
-from support.processes import ROOT, over_stdio, run_here, sandbox_over_http
+from support.processes import ROOT, over_stdio, sandbox_over_http
 
 pytestmark = pytest.mark.slow
 
@@ -51,20 +51,3 @@ async def test_the_example_configuration_starts_a_server() -> None:
     server = StdioServerParameters(command=entry["command"], args=entry["args"], env=env)
     async with Client(server) as client:
         assert len((await client.list_tools()).tools) == len(TOOLS)
-
-
-async def test_the_example_s_real_account_form_is_complete() -> None:
-    """The other entry needs nothing but a real key: with any key it starts and lists its tools."""
-    config = json.loads((ROOT / "claude_config.example.json").read_text(encoding="utf-8"))
-    entry = config["mcpServers"]["patchworks"]
-    env = {**os.environ, **entry["env"], "PATCHWORKS_API_KEY": "some-key-1"}
-    async with over_stdio(*entry["args"], era="auto", env=env) as client:
-        assert len((await client.list_tools()).tools) == len(TOOLS)
-
-
-def test_the_example_s_placeholder_stops_the_start() -> None:
-    """It names the setting, instead of a server whose tools are all answered with 401."""
-    config = json.loads((ROOT / "claude_config.example.json").read_text(encoding="utf-8"))
-    outcome = run_here(**config["mcpServers"]["patchworks"]["env"])
-    assert (outcome.returncode, outcome.stdout) == (2, "")
-    assert "- PATCHWORKS_API_KEY: holds the words of an example" in outcome.stderr

@@ -39,6 +39,8 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 """What the sandbox takes for the time, an hour and a half after its newest deployment."""
 
 PROGRAM = "patchworks-deployments-mcp"
+CLONE = ["python3", "server"]
+"""The same from a clone; `tests/commands/test_clone.py` runs that."""
 ASKED = "  | "
 NEXT_DAY = "# The next day, in another conversation."
 CLICKS = '# The person clicks "Yes, do this" in the page.'
@@ -104,8 +106,9 @@ def _run(said: str) -> list[str]:
     """What a command of ours prints, with nothing of Patchworks in the environment but what the line sets."""
     words = shlex.split(said.removeprefix("$ "))
     given = dict(itertools.takewhile(lambda pair: pair[0].isupper(), (word.partition("=")[::2] for word in words)))
-    program, *arguments = words[len(given) :]
-    assert program == PROGRAM
+    words = words[len(given) :]
+    assert words[:1] == [PROGRAM] or words[:2] == CLONE
+    arguments = words[1:] if words[0] == PROGRAM else words[2:]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWORKS_")}
     outcome = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "patchworks_deployments", *arguments],

@@ -39,7 +39,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def run_here(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The same without a process of its own, for what is refused before anything starts."""
+    """The same without a process of its own, for what starts no server."""
     out, err = StringIO(), StringIO()
     with (
         mock.patch.dict(os.environ, clean_environment(**environment), clear=True),
@@ -48,7 +48,7 @@ def run_here(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         pytest.raises(SystemExit) as ended,
     ):
         cli.main(arguments)
-    return subprocess.CompletedProcess(arguments, int(str(ended.value.code)), out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(arguments, int(str(ended.value.code or 0)), out.getvalue(), err.getvalue())
 
 
 @asynccontextmanager

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from patchworks_deployments.audit.line import MAX_LINE_BYTES
+from patchworks_deployments.audit.locking import APPENDS_IN_ONE_PIECE, lock, unlock
 
 resource: Any = None
 fcntl: Any = None
-with contextlib.suppress(ImportError):  # not on Windows, where no file has a largest size and locks keep out readers
+with contextlib.suppress(ImportError):  # not on Windows, where no file has a largest size and flushing is all there is
     import fcntl
     import resource
 
@@ -28,6 +29,9 @@ TURNS = 100
 
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 """A pipe that nobody reads is an error at once, and not waited for."""
+
+_AS_IT_IS = getattr(os, "O_BINARY", 0)
+"""Windows makes two characters of the end of a line otherwise."""
 
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 """What a pipe, a device, or a disk that is somewhere else says to flushing: it knows no such thing."""
@@ -97,7 +101,7 @@ def _open(path: Path) -> FileIO:
     """Open it for appending; for reading too, to see its end, if it may be read and is no pipe."""
 
     def opened(mode: str, access: int) -> FileIO:
-        flags = access | os.O_APPEND | os.O_CREAT | _NOT_WAITING
+        flags = access | os.O_APPEND | os.O_CREAT | _NOT_WAITING | _AS_IT_IS
         return FileIO(str(path), mode, opener=lambda name, _: os.open(name, flags, 0o600))
 
     with contextlib.suppress(PermissionError):
@@ -111,10 +115,13 @@ def _is_empty(file: FileIO) -> bool:
 
 
 def _append(file: FileIO, data: bytes) -> None:
-    with contextlib.ExitStack() as mending:
+    with contextlib.ExitStack() as appending:
+        if not APPENDS_IN_ONE_PIECE:
+            appending.enter_context(_alone(file))
         if _is_cut_short(file):
             # Of all who see the same stump one begins the new line, and the others see that when their turn comes.
-            mending.enter_context(_alone(file))
+            if APPENDS_IN_ONE_PIECE:
+                appending.enter_context(_alone(file))
             if _is_cut_short(file):
                 data = b"\n" + data
         if file.write(data) != len(data):
@@ -124,18 +131,18 @@ def _append(file: FileIO, data: bytes) -> None:
 @contextlib.contextmanager
 def _alone(file: FileIO) -> Iterator[None]:
     """Others who want to be alone with the file wait; none waits for long, or where the file cannot be locked."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError):
         for _ in range(TURNS):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file.fileno())
                 break
             except BlockingIOError:
                 time.sleep(LOOK_SECONDS)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError, AttributeError):
-            fcntl.flock(file, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):
+            unlock(file.fileno())
 
 
 def _flush(file: FileIO, folder: Path | None) -> None:
@@ -151,6 +158,10 @@ def _flush(file: FileIO, folder: Path | None) -> None:
 
 
 def _fsync(descriptor: int) -> None:
+    if hasattr(fcntl, "F_FULLFSYNC"):  # on macOS the rest only brings it to the drive, which may keep it in memory
+        with contextlib.suppress(OSError):  # not every file system can
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
     try:
         os.fsync(descriptor)
     except OSError as error:

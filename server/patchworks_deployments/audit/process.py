@@ -9,11 +9,12 @@ import hashlib
 import os
 import re
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from patchworks_deployments.audit.locking import lock
 
 TRIES, TRY_SECONDS = 20, 0.01
 """How often a process tries to lock its own file, which another may be looking at, and the pause between."""
@@ -133,7 +134,7 @@ def _locked(path: Path, flags: int) -> Held | None:
     """The file, locked; None where it was removed meanwhile. Raises `OSError`, a `BlockingIOError` if it is locked."""
     file = os.open(path, flags | _NOT_FOLLOWED, 0o600)
     try:
-        _lock(file)
+        lock(file)
         # Whoever settled what was left may have removed the file between the two.
         if os.path.samestat(os.fstat(file), path.lstat()):
             held = Held(path, file)
@@ -145,15 +146,3 @@ def _locked(path: Path, flags: int) -> Held | None:
         if file >= 0:
             os.close(file)
     return None
-
-
-def _lock(file: int) -> None:
-    """Lock it until it is closed, or the process ends. Raises `OSError` where another process has it."""
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415 - there is none elsewhere
-
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl  # noqa: PLC0415 - there is none on Windows
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

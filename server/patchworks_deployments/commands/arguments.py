@@ -4,7 +4,7 @@ import argparse
 import difflib
 import itertools
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from patchworks_deployments.commands.output import USAGE_ERROR, say
 from patchworks_deployments.settings import Settings
@@ -14,6 +14,14 @@ PROGRAM = "patchworks-deployments-mcp"
 
 class Parser(argparse.ArgumentParser):
     """Refuses in one line instead of a page of usage, and does not pass over a help that could not be written."""
+
+    flags: ClassVar[set[str]] = set()
+    """Those of all commands."""
+
+    def add_argument(self, *names: Any, **kind: Any) -> argparse.Action:  # noqa: ANN401 - argparse's own
+        """Take an argument, and remember its flags."""
+        self.flags.update(name for name in names if name.startswith("-"))
+        return super().add_argument(*names, **kind)
 
     def print_help(self, file: Any = None) -> None:  # noqa: ANN401 - argparse's own, which nobody gives
         """Print what `--help` asks for."""
@@ -28,19 +36,16 @@ class Parser(argparse.ArgumentParser):
 _SETTINGS = {"--" + name.replace("_", "-"): field for name, field in Settings.model_fields.items() if field.description}
 """A flag for each setting that has a description; secrets have none, as flags show in process lists."""
 
-_FLAGS = {*_SETTINGS, "-h", "--help", "--version", "--directory", "--write"}
-_FLAGS |= {"--port", "--deployments", "--no-virtual-environments"}
 
-
-def refuse_unknown_flags(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+def refuse_unknown_flags(parser: Parser, arguments: Sequence[str]) -> None:
     """Exit on the first flag that no command knows, abbreviated ones too.
 
     argparse would complain of the value behind it instead.
     """
     for argument in itertools.takewhile("--".__ne__, arguments):
         flag = argument.partition("=")[0]
-        if flag.startswith("--") and flag not in _FLAGS:
-            nearest = difflib.get_close_matches(flag, _FLAGS, n=1)
+        if flag.startswith("--") and flag not in parser.flags:
+            nearest = difflib.get_close_matches(flag, parser.flags, n=1)
             parser.error(f"{flag} is not a flag{f' (did you mean {nearest[0]}?)' if nearest else ''}")
 
 

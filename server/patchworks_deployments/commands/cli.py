@@ -105,4 +105,21 @@ def parser() -> Parser:
     token.set_defaults(run=("serve", "token"))
     token.add_argument("name", type=word, help="whose it is, one word without #")
     token.add_argument("--write", action="store_true", help="allow changes too")
+    _add_what_is_for_hosts(commands.add_parser)
     return known
+
+
+def _add_what_is_for_hosts(add: Callable[..., Parser]) -> None:
+    install = add("install", help="put the server into a host's configuration, or show what would change")
+    install.set_defaults(run=("install", "run"))
+    install.add_argument("host", nargs="?", help="which host; without it they are listed")
+    install.add_argument("--name", help="the server's name there; default: patchworks, or patchworks-sandbox")
+    install.add_argument("--project", action="store_true", help="only for the project in this folder")
+    install.add_argument("--write", action="store_true", help="write it; without this flag nothing is written")
+    add_settings(install)
+    bundle = add("bundle", help="write the bundle (MCPB) that a host installs by a click")
+    bundle.set_defaults(run=("publishing", "bundle"))
+    bundle.add_argument("--output", type=Path, default=Path(f"{PROGRAM}.mcpb"), help="default: %(default)s")
+    registry = add("server-json", help="write the server.json of the MCP registry")
+    registry.set_defaults(run=("publishing", "server_json"))
+    registry.add_argument("--output", type=Path, default=Path("server.json"), help="default: %(default)s")

@@ -1,6 +1,7 @@
 """A short conversation with the server, over real stdio, on the sandbox."""
 
 import json
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -23,6 +24,8 @@ READING_SECONDS = 1.0
 
 def run(_: dict[str, Any]) -> None:
     """Play the conversation."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # an exception ends the server, too, before the demo
     with alone():
         anyio.run(converse, say)
 

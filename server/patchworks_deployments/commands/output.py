@@ -1,6 +1,7 @@
 """What the commands print, and how they end; the only place that prints."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 from typing import NoReturn
@@ -12,15 +13,20 @@ UNWRITTEN, USAGE_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 def end(status: int, why: str = "") -> NoReturn:
     """Say why on stderr, where there is anything to say, and end the process with this status."""
     with contextlib.suppress(OSError):  # stderr may be no better
-        print(why, end="\n" if why else "", file=sys.stderr, flush=True)
+        tell(why, end="\n" if why else "")
     sys.exit(status)
+
+
+def is_broken_pipe(error: OSError) -> bool:
+    """Whether nobody reads any more what was written; Windows calls that an invalid argument."""
+    return isinstance(error, BrokenPipeError) or error.errno == errno.EINVAL
 
 
 class Unwritten(Exception):
     """stdout takes nothing any more. No line says so where a reader, such as `head`, has only seen enough."""
 
     def __init__(self, error: OSError) -> None:
-        self.is_broken_pipe = isinstance(error, BrokenPipeError)
+        self.is_broken_pipe = is_broken_pipe(error)
         super().__init__("" if self.is_broken_pipe else f"The output could not be written: {error.strerror}.")
 
 
@@ -39,7 +45,7 @@ def say(line: object) -> None:
         print(line, flush=True)
 
 
-def tell(line: str) -> None:
+def tell(line: str, end: str = "\n") -> None:
     """Print the line on stderr, for a person, where stdout is for a program."""
-    if sys.stderr:  # else it would go to stdout
-        print(line, file=sys.stderr, flush=True)
+    if sys.stderr:  # else Python would print it on stdout
+        print(line, end=end, file=sys.stderr, flush=True)

@@ -15,8 +15,35 @@ def schemas(options: dict[str, Any]) -> None:
     directory: Path = options["directory"]
     directory.mkdir(parents=True, exist_ok=True)
     for name, definition in anyio.run(tool_definitions).items():
-        (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8")
+        (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8", newline="\n")
         say(directory / f"{name}.json")
+
+
+def bundle(options: dict[str, Any]) -> None:
+    """Write the bundle for hosts, and say its name. Raises `SettingsError` outside of a clone."""
+    from patchworks_deployments.hosts.bundle import bundle, clone  # noqa: PLC0415 - not for who serves
+
+    root = clone()
+    known = anyio.run(tool_definitions)
+    titles = {name: each["title"] for name, each in known.items() if "model" in _seen_by(each)}
+    output: Path = options["output"]
+    output.write_bytes(bundle(root, titles))
+    say(output)
+
+
+def _seen_by(definition: dict[str, Any]) -> list[str]:
+    """Who may call the tool: the model, the page beside a result, or both."""
+    seen: list[str] = definition.get("_meta", {}).get("ui", {}).get("visibility", ["model"])
+    return seen
+
+
+def server_json(options: dict[str, Any]) -> None:
+    """Write what the MCP registry wants to know, and say the file's name."""
+    from patchworks_deployments.hosts.registry import server_json  # noqa: PLC0415 - not for who serves
+
+    output: Path = options["output"]
+    output.write_text(json.dumps(server_json(), indent=2) + "\n", encoding="utf-8")
+    say(output)
 
 
 async def tool_definitions() -> dict[str, dict[str, Any]]:

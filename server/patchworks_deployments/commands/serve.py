@@ -1,12 +1,13 @@
 """The commands that serve: MCP over stdio or HTTP, and the stand-in for Patchworks; and the tokens of callers."""
 
 import contextlib
+import errno
 import os
 import secrets
 import sys
 from typing import Any
 
-from patchworks_deployments.commands.output import UNWRITTEN, end, say, tell
+from patchworks_deployments.commands.output import UNWRITTEN, end, is_broken_pipe, say, tell
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import Settings, load_settings
 from patchworks_deployments.startup import collect_rarely, exit_in_order, listen
@@ -48,7 +49,8 @@ def run(options: dict[str, Any]) -> int:
         try:
             return serve_stdio(server)
         except OSError as error:
-            end(UNWRITTEN, f"The server has ended: its host takes nothing from stdout any more ({error.strerror}).")
+            why = os.strerror(errno.EPIPE) if is_broken_pipe(error) else error.strerror
+            end(UNWRITTEN, f"The server has ended: its host takes nothing from stdout any more ({why}).")
     return 0
 
 

@@ -7,6 +7,7 @@ the environment.
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -156,6 +157,11 @@ KEEP_ALIVE_SECONDS = 30
 def serve(settings: Settings, announce: Callable[[str], object]) -> None:
     """Serve until told to stop, then let running requests finish; `announce` gets the address once it is bound."""
     host, port = split_address(settings.http or "")
+    if settings.workers > 1 and sys.platform == "win32":
+        raise SettingsError(
+            "PATCHWORKS_WORKERS: on Windows processes cannot share a port well. Start several with a port each, behind "
+            "a proxy."
+        )
     app = create_app(settings, owns_process=True)
     raise_file_limit()
     config = uvicorn.Config(

@@ -11,7 +11,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any, cast
 
 import anyio
@@ -71,13 +71,31 @@ async def _serve(server: DeploymentsServer) -> int:
             status = 128 + number
             be_gone_in(1.0, status)
 
-    with on_stop_signal(stop, is_passed_on=False):
-        async with stdio_server(stdin=cast("Any", stdin)) as (incoming, outgoing), anyio.create_task_group() as group:
+    with on_stop_signal(stop, is_passed_on=False), _stdout() as stdout:
+        async with (
+            stdio_server(stdin=cast("Any", stdin), stdout=stdout) as (incoming, outgoing),
+            anyio.create_task_group() as group,
+        ):
             group.start_soon(_end, server.stop, stdin)
             async with outgoing:
                 await _serve_host(server, stdin, incoming, outgoing)
             group.cancel_scope.cancel()
     return status
+
+
+@contextlib.contextmanager
+def _stdout() -> Iterator[anyio.AsyncFile[str]]:
+    """What takes the messages, and nothing else: what is printed meanwhile goes to stderr.
+
+    The SDK's own ends each line with two characters on Windows, and not all hosts can read that.
+    """
+    lines = open(sys.stdout.fileno(), "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115 - closed below
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield anyio.wrap_file(lines)
+    finally:
+        with contextlib.suppress(OSError):  # of what could not be written somebody has been told
+            lines.close()
 
 
 async def _end(stop: Stop, stdin: "_Stdin") -> None:

@@ -1,0 +1,177 @@
+"""Putting this server into a host's configuration, or only showing what would change."""
+
+import contextlib
+import getpass
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from patchworks_deployments.commands.output import say, tell
+from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.hosts.change import Change, change
+from patchworks_deployments.hosts.editing import files, jsonc
+from patchworks_deployments.hosts.entry import Entry, checked_name, flags_of, installed_command, secret_variable
+from patchworks_deployments.hosts.options import OVER_HTTP
+from patchworks_deployments.hosts.rows import HOSTS, Host, this_machine
+from patchworks_deployments.settings import PREFIX, load_settings
+
+BY_HAND = {
+    "jetbrains": "JetBrains AI Assistant: Settings, Tools, AI Assistant, Model Context Protocol (MCP), Add, JSON"
+}
+"""Hosts into which a person pastes the entry, and where."""
+
+STAND_IN = "0" * 32
+"""Takes the place of a secret that only the host will know, while the other settings are checked."""
+
+COMMAND_OF_CLAUDE_CODE = (
+    "Claude Code, for all projects: it keeps its servers in a file that it rewrites all the time, so add this one with "
+    "its own command:"
+)
+
+
+def run(options: dict[str, Any]) -> None:
+    """Show the difference in the host's file, and with `--write` make it. Raises `SettingsError`."""
+    name, project, write = options.pop("name", None), options.pop("project"), options.pop("write")
+    key = options.pop("host")
+    if key is None:
+        say(_listed())
+        return
+    if key not in {*HOSTS, *BY_HAND}:
+        raise SettingsError(f"{key} is no host that is known here. Nothing was written.\n{_listed()}")
+    environment = _taken_out()
+    _warn_of_unused(environment)
+    entry = _entry(name, options, environment)
+    if key in BY_HAND:
+        say(f"{BY_HAND[key]}. Paste this, with your own secret in the place of the dots:\n{_to_paste(entry)}")
+        return
+    host = HOSTS[key]
+    path = host.path(this_machine(os.environ), project=project)
+    if path is None and key == "claude-code":
+        _check(options, entry, environment.get(entry.secret or ""))
+        say(f"{COMMAND_OF_CLAUDE_CODE}\n\n  {_claude_mcp_add(entry)}\n\nNothing was written.{_to_be_set(host, entry)}")
+        return
+    if path is None:
+        raise SettingsError(f"{host.title} has no file for a project: leave out --project. Nothing was written.")
+    file = files.read(path)
+    entry = _with_secret(host, entry, file, environment, may_ask=write)
+    _check(options, entry, entry.value or environment.get(entry.secret or ""))
+    wanted = change(host, entry, file)
+    say(f"{host.title}: {file.path}{'' if file.raw is not None else ' (a new file)'}")
+    if not project and not file.path.parent.exists():
+        say(f"There is no folder {file.path.parent} yet: is {host.title} installed here, and was it started once?")
+    _carry_out(host, entry, file, wanted, write=write)
+
+
+def _taken_out() -> dict[str, str]:
+    """What this terminal has set of the settings. The entry stands alone, so it is checked without them."""
+    names = [name for name in os.environ if name.upper().startswith(PREFIX)]
+    return {name: os.environ.pop(name) for name in names}
+
+
+def _warn_of_unused(environment: dict[str, str]) -> None:
+    secrets = {PREFIX + name for name in ("API_KEY", "BEARER_TOKEN", "PASSWORD")}
+    names = [name for name, value in sorted(environment.items()) if value and name not in secrets]
+    if names:
+        tell(f"Not taken over from this terminal: {', '.join(names)}. Give it as a flag, or add it to `env` there.")
+
+
+def _entry(name: str | None, given: dict[str, Any], environment: dict[str, str]) -> Entry:
+    wrong = sorted("--" + setting.replace("_", "-") for setting in given if setting in OVER_HTTP)
+    if wrong:
+        raise SettingsError(f"A host starts the server over stdio: leave out {', '.join(wrong)}. Nothing was written.")
+    default = "patchworks-sandbox" if given.get("sandbox") else "patchworks"
+    secret = secret_variable(given, environment)
+    return Entry(checked_name(name or default), installed_command(), flags_of(given, Path.cwd()), secret)
+
+
+def _with_secret(host: Host, entry: Entry, file: files.File, environment: dict[str, str], *, may_ask: bool) -> Entry:
+    """The entry with the secret itself, where the host's file has to hold it. Raises `SettingsError`."""
+    if not entry.secret or not host.needs_value:
+        return entry
+    value = environment.get(entry.secret) or _kept(host, entry, file)
+    if not value and may_ask and sys.stdin and sys.stdin.isatty():
+        with contextlib.suppress(EOFError):
+            value = getpass.getpass(f"{entry.secret} (it is not shown, and will stand in {file.path}): ").strip()
+    if not value:
+        raise SettingsError(
+            f"{host.title} cannot refer to a variable, so its file has to hold the secret of your account. Set "
+            f"{entry.secret} in this terminal and run the command again, or add --write in a terminal and be asked. "
+            "To try it without an account, add --sandbox. Nothing was written."
+        )
+    return Entry(entry.name, entry.command, entry.flags, entry.secret, value)
+
+
+def _kept(host: Host, entry: Entry, file: files.File) -> str | None:
+    """The secret that stands in the entry already."""
+    try:
+        old = jsonc.Document(file.text.removeprefix(files.BOM) or "{}").get(
+            host.root, entry.name, "env", entry.secret or ""
+        )
+    except ValueError:
+        return None  # said when the file is changed
+    return old if isinstance(old, str) else None
+
+
+def _check(given: dict[str, Any], entry: Entry, value: str | None) -> None:
+    """Refuse what the server would refuse when the host starts it. Raises `SettingsError`."""
+    secret = {entry.secret.removeprefix(PREFIX).lower(): value or STAND_IN} if entry.secret else {}
+    try:
+        load_settings({}, **given, **secret)
+    except SettingsError as error:
+        faults = str(error).partition("\n")[2]
+        raise SettingsError(f"Nothing was written, because the server would not start with this:\n{faults}") from None
+
+
+def _carry_out(host: Host, entry: Entry, file: files.File, wanted: Change, *, write: bool) -> None:
+    if not wanted.difference:
+        say(f"{entry.name} is already there, nothing to do.{_to_be_set(host, entry)}")
+        return
+    say("\n".join(wanted.difference))
+    if not write:
+        say("Nothing was written. To write it, add --write.")
+        return
+    backup = files.replace(file, wanted.text, is_secret=entry.value is not None)
+    say("Written." + (f" The file as it was: {backup}" if backup else ""))
+    if entry.value is not None and file.is_shared:
+        say(f"Others on this machine can read {file.path}, which holds a secret: `chmod 600` would end that.")
+    if (Path(sys.prefix).parent / "pyproject.toml").exists():
+        say(f"The entry starts the command in {sys.prefix}: keep that folder where it is.")
+    say(f"{host.title}: {host.after}{_to_be_set(host, entry)}")
+
+
+def _to_be_set(host: Host, entry: Entry) -> str:
+    """What a person has to do for the secret to be there."""
+    if not entry.secret or entry.value is not None:
+        return ""
+    if host.asks_for_secrets:
+        return f" It asks you for the secret ({entry.secret}) when it starts the server, and keeps it."
+    return (
+        f" It takes the secret of your account from its own environment: set {entry.secret} where {host.title} is "
+        "started. A program that the desktop starts does not see what a terminal sets."
+    )
+
+
+def _claude_mcp_add(entry: Entry) -> str:
+    words = ["claude", "mcp", "add", entry.name, "--scope", "user"]
+    if entry.secret:
+        words += ["--env", f"{entry.secret}=${{{entry.secret}}}"]
+    return shlex.join([*words, "--", *entry.command, *entry.flags])
+
+
+def _to_paste(entry: Entry) -> str:
+    shown = Host("", "").form(Entry(entry.name, entry.command, entry.flags, entry.secret, "•••"))
+    return jsonc.show({"mcpServers": {entry.name: shown}})
+
+
+def _listed() -> str:
+    machine = this_machine(os.environ)
+    width = max(map(len, [*HOSTS, *BY_HAND]))
+    lines = ["patchworks-deployments-mcp install HOST, where HOST is one of:"]
+    for key, host in HOSTS.items():
+        path = host.path(machine, project=False) or "(by its own command, which is shown)"
+        project = f"; with --project {'/'.join(host.project)}" if host.project else ""
+        lines.append(f"  {key:{width}}  {path}{project}")
+    lines += [f"  {key:{width}}  {where}" for key, where in BY_HAND.items()]
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""The bundle (MCPB): the official tool takes it, and it starts with whatever a person filled into the form."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+from support.clients import TOOLS
+from support.node import FOLDER, install
+from support.processes import ROOT, run, run_here, sandbox_over_http
+from support.programs import program
+
+from patchworks_deployments.hosts.options import OVER_HTTP
+from patchworks_deployments.settings import PREFIX, Settings
+
+Form = dict[str, str]
+
+FORMS: dict[str, Callable[[str, Form], str]] = {
+    "not expanded": lambda name, _: f"${{user_config.{name}}}",
+    "defaults, else empty": lambda name, defaults: defaults.get(name, ""),
+}
+"""What hosts put in the place of a field that nobody has filled in."""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle as the command writes it."""
+    path = tmp_path_factory.mktemp("bundle") / "patchworks.mcpb"
+    outcome = run_here("bundle", "--output", str(path))
+    assert outcome.stdout == f"{path}\n"
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(bundle: Path) -> Path:
+    """The bundle as a host unpacks it."""
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(bundle.parent / "unpacked")
+    return bundle.parent / "unpacked"
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.mark.slow
+def test_the_official_tool_takes_it(bundle: Path, folder: Path) -> None:
+    """It reads the manifest, unpacks the file, and packs what came out of it again."""
+    install()
+    tool = str(FOLDER / "node_modules" / ".bin" / "mcpb")
+    again, packed = bundle.parent / "again", bundle.parent / "packed.mcpb"
+    for arguments in (
+        ("validate", str(folder / "manifest.json")),
+        ("info", str(bundle)),
+        ("unpack", str(bundle), str(again)),
+        ("pack", str(again), str(packed)),
+    ):
+        outcome = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - as the lock names it
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    with zipfile.ZipFile(bundle) as ours, zipfile.ZipFile(packed) as theirs:
+        assert {name: ours.read(name) for name in ours.namelist()} == {
+            name: theirs.read(name) for name in theirs.namelist()
+        }
+
+
+def test_its_form_asks_for_each_setting_of_a_server_that_a_host_starts(folder: Path) -> None:
+    """Secrets are kept as secrets, nothing is required, and what only HTTP needs is not asked."""
+    manifest = _manifest(folder)
+    form = manifest["user_config"]
+    assert set(form) | OVER_HTTP | {"sandbox"} == set(Settings.model_fields)
+    assert not set(form) & (OVER_HTTP | {"sandbox"})
+    secret = {name for name in form if "SecretStr" in str(Settings.model_fields[name].annotation)}
+    assert {name for name, field in form.items() if field.get("sensitive")} == secret
+    assert not any(field["required"] for field in form.values())
+    assert all(field["title"] and field["description"] for field in form.values())
+    env = manifest["server"]["mcp_config"]["env"]
+    assert env == {PREFIX + name.upper(): f"${{user_config.{name}}}" for name in form}
+    Settings(sandbox=True, **{name: field["default"] for name, field in form.items() if "default" in field})
+
+
+def test_it_names_the_tools_that_an_assistant_is_offered(folder: Path) -> None:
+    """And not the one that only the page may call."""
+    assert {tool["name"] for tool in _manifest(folder)["tools"]} == set(TOOLS)
+
+
+def test_the_same_sources_make_the_same_bundle(bundle: Path, tmp_path: Path) -> None:
+    """Byte by byte, so that a checksum says which one it is; no compiled file and no other part of the clone is in."""
+    run_here("bundle", "--output", str(tmp_path / "again.mcpb"))
+    assert (tmp_path / "again.mcpb").read_bytes() == bundle.read_bytes()
+    with zipfile.ZipFile(bundle) as archive:
+        names = set(archive.namelist())
+    assert {name for name in names if "/" not in name} == {"manifest.json", "pyproject.toml", "README.md", "LICENSE"}
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
+    assert "server/patchworks_deployments/app/page.html" in names or any(name.endswith(".html") for name in names)
+
+
+def _started(folder: Path, form: Callable[[str, Form], str], **filled: str) -> StdioServerParameters:
+    """What a host starts, with the form expanded; uv takes this environment, instead of making one."""
+    manifest = _manifest(folder)
+    defaults = {
+        name: str(field["default"]).lower() for name, field in manifest["user_config"].items() if "default" in field
+    }
+    values = {name: filled.get(name) or form(name, defaults) for name in manifest["user_config"]}
+
+    def expanded(text: str) -> str:
+        for name, value in values.items():
+            text = text.replace(f"${{user_config.{name}}}", value)
+        return text.replace("${__dirname}", str(folder))
+
+    config = manifest["server"]["mcp_config"]
+    as_installed = {"UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": sys.prefix, "PATH": os.environ["PATH"]}
+    return StdioServerParameters(
+        command=program(config["command"]),
+        args=[expanded(argument) for argument in config["args"]],
+        env=as_installed | {name: expanded(value) for name, value in config["env"].items()},
+    )
+
+
+async def _account(server: StdioServerParameters) -> str:
+    """The question of a change, which names the account."""
+    async with Client(server) as client:
+        arguments = {"flow_version_id": "1001", "deployment_id": "500"}
+        result = await client.call_tool("disable_deployment", arguments)
+    return "".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+async def test_an_empty_form_plays_the_sandbox(folder: Path, form: Callable[[str, Form], str]) -> None:
+    """However the host passes on that nothing was filled in; the question says whose deployments these are."""
+    assert "Account: the sandbox" in await _account(_started(folder, form))
+
+
+@pytest.mark.slow
+async def test_a_key_alone_is_enough(folder: Path) -> None:
+    """It is what the server shows to Patchworks, and no sandbox comes in between."""
+    with sandbox_over_http() as address:
+        filled = {"api_key": "a-key-that-is-wrong", "base_url": address}
+        said = await _account(_started(folder, FORMS["not expanded"], **filled))
+    assert "Patchworks does not accept the credentials (401)" in said
+
+
+@pytest.mark.slow
+def test_outside_of_a_clone_no_bundle_is_made(tmp_path: Path) -> None:
+    """The project's files are not installed, so the command says where it works."""
+    package = tmp_path / "site" / "patchworks_deployments"
+    package.parent.mkdir()
+    package.symlink_to(ROOT / "server" / "patchworks_deployments")
+    outcome = run("bundle", "--output", str(tmp_path / "x.mcpb"), PYTHONPATH=str(package.parent))
+    assert outcome.returncode == 2
+    assert "A bundle is made in a clone" in outcome.stderr
+    assert not (tmp_path / "x.mcpb").exists()

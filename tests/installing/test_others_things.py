@@ -1,0 +1,156 @@
+"""What stands in a host's file already: it stays, it is not shown, and what cannot be read is not touched."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from installing.conftest import KEY, Install
+
+SECRET = "hush-of-somebody-else"
+BEFORE = f"""{{
+    // what I use
+    "mcpServers": {{
+        "github": {{"command": "npx", "args": ["--token={SECRET}"], "env": {{"TOKEN": "{SECRET}"}}}}, // {SECRET}
+        "patchworks-sandbox": {{
+            "disabled": true, /* {SECRET} */
+            "command": "old",
+            "args": ["--read-only", "{SECRET}"],
+            "env": {{"HTTPS_PROXY": "http://u:{SECRET}@proxy", "PATCHWORKS_API_KEY": "{SECRET}"}},
+        }},
+    }},
+    "theme": "dark",
+}}
+"""
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    """Cursor's, with servers and comments of a person."""
+    path = home / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text(BEFORE, encoding="utf-8")
+    return path
+
+
+def test_everything_that_is_not_ours_stays(install: Install, file: Path) -> None:
+    """Other servers, comments, commas and unknown keys; in the entry its proxy, but no old setting of ours."""
+    outcome = install("cursor", "--sandbox", "--write")
+    assert outcome.returncode == 0, outcome.stderr
+    after = file.read_text(encoding="utf-8")
+    assert after.splitlines()[:4] == BEFORE.splitlines()[:4]
+    assert after.splitlines()[-3:] == BEFORE.splitlines()[-3:]
+    entry = json.loads(re.sub(r"//.*|/\*.*\*/|,(?=\s*\})", "", after.replace("http://", "http:")))["mcpServers"]
+    assert entry["patchworks-sandbox"]["disabled"] is True
+    assert entry["patchworks-sandbox"]["args"] == ["--sandbox"]
+    assert entry["patchworks-sandbox"]["env"] == {"HTTPS_PROXY": f"http:u:{SECRET}@proxy"}
+
+
+@pytest.mark.parametrize("write", [(), ("--write",)])
+def test_no_value_of_somebody_else_is_shown(install: Install, file: Path, write: tuple[str, ...]) -> None:
+    """Not of another server, not of the old entry, and not in an error."""
+    outcome = install("cursor", "--sandbox", *write)
+    assert SECRET not in outcome.stdout + outcome.stderr
+    assert '-     "command": "•••"' in outcome.stdout
+    file.write_text(BEFORE + SECRET, encoding="utf-8")
+    outcome = install("cursor", "--sandbox", *write)
+    assert outcome.returncode == 2
+    assert SECRET not in outcome.stdout + outcome.stderr
+
+
+def test_the_backup_is_what_was_there(install: Install, file: Path) -> None:
+    """With its permissions, beside the file; two in one second do not take each other's place."""
+    file.chmod(0o640)
+    install("cursor", "--sandbox", "--write")
+    between = file.read_bytes()
+    install("cursor", "--sandbox", "--read-only", "--write")
+    backups = sorted(file.parent.glob("mcp.json.*.backup"), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.read_bytes() for path in backups] == [BEFORE.encode(), between]
+    assert {path.stat().st_mode & 0o777 for path in [*backups, file]} == {0o640}
+
+
+def test_a_file_that_others_can_read_is_named_when_it_gets_a_key(install: Install, home: Path) -> None:
+    """Its permissions are its owner's business."""
+    path = home / ".config" / "zed" / "settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}", encoding="utf-8")
+    path.chmod(0o644)
+    outcome = install("zed", "--write", PATCHWORKS_API_KEY=KEY)
+    assert "Others on this machine can read" in outcome.stdout
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"mcpServers": {"a": 1 "b"}}', "line 1, column 24: a comma or }"),
+        (b"[]", "has no object at its root"),
+        (b"null", "has no object at its root"),
+        (b'{"mcpServers": []}', 'has no object under "mcpServers"'),
+        (b'{"mcpServers": {}, "mcpServers": {}}', 'has "mcpServers" twice'),
+        (b'{"mcpServers": {"patchworks-sandbox": 1, "patchworks-sandbox": 2}}', "twice"),
+        ('{"ü": 1}'.encode("utf-16"), "is not in UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_changed_for_sure_stays(install: Install, file: Path, content: bytes, said: str) -> None:
+    """The error says what is in the way, and no backup is made."""
+    file.write_bytes(content)
+    outcome = install("cursor", "--sandbox", "--write")
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+    assert "Nothing was changed." in outcome.stderr
+    assert file.read_bytes() == content
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b" \n", b"\xef\xbb\xbf", b'\xef\xbb\xbf{"a": 1}\r\n', b'{"mcpServers": null}']
+)
+def test_a_file_with_nothing_in_it_is_filled(install: Install, file: Path, content: bytes) -> None:
+    """So is one with a byte order mark, which stays."""
+    file.write_bytes(content)
+    assert install("cursor", "--sandbox", "--write").returncode == 0
+    after = file.read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf") == content.startswith(b"\xef\xbb\xbf")
+    assert "patchworks-sandbox" in json.loads(after.decode("utf-8-sig"))["mcpServers"]
+    assert (b"\r\n" in after) == (b"\r\n" in content)
+
+
+def test_a_link_stays_a_link(install: Install, file: Path, home: Path) -> None:
+    """People keep their configuration elsewhere and link to it."""
+    kept = home / "dotfiles.json"
+    file.replace(kept)
+    file.symlink_to(kept)
+    assert install("cursor", "--sandbox", "--write").returncode == 0
+    assert file.is_symlink()
+    assert '"--sandbox"' in kept.read_text(encoding="utf-8")
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(install: Install, home: Path) -> None:
+    """In one line."""
+    (home / ".cursor" / "mcp.json").mkdir(parents=True)
+    outcome = install("cursor", "--sandbox", "--write")
+    assert outcome.returncode == 2
+    assert "is a folder, where a file belongs. Nothing was changed." in outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["config.toml", "settings"])
+def test_what_cannot_be_written_leaves_everything_as_it_was(install: Install, home: Path, name: str) -> None:
+    """A file stands where the folder would have to be."""
+    (home / ".codex").write_text(name, encoding="utf-8")
+    outcome = install("codex", "--sandbox", "--write")
+    assert outcome.returncode == 2
+    assert "cannot be" in outcome.stderr
+    assert (home / ".codex").read_text(encoding="utf-8") == name
+    assert list(home.iterdir()) == [home / ".codex"]
+
+
+def test_a_toml_that_is_written_in_another_form_has_to_be_changed_by_hand(install: Install, home: Path) -> None:
+    """It stays as it is."""
+    path = home / ".codex" / "config.toml"
+    path.parent.mkdir()
+    path.write_text("mcp_servers = {}\n", encoding="utf-8")
+    outcome = install("codex", "--sandbox", "--write")
+    assert outcome.returncode == 2
+    assert "has to be changed by hand" in outcome.stderr
+    assert path.read_text(encoding="utf-8") == "mcp_servers = {}\n"

@@ -1,0 +1,80 @@
+"""Codex's TOML: one table comes or is replaced, and every other line stays."""
+
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patchworks_deployments.hosts.editing import toml
+
+PATH = ("mcp_servers", "patchworks")
+TABLE = {"command": "C:\\Users\\é b\\x.exe", "args": ["--sandbox"], "tool_timeout_sec": 660, "env": {"A": "it's \"\\"}}
+
+bodies = st.sampled_from(
+    [
+        "",
+        "x = 1\n",
+        "# [mcp_servers.patchworks]\n",
+        'y = """\n[mcp_servers.patchworks]\n"""\n',
+        'z = [\n  [1],\n  "]", # a remark\n]\n',
+        "q = '[x'\n\n",
+        "d = 1979-05-27T07:32:00Z\n",
+    ]
+)
+HEADERS = ["[a]", '[mcp_servers."x.y"]', "[mcp_servers.github]", " [ projects . '/home/a' ] # why", "[b.c]"]
+OURS = ["[mcp_servers.patchworks]", "[mcp_servers.patchworks.env]", '["mcp_servers".patchworks.tools.x]']
+remarks = st.sampled_from(["", "# about the next one\n", "\n\n"])
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """A file with some tables, ours among them or not, in any order."""
+    headers = draw(st.permutations([*HEADERS, *draw(st.lists(st.sampled_from(OURS), unique=True))]))
+    sections = [draw(remarks) + header + "\n" + draw(bodies) for header in headers]
+    text = draw(bodies) + "".join(sections)
+    return text.replace("\n", "\r\n") if draw(st.booleans()) else text.rstrip("\n")
+
+
+def _without_ours(values: dict[str, Any]) -> dict[str, Any]:
+    servers = {name: value for name, value in values["mcp_servers"].items() if name != "patchworks"}
+    return {**values, "mcp_servers": servers}
+
+
+@given(documents())
+@settings(max_examples=150, deadline=None)
+def test_our_table_is_there_and_nothing_else_has_changed(text: str) -> None:
+    """The values are the old ones and ours; lines of other tables, with their remarks, stay in their order."""
+    edited = toml.put(text, PATH, TABLE)
+    values = tomllib.loads(edited)
+    assert values["mcp_servers"]["patchworks"] == TABLE
+    assert _without_ours(values) == _without_ours(tomllib.loads(text))
+    kept, ours = iter(edited.splitlines()), False
+    for line in text.splitlines():
+        ours = line in OURS or (ours and line.lstrip(" ") not in {header.lstrip(" ") for header in HEADERS})
+        assert ours or line in kept, line
+    assert toml.put(edited, PATH, TABLE) == edited
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'mcp_servers = {patchworks = {command = "x"}}',
+        'mcp_servers.patchworks.command = "x"',
+        '[mcp_servers]\npatchworks = {command = "x"}',
+        '[mcp_servers]\npatchworks.command = "x"',
+        "mcp_servers = 3",
+        "mcp_servers = {}",
+    ],
+)
+def test_a_form_that_cannot_be_edited_by_lines_is_refused(text: str) -> None:
+    """Rather than to write a file that says something else."""
+    with pytest.raises(toml.Unwritable):
+        toml.put(text, PATH, TABLE)
+
+
+def test_what_is_no_toml_is_refused_with_its_place() -> None:
+    """As Python's reader says it."""
+    with pytest.raises(toml.NotToml, match="line 2"):
+        toml.put("a = 1\nb = \n", PATH, TABLE)

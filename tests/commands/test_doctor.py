@@ -13,7 +13,7 @@ from support.faults import Fault, Upstream, every, reply, scripted
 from support.processes import run, run_here, sandbox_over_http
 from support.team import on_loopback
 
-from patchworks_deployments.commands.doctor.findings import Exit
+from patchworks_deployments.commands.doctor.findings import Exit, status_of_all
 from patchworks_deployments.sandbox import Sandbox
 
 PAGE = b"<!doctype html><title>Log in</title>"
@@ -97,14 +97,31 @@ ANSWERS: dict[str, tuple[Fault, Exit, str, str]] = {
 async def test_what_answers_is_named_with_what_to_do(answer: str) -> None:
     """Nothing further is asked then, and no line shows the key."""
     fault, status, what, next_step = ANSWERS[answer]
-    told, ended = await found(scripted(fault), api_key="hush-hush-7")
+    upstream = scripted(fault)
+    told, ended = await found(upstream, api_key="hush-hush-7")
     assert ended is status
+    assert len(upstream.requests) == 1
     (failure,) = [finding for finding in told if finding.mark == "FAIL"]
     assert failure == told[-1]
     assert what in failure.what
     assert next_step in failure.next_step
     assert ("PATCHWORKS_TIMEOUT" in failure.next_step) is (answer == "silence")
     assert "hush" not in lines(told, "ok") + str(failure)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [
+        ((), Exit.FINE),
+        ((Exit.FINE, Exit.FINE), Exit.FINE),
+        ((Exit.FINE, Exit.OTHER), Exit.OTHER),
+        ((Exit.OTHER, Exit.LATER), Exit.LATER),
+        ((Exit.LATER, Exit.OTHER, Exit.REFUSED, Exit.STRANGE), Exit.REFUSED),
+    ],
+)
+def test_of_several_failures_the_first_named_one_counts(statuses: tuple[Exit, ...], status: Exit) -> None:
+    """A script looks at the nearest cause; what has no status of its own gives way to all that have."""
+    assert status_of_all(statuses) is status
 
 
 LOGINS: dict[str, tuple[Fault, Exit, str, str]] = {

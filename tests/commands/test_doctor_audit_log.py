@@ -163,7 +163,7 @@ def test_a_client_that_answers_unseen_is_told_from_a_person(tmp_path: Path) -> N
     assert 'client "quick 1": questions answered 1 by a person and 3 unseen' in lines(told, "note")
     assert "never asked" not in lines(told, "ok")
     assert len([line for line in lines(told, "ok").splitlines() if "evil" in line]) == 1
-    assert "\u202e" not in lines(told, "ok")
+    assert not set("\u202e|") & set(lines(told, "ok"))
 
 
 def test_a_log_without_questions_says_so(tmp_path: Path) -> None:

@@ -58,6 +58,17 @@ def test_no_value_of_somebody_else_is_shown(install: Install, file: Path, write:
     assert SECRET not in outcome.stdout + outcome.stderr
 
 
+def test_a_name_cannot_command_the_terminal(install: Install, file: Path) -> None:
+    """Control characters and those that turn the line around are dots, too."""
+    names = ["\x1b[2J", "\x9b2J", "\u202e"]
+    entry = {"command": "x", "env": dict.fromkeys(names, "1")}
+    content = json.dumps({"mcpServers": {"patchworks-sandbox": entry}}, ensure_ascii=False)
+    file.write_text(content, encoding="utf-8")
+    outcome = install("cursor", "--sandbox", "--write")
+    assert outcome.stdout.replace("\n", "").isprintable()
+    assert json.loads(file.read_text(encoding="utf-8"))["mcpServers"]["patchworks-sandbox"]["env"] == entry["env"]
+
+
 def test_the_backup_is_what_was_there(install: Install, file: Path) -> None:
     """With its permissions, beside the file; two in one second do not take each other's place."""
     file.chmod(0o640)

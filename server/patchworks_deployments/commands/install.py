@@ -151,8 +151,9 @@ def _carry_out(host: Host, entry: Entry, file: files.File, wanted: Change, *, wr
     say("Written." + (f" The file as it was: {backup}" if backup else ""))
     if entry.value is not None and file.is_shared:
         say(f"Others on this machine can read {file.path}, which holds a secret: `chmod 600` would end that.")
-    if (Path(sys.prefix).parent / "pyproject.toml").exists():
-        say(f"The entry starts the command in {sys.prefix}: keep that folder where it is.")
+    clone = Path(sys.prefix).parent
+    if (clone / "pyproject.toml").exists():
+        say(f"The entry starts the command in {clone}: keep that folder where it is.")
     say(f"{host.title}: {host.after}{_to_be_set(host, entry)}")
 
 

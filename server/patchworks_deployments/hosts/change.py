@@ -106,7 +106,8 @@ def _plain(value: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON
 def _masked(value: Any, shown: frozenset[Any]) -> Any:  # noqa: ANN401 - any JSON
     """The value with dots for every text and number but those."""
     if isinstance(value, dict):
-        return {key: _masked(each, shown) for key, each in value.items()}
+        # A name that a terminal would take for more than text is not shown either.
+        return {key if key.isprintable() else DOTS: _masked(each, shown) for key, each in value.items()}
     if isinstance(value, list):
         return [DOTS if isinstance(each, dict) else _masked(each, shown) for each in value]
     return value if value is None or isinstance(value, bool) or value in shown else DOTS

@@ -184,6 +184,13 @@ def test_a_field_of_a_bundle_that_nobody_filled_in_counts_as_not_set(
     assert (settings.audit_log, settings.protected_environments, settings.timeout) == (None, (), 12)
 
 
+def test_a_flag_that_was_left_blank_takes_no_variable_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle must not take away what the machine protects."""
+    monkeypatch.setenv("PATCHWORKS_PROTECTED_ENVIRONMENTS", "10")
+    settings = load_settings(None, sandbox=True, protected_environments="${user_config.protected_environments}")
+    assert settings.protected_environments == ("10",)
+
+
 @pytest.mark.parametrize("written", ["true", "TRUE", "yes", "on", "1"])
 def test_yes_has_many_words(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     """And a variable's name may be in small letters."""

@@ -28,6 +28,8 @@ PREFIX = "PATCHWORKS_"
 BASE_URL = pasted.API_ADDRESS
 LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
 
+MAX_TIMEOUT_SECONDS = 30
+
 AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "caller"]
 
 
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
     sandbox: Annotated[bool, Field(description="use the embedded stand-in for Patchworks, no account needed")] = False
     base_url: Annotated[ApiAddress, Field(description="address of the Patchworks Core API")] = BASE_URL
     allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
-    timeout: Annotated[float, Field(gt=0, le=30, description="seconds to wait for an answer")] = 12.0
+    timeout: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, description="seconds to wait for an answer")] = 12.0
 
     api_key: Annotated[HeaderSecret | None, BeforeValidator(pasted.api_key)] = None
     bearer_token: Annotated[HeaderSecret | None, BeforeValidator(pasted.bearer_token)] = None
@@ -146,7 +148,10 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
     Raises `SettingsError` with one line per fault, never with a secret.
     """
     faults = list(_misspelt(os.environ if environment is None else environment))
-    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    # Here, too: what is left blank among the flags must not take the place of a variable.
+    given: dict[str, Any] = {
+        name: value for name, value in flags.items() if value is not None and not pasted.is_left_blank(value)
+    }
     try:
         settings = Settings(**given)
     except ValidationError as error:

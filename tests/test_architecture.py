@@ -1,4 +1,4 @@
-"""The house: twelve rooms and a sandbox, imports one way, and nothing that has grown out of hand."""
+"""The house: thirteen rooms and a sandbox, imports one way, and nothing that has grown out of hand."""
 
 import ast
 from collections import Counter

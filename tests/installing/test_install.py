@@ -133,6 +133,15 @@ def test_without_a_secret_nothing_is_written_where_the_file_has_to_hold_it(
     assert list(home.iterdir()) == []
 
 
+def test_whoever_only_looks_needs_no_key(install: Install, home: Path) -> None:
+    """The entry is shown with dots in its place, and where the key will come from."""
+    outcome = install("claude-desktop", "--read-only")
+    assert outcome.returncode == 0, outcome.stderr
+    assert '+       "PATCHWORKS_API_KEY": "•••"' in outcome.stdout
+    assert "You are asked for PATCHWORKS_API_KEY, unless this terminal has set it." in outcome.stdout
+    assert list(home.iterdir()) == []
+
+
 def test_a_key_that_stands_there_stays(install: Install, home: Path) -> None:
     """Whoever only changes a flag need not give it again."""
     install("claude-desktop", "--write", PATCHWORKS_API_KEY=KEY)
@@ -150,6 +159,7 @@ def test_a_key_that_stands_there_stays(install: Install, home: Path) -> None:
         (("cursor", "--sandbox", "--name", "a b"), "--name must begin with a letter"),
         (("cursor", "--sandbox", "--name", "x" * 29), "at most 28"),
         (("windsurf", "--sandbox", "--project"), "Windsurf has no file for a project"),
+        (("jetbrains", "--sandbox", "--confirm", "nothing"), "PATCHWORKS_CONFIRM: "),
         (("emacs", "--sandbox"), "emacs is no host that is known here"),
         (("cursor", "--base-url", "http://api.example.com"), "plain http"),
     ],

@@ -58,7 +58,7 @@ def _holds(text: str, part: str) -> bool:
 
 
 @given(documents())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_an_entry_comes_to_what_is_there(document: tuple[dict[str, Any], str]) -> None:
     """The data is the old one and ours, and no comment and no letter of the old text is lost; twice is once."""
     data, text = document
@@ -72,7 +72,7 @@ def test_an_entry_comes_to_what_is_there(document: tuple[dict[str, Any], str]) -
 
 
 @given(documents(), values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_an_entry_takes_the_place_of_another_one(document: tuple[dict[str, Any], str], old: Any) -> None:
     """What stands before and behind the old entry stays, letter by letter."""
     edited = Document(document[1])

@@ -1,6 +1,7 @@
 """Codex's TOML: one table comes or is replaced, and every other line stays."""
 
 import tomllib
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ bodies = st.sampled_from(
 )
 HEADERS = ["[a]", '[mcp_servers."x.y"]', "[mcp_servers.github]", " [ projects . '/home/a' ] # why", "[b.c]"]
 OURS = ["[mcp_servers.patchworks]", "[mcp_servers.patchworks.env]", '["mcp_servers".patchworks.tools.x]']
-remarks = st.sampled_from(["", "# about the next one\n", "\n\n"])
+REMARK = "# about the next one"
+remarks = st.sampled_from(["", REMARK + "\n", "\n\n"])
 
 
 @st.composite
@@ -54,6 +56,8 @@ def test_our_table_is_there_and_nothing_else_has_changed(text: str) -> None:
     for line in text.splitlines():
         ours = line in OURS or (ours and line.lstrip(" ") not in {header.lstrip(" ") for header in HEADERS})
         assert ours or line in kept, line
+    above = [(line, header) for line, header in pairwise(text.splitlines()) if header in HEADERS and line == REMARK]
+    assert set(above) <= set(pairwise(edited.splitlines()))
     assert toml.put(edited, PATH, TABLE) == edited
 
 

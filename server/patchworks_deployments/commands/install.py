@@ -1,6 +1,7 @@
 """Putting this server into a host's configuration, or only showing what would change."""
 
 import contextlib
+import dataclasses
 import getpass
 import os
 import shlex
@@ -10,7 +11,7 @@ from typing import Any
 
 from patchworks_deployments.commands.output import say, tell
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.hosts.change import Change, change
+from patchworks_deployments.hosts.change import DOTS, Change, change
 from patchworks_deployments.hosts.editing import files, jsonc
 from patchworks_deployments.hosts.entry import Entry, checked_name, flags_of, installed_command, secret_variable
 from patchworks_deployments.hosts.options import OVER_HTTP
@@ -43,25 +44,30 @@ def run(options: dict[str, Any]) -> None:
     environment = _taken_out()
     _warn_of_unused(environment)
     entry = _entry(name, options, environment)
-    if key in BY_HAND:
-        say(f"{BY_HAND[key]}. Paste this, with your own secret in the place of the dots:\n{_to_paste(entry)}")
+    host = HOSTS.get(key)
+    path = host.path(this_machine(os.environ), project=project) if host else None
+    if host is None or path is None:
+        _check(options, entry, environment)
+        say(_by_hand(key, entry, project=project))
         return
-    host = HOSTS[key]
-    path = host.path(this_machine(os.environ), project=project)
-    if path is None and key == "claude-code":
-        _check(options, entry, environment.get(entry.secret or ""))
-        say(f"{COMMAND_OF_CLAUDE_CODE}\n\n  {_claude_mcp_add(entry)}\n\nNothing was written.{_to_be_set(host, entry)}")
-        return
-    if path is None:
-        raise SettingsError(f"{host.title} has no file for a project: leave out --project. Nothing was written.")
     file = files.read(path)
     entry = _with_secret(host, entry, file, environment, may_ask=write)
-    _check(options, entry, entry.value or environment.get(entry.secret or ""))
+    _check(options, entry, environment)
     wanted = change(host, entry, file)
     say(f"{host.title}: {file.path}{'' if file.raw is not None else ' (a new file)'}")
     if not project and not file.path.parent.exists():
         say(f"There is no folder {file.path.parent} yet: is {host.title} installed here, and was it started once?")
     _carry_out(host, entry, file, wanted, write=write)
+
+
+def _by_hand(key: str, entry: Entry, *, project: bool) -> str:
+    """What to paste, or which command to run, where there is no file to change. Raises `SettingsError`."""
+    if key in BY_HAND:
+        return f"{BY_HAND[key]}. Paste this, with your own secret in the place of the dots:\n{_to_paste(entry)}"
+    host = HOSTS[key]
+    if project:
+        raise SettingsError(f"{host.title} has no file for a project: leave out --project. Nothing was written.")
+    return f"{COMMAND_OF_CLAUDE_CODE}\n\n  {_claude_mcp_add(entry)}\n\nNothing was written.{_to_be_set(host, entry)}"
 
 
 def _taken_out() -> dict[str, str]:
@@ -87,20 +93,23 @@ def _entry(name: str | None, given: dict[str, Any], environment: dict[str, str])
 
 
 def _with_secret(host: Host, entry: Entry, file: files.File, environment: dict[str, str], *, may_ask: bool) -> Entry:
-    """The entry with the secret itself, where the host's file has to hold it. Raises `SettingsError`."""
+    """The entry with the secret itself, where the host's file has to hold it. Raises `SettingsError`.
+
+    As long as nothing is written nobody is asked, and a secret that is not known is not missed: it is not shown anyway.
+    """
     if not entry.secret or not host.needs_value:
         return entry
     value = environment.get(entry.secret) or _kept(host, entry, file)
     if not value and may_ask and sys.stdin and sys.stdin.isatty():
         with contextlib.suppress(EOFError):
             value = getpass.getpass(f"{entry.secret} (it is not shown, and will stand in {file.path}): ").strip()
-    if not value:
+    if not value and may_ask:
         raise SettingsError(
             f"{host.title} cannot refer to a variable, so its file has to hold the secret of your account. Set "
-            f"{entry.secret} in this terminal and run the command again, or add --write in a terminal and be asked. "
+            f"{entry.secret} in this terminal and run the command again, or run it where you can be asked. "
             "To try it without an account, add --sandbox. Nothing was written."
         )
-    return Entry(entry.name, entry.command, entry.flags, entry.secret, value)
+    return dataclasses.replace(entry, value=value or STAND_IN)
 
 
 def _kept(host: Host, entry: Entry, file: files.File) -> str | None:
@@ -114,9 +123,12 @@ def _kept(host: Host, entry: Entry, file: files.File) -> str | None:
     return old if isinstance(old, str) else None
 
 
-def _check(given: dict[str, Any], entry: Entry, value: str | None) -> None:
+def _check(given: dict[str, Any], entry: Entry, environment: dict[str, str]) -> None:
     """Refuse what the server would refuse when the host starts it. Raises `SettingsError`."""
-    secret = {entry.secret.removeprefix(PREFIX).lower(): value or STAND_IN} if entry.secret else {}
+    secret: dict[str, str] = {}
+    if entry.secret:
+        value = entry.value or environment.get(entry.secret) or STAND_IN
+        secret[entry.secret.removeprefix(PREFIX).lower()] = value
     try:
         load_settings({}, **given, **secret)
     except SettingsError as error:
@@ -130,7 +142,10 @@ def _carry_out(host: Host, entry: Entry, file: files.File, wanted: Change, *, wr
         return
     say("\n".join(wanted.difference))
     if not write:
-        say("Nothing was written. To write it, add --write.")
+        asked = (
+            f" You are asked for {entry.secret}, unless this terminal has set it." if entry.value == STAND_IN else ""
+        )
+        say(f"Nothing was written. To write it, add --write.{asked}")
         return
     backup = files.replace(file, wanted.text, is_secret=entry.value is not None)
     say("Written." + (f" The file as it was: {backup}" if backup else ""))
@@ -161,7 +176,7 @@ def _claude_mcp_add(entry: Entry) -> str:
 
 
 def _to_paste(entry: Entry) -> str:
-    shown = Host("", "").form(Entry(entry.name, entry.command, entry.flags, entry.secret, "•••"))
+    shown = Host("", "").form(dataclasses.replace(entry, value=DOTS))
     return jsonc.show({"mcpServers": {entry.name: shown}})
 
 

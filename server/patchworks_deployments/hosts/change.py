@@ -21,8 +21,6 @@ class Change:
 
     text: str
     difference: tuple[str, ...]
-    is_new: bool
-    """Whether there was no entry of this name."""
 
 
 def change(host: Host, entry: Entry, file: File) -> Change:
@@ -40,7 +38,7 @@ def change(host: Host, entry: Entry, file: File) -> Change:
         raise Untouched(file.path, f"has {error} twice: remove one of the two, then try again") from None
     except toml.Unwritable as error:
         raise Untouched(file.path, f"has to be changed by hand: {error}") from None
-    return Change(bom + made.text, made.difference, made.is_new)
+    return Change(bom + made.text, made.difference)
 
 
 def _in_json(host: Host, entry: Entry, text: str) -> Change:
@@ -53,7 +51,7 @@ def _in_json(host: Host, entry: Entry, text: str) -> Change:
         document.set(path, new)
     if entry.secret and host.asks_for_secrets:
         shown += _add_input(document, entry.secret)
-    return Change(document.text, tuple(shown), old is None)
+    return Change(document.text, tuple(shown))
 
 
 def _add_input(document: jsonc.Document, variable: str) -> list[str]:
@@ -72,7 +70,7 @@ def _in_toml(host: Host, entry: Entry, text: str) -> Change:
     old = servers.get(entry.name) if isinstance(servers, dict) else None
     new = merged(old, host.form(entry), host.defaults)
     shown = _difference(host, entry, old, new)
-    return Change(text if old == new else toml.put(text, path, new), tuple(shown), old is None)
+    return Change(text if old == new else toml.put(text, path, new), tuple(shown))
 
 
 # What is shown ------------------------------------------------------------------------------------

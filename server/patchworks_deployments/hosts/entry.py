@@ -20,7 +20,6 @@ MAX_NAME = 28
 FLAGS = frozenset("--" + name.replace("_", "-") for name in Settings.model_fields)
 
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}")
-_PATHS = ("audit_log", "tokens_file")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Entry:
 
 
 def flags_of(given: Mapping[str, object], folder: Path) -> tuple[str, ...]:
-    """The settings as flags. A path that begins in the `folder` becomes a full one: hosts start servers elsewhere."""
+    """The settings as flags. An audit log in the `folder` gets its full path: hosts start servers elsewhere."""
     flags: list[str] = []
     for name in Settings.model_fields:
         if name not in given:
@@ -46,7 +45,9 @@ def flags_of(given: Mapping[str, object], folder: Path) -> tuple[str, ...]:
         if value is True:
             flags.append(flag)
             continue
-        text = str(folder / str(value)) if name in _PATHS and not str(value).startswith("~") else str(value)
+        text = str(value)
+        if name == "audit_log" and not text.startswith("~"):
+            text = str(folder / text)
         flags += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return tuple(flags)
 

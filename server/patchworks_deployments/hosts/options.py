@@ -1,11 +1,10 @@
 """The settings as hosts and registries ask for them: read from `Settings`, so that nothing is said twice."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
@@ -72,8 +71,8 @@ def _option(name: str, field: FieldInfo) -> Option:
         default=_default(field.default),
         choices=tuple(str(each) for each in types if isinstance(each, str)),
         is_secret=is_secret,
-        minimum=_bound(each.ge for each in field.metadata if isinstance(each, Ge)),
-        maximum=_bound(each.le for each in field.metadata if isinstance(each, Le)),
+        minimum=_bound(field, "ge"),
+        maximum=_bound(field, "le"),
     )
 
 
@@ -83,7 +82,9 @@ def _default(value: object) -> str | float | bool | None:
     return value if isinstance(value, str | int | float) else None
 
 
-def _bound(found: Iterable[object]) -> float | None:
+def _bound(field: FieldInfo, name: str) -> float | None:
+    """What pydantic keeps of `Field(ge=...)` and `Field(le=...)`."""
+    found = (getattr(each, name, None) for each in field.metadata)
     return next((each for each in found if isinstance(each, int | float)), None)
 
 

@@ -38,15 +38,15 @@ class File:
 
 def read(path: Path) -> File:
     """The file, or an empty one where none is. Raises `Untouched`."""
-    path = path.resolve()
     try:
+        path = path.resolve()
         raw, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return File(path, None, "", None)
     except IsADirectoryError:
         raise Untouched(path, "is a folder, where a file belongs") from None
-    except OSError as error:
-        raise Untouched(path, f"cannot be read ({error.strerror})") from None
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle, before Python 3.13
+        raise Untouched(path, f"cannot be read ({getattr(error, 'strerror', error)})") from None
     try:
         return File(path, raw, raw.decode(), mode)
     except UnicodeDecodeError:

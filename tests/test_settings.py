@@ -161,6 +161,10 @@ def test_what_is_wrong_is_named_and_no_secret_is_shown(
         ({"SANDBOX": "1", "CONFIRM": "no", "CONFIRM_BY": "no", "READ_ONYL": "1"}, 3),
         ({"API_KEY": "${HUSH}", "AUDIT_LOG": "$HOME/log", "TIMEOUT": "12s"}, 3),
         ({"SANDBOX": "1", "API_KEY": "hush", "HTTP": "0.0.0.0:80", "OAUTH_SCOPES": "a", "WORKERS": "2"}, 3),
+        ({"HTTP": "0.0.0.0:80", "TIMEOUT": "12s"}, 3),
+        ({"API_KEY": "${HUSH}", "HTTP": "0.0.0.0:80"}, 2),
+        ({"SANDBOX": "sure"}, 1),
+        ({"USERNAME": "u", "PASSWORD": "${HUSH}"}, 1),
     ],
 )
 def test_every_fault_is_named_at_once(

@@ -161,6 +161,10 @@ def test_what_is_wrong_is_named_and_no_secret_is_shown(
         ({"SANDBOX": "1", "CONFIRM": "no", "CONFIRM_BY": "no", "READ_ONYL": "1"}, 3),
         ({"API_KEY": "${HUSH}", "AUDIT_LOG": "$HOME/log", "TIMEOUT": "12s"}, 3),
         ({"SANDBOX": "1", "API_KEY": "hush", "HTTP": "0.0.0.0:80", "OAUTH_SCOPES": "a", "WORKERS": "2"}, 3),
+        ({"HTTP": "0.0.0.0:80", "TIMEOUT": "12s"}, 3),
+        ({"API_KEY": "${HUSH}", "HTTP": "0.0.0.0:80"}, 2),
+        ({"SANDBOX": "sure"}, 1),
+        ({"USERNAME": "u", "PASSWORD": "${HUSH}"}, 1),
     ],
 )
 def test_every_fault_is_named_at_once(
@@ -182,6 +186,13 @@ def test_a_field_of_a_bundle_that_nobody_filled_in_counts_as_not_set(
     """Hosts pass on nothing, an empty text, or the field's own name."""
     settings = _load(monkeypatch, SANDBOX="1", AUDIT_LOG=written, PROTECTED_ENVIRONMENTS=written, TIMEOUT=written)
     assert (settings.audit_log, settings.protected_environments, settings.timeout) == (None, (), 12)
+
+
+def test_a_flag_that_was_left_blank_takes_no_variable_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle must not take away what the machine protects."""
+    monkeypatch.setenv("PATCHWORKS_PROTECTED_ENVIRONMENTS", "10")
+    settings = load_settings(None, sandbox=True, protected_environments="${user_config.protected_environments}")
+    assert settings.protected_environments == ("10",)
 
 
 @pytest.mark.parametrize("written", ["true", "TRUE", "yes", "on", "1"])

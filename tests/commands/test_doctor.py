@@ -87,7 +87,7 @@ ANSWERS: dict[str, tuple[Fault, Exit, str, str]] = {
     "a throttle": (refusal(429, retry_after=90), Exit.LATER, "throttling", "Wait 90 seconds"),
     "a maintenance": (refusal(503), Exit.LATER, "maintenance", "Try again later"),
     "a gateway's page": (page(502), Exit.LATER, "502 that is not", "again later"),
-    "silence": (httpx2.ReadTimeout, Exit.UNREACHED, "did not answer in time", "PATCHWORKS_TIMEOUT is 12 seconds"),
+    "silence": (httpx2.ReadTimeout, Exit.UNREACHED, "did not answer in time", "12 seconds now, at most 30"),
     "a broken answer": (httpx2.RemoteProtocolError, Exit.UNREACHED, "broke before the answer", "Try again later"),
     "no connection": (httpx2.ConnectError, Exit.UNREACHED, "could not be reached", "PATCHWORKS_BASE_URL"),
 }

@@ -1,11 +1,20 @@
 """Settings from the environment (`PATCHWORKS_*`) and flags, in one model that refuses what it cannot be sure of."""
 
 import difflib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from patchworks_deployments.errors import SettingsError
@@ -28,7 +37,24 @@ PREFIX = "PATCHWORKS_"
 BASE_URL = pasted.API_ADDRESS
 LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
 
+MAX_TIMEOUT_SECONDS = 30
+
 AuthenticationMethod = Literal["sandbox", "api_key", "bearer_token", "login", "caller"]
+
+
+_OWN_WORDS = {
+    "bool_parsing": "must be true or false",
+    "float_parsing": "must be a number alone, without a unit",
+    "int_parsing": "must be a whole number alone",
+}
+
+
+class _FaultsError(Exception):
+    """All that is wrong with the settings, a line for each."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(*told)
+        self.told = told
 
 
 class Settings(BaseSettings):
@@ -41,7 +67,7 @@ class Settings(BaseSettings):
     sandbox: Annotated[bool, Field(description="use the embedded stand-in for Patchworks, no account needed")] = False
     base_url: Annotated[ApiAddress, Field(description="address of the Patchworks Core API")] = BASE_URL
     allow_http: Annotated[bool, Field(description="allow plain http to other machines")] = False
-    timeout: Annotated[float, Field(gt=0, le=30, description="seconds to wait for an answer")] = 12.0
+    timeout: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, description="seconds to wait for an answer")] = 12.0
 
     api_key: Annotated[HeaderSecret | None, BeforeValidator(pasted.api_key)] = None
     bearer_token: Annotated[HeaderSecret | None, BeforeValidator(pasted.bearer_token)] = None
@@ -91,21 +117,31 @@ class Settings(BaseSettings):
     rate_limit: Annotated[int, Field(ge=0, description="requests per minute and caller over HTTP; 0: no limit")] = 600
     redis_url: Secret | None = None
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _without_what_nobody_filled_in(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in given.items() if not pasted.is_left_blank(value)}
+    def _told_whole(cls, given: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """The settings. Raises `_FaultsError`: what is wrong with one hides nothing that is wrong with others."""
+        filled_in = {name: value for name, value in given.items() if not pasted.is_left_blank(value)}
+        faults: dict[str, list[str]] = {}
+        try:
+            made = handler(filled_in)
+        except ValidationError as error:
+            for details in error.errors(include_input=False):
+                message = _OWN_WORDS.get(details["type"], details["msg"]).removeprefix("Value error, ")
+                told = f"{PREFIX}{str(details['loc'][0]).upper()}: {message.replace('Input should be', 'must be')}"
+                faults.setdefault(str(details["loc"][0]), []).append(told)
+            made = handler({name: value for name, value in filled_in.items() if name.lower() not in faults})
+        names = [name for field in faults for name in (PREFIX + field.upper(), "--" + field.replace("_", "-"))]
+        # What is said of a setting that is wrong by itself would be said of its default.
+        others = [told for told in contradictions(made) if not any(name in told for name in names)]
+        if faults or others:
+            raise _FaultsError([*itertools.chain(*faults.values()), *(told[:1].upper() + told[1:] for told in others)])
+        return made
 
     @field_validator("*", mode="before")
     @classmethod
     def _in_its_place(cls, value: object) -> object:
         return pasted.in_its_place(value)
-
-    @model_validator(mode="after")
-    def _without_contradictions(self) -> Self:
-        if found := list(contradictions(self)):
-            raise ValueError("\n".join(found))
-        return self
 
     @property
     def is_authorized(self) -> bool:
@@ -146,12 +182,14 @@ def load_settings(environment: Mapping[str, str] | None = None, **flags: object)
     Raises `SettingsError` with one line per fault, never with a secret.
     """
     faults = list(_misspelt(os.environ if environment is None else environment))
-    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    # Here, too: what is left blank among the flags must not take the place of a variable.
+    given: dict[str, Any] = {
+        name: value for name, value in flags.items() if value is not None and not pasted.is_left_blank(value)
+    }
     try:
         settings = Settings(**given)
-    except ValidationError as error:
-        for details in error.errors(include_input=False):
-            faults.extend(_faults(details["loc"], _OWN_WORDS.get(details["type"], details["msg"])))
+    except _FaultsError as error:
+        faults.extend(error.told)
     if faults:
         raise not_started(faults)
     return settings
@@ -171,16 +209,3 @@ def _misspelt(names: Iterable[str]) -> Iterator[str]:
             nearest = difflib.get_close_matches(own, known, n=1)
             hint = f"did you mean {PREFIX}{nearest[0]}?" if nearest else f"known are {PREFIX}… {', '.join(known)}."
             yield f"{name} is not a setting: {hint}"
-
-
-_OWN_WORDS = {
-    "bool_parsing": "must be true or false",
-    "float_parsing": "must be a number alone, without a unit",
-    "int_parsing": "must be a whole number alone",
-}
-
-
-def _faults(location: tuple[int | str, ...], message: str) -> Iterator[str]:
-    for told in message.removeprefix("Value error, ").split("\n"):
-        text = told.replace("Input should be", "must be")
-        yield f"{PREFIX}{str(location[0]).upper()}: {text}" if location else text[:1].upper() + text[1:]

@@ -14,7 +14,7 @@ from patchworks_deployments.commands.doctor.findings import Exit, Finding, fail,
 from patchworks_deployments.consent.policy import Policy
 from patchworks_deployments.errors import DeploymentsError, Unauthenticated
 from patchworks_deployments.model.deployment import Deployment, DeploymentPage
-from patchworks_deployments.settings import Settings
+from patchworks_deployments.settings import MAX_TIMEOUT_SECONDS, Settings
 from patchworks_deployments.writes.plan import environments_of
 
 LISTING, GETTING = "list deployments", "get deployment"
@@ -75,8 +75,9 @@ def _refused(error: DeploymentsError, settings: Settings) -> Finding:
     if isinstance(error, Unauthenticated) and (advice := _ABOUT_THE_KEY.get(settings.authentication)):
         return fail(found.what, advice, found.status)
     if error.what == NOT_IN_TIME:
-        waits = f"PATCHWORKS_TIMEOUT is {settings.timeout:g} seconds and may be 30"
-        return fail(found.what, f"{found.next_step} {waits}: it says how long an answer may take.", found.status)
+        limit = "the most it may be" if settings.timeout == MAX_TIMEOUT_SECONDS else f"at most {MAX_TIMEOUT_SECONDS}"
+        waits = f"PATCHWORKS_TIMEOUT says how long an answer may take: {settings.timeout:g} seconds now, {limit}."
+        return fail(found.what, f"{found.next_step} {waits}", found.status)
     return found
 
 

@@ -43,11 +43,12 @@ def test_demo_plays_the_main_job() -> None:
     [
         ((), {}, "No way to authenticate"),
         ((), {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_READ_ONYL": "1"}, "did you mean PATCHWORKS_READ_ONLY?"),
-        (("--sandbox",), {"PATCHWORKS_API_KEY": "hush"}, "contradict each other"),
-        (("--sandbox", "--confirm", "nothing"), {}, "PATCHWORKS_CONFIRM: "),
+        ((), {"PATCHWORKS_SANDBOX": "1", "PATCHWORKS_API_KEY": "hush"}, "contradict each other"),
+        (("--sandbox", "--username", "u"), {}, "contradict each other"),
+        (("--sandbox", "--confirm", "nothing"), {}, "PATCHWORKS_CONFIRM "),
         (("--sandbox",), {"PATCHWORKS_STATE_KEYS": "hush"}, "at least 32 bytes"),
         ((), {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_BASE_URL": "http://api.example.com"}, "plain http"),
-        (("--sandbox",), {"PATCHWORKS_CONFIRM_BY": "nobody"}, "PATCHWORKS_CONFIRM_BY: "),
+        (("--sandbox",), {"PATCHWORKS_CONFIRM_BY": "nobody"}, "PATCHWORKS_CONFIRM_BY "),
     ],
 )
 def test_wrong_settings_stop_the_start_with_one_clear_message(
@@ -60,6 +61,17 @@ def test_wrong_settings_stop_the_start_with_one_clear_message(
     assert outcome.stdout == ""
     assert "Traceback" not in outcome.stderr
     assert "hush" not in outcome.stderr
+
+
+@pytest.mark.slow
+def test_the_sandbox_as_a_flag_wins_over_an_account_in_the_environment() -> None:
+    """Hosts that pass on all that a terminal has set start it all the same, and stderr says what is not used."""
+    account = {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_BASE_URL": "https://core.example"}
+    outcome = run("check", "--sandbox", **account)
+    assert outcome.returncode == 0, outcome.stdout
+    assert "the embedded sandbox, no account" in outcome.stdout
+    (line,) = outcome.stderr.splitlines()
+    assert line == "--sandbox needs no account, so this is not used: PATCHWORKS_BASE_URL, PATCHWORKS_API_KEY"
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def test_the_words_in_the_place_of_a_key_stop_the_start() -> None:
     """The message names the setting, instead of a server whose tools are all answered with 401."""
     outcome = run_here(**_account()["env"])
     assert (outcome.returncode, outcome.stdout) == (2, "")
-    assert "- PATCHWORKS_API_KEY: holds the words of an example" in outcome.stderr
+    assert "- PATCHWORKS_API_KEY holds the words of an example" in outcome.stderr
 
 
 def test_the_links_are_made_of_the_rows() -> None:

@@ -91,11 +91,29 @@ def _mypy(arguments: Words) -> None:
 
 def _claude(arguments: Words) -> None:
     """A host's own command: what it would start is ours."""
+    if arguments == ["mcp", "list"]:
+        return
     assert arguments[:2] == ["mcp", "add"]
     if "--" in arguments:
         _check(arguments[arguments.index("--") + 1 :])
     else:
         assert any(word.endswith("/mcp") for word in arguments)
+
+
+def _codex(arguments: Words) -> None:
+    """The entry is one that `install` writes."""
+    if arguments in (["mcp", "list"], ["exec"], ["exec", "--trust"]):
+        return
+    assert arguments[:2] == ["exec", "-c"]
+    assert arguments[2] == "mcp_servers.patchworks-sandbox.required=true"
+
+
+def _npx(arguments: Words) -> None:
+    """The Inspector: what it would start is ours."""
+    package, *arguments = arguments
+    assert package == "@modelcontextprotocol/inspector"
+    words = [word for word in arguments if word != "--cli"]
+    _check(words[: words.index("--method")] if "--method" in words else words)
 
 
 def _factory(arguments: Words) -> None:
@@ -117,6 +135,8 @@ _CHECKS = {
     "ruff": _ruff,
     "mypy": _mypy,
     "claude": _claude,
+    "codex": _codex,
+    "npx": _npx,
     "granian": _factory,  # no dependency of ours; its flags were tried with 2.8
     "uvicorn": _uvicorn,
 }

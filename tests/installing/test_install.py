@@ -154,12 +154,12 @@ def test_a_key_that_stands_there_stays(install: Install, home: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("cursor", "--sandbox", "--confirm", "nothing"), "PATCHWORKS_CONFIRM: "),
+        (("cursor", "--sandbox", "--confirm", "nothing"), "PATCHWORKS_CONFIRM "),
         (("cursor", "--sandbox", "--http", "8080"), "leave out --http"),
         (("cursor", "--sandbox", "--name", "a b"), "--name must begin with a letter"),
         (("cursor", "--sandbox", "--name", "x" * 29), "at most 28"),
         (("windsurf", "--sandbox", "--project"), "Windsurf has no file for a project"),
-        (("jetbrains", "--sandbox", "--confirm", "nothing"), "PATCHWORKS_CONFIRM: "),
+        (("jetbrains", "--sandbox", "--confirm", "nothing"), "PATCHWORKS_CONFIRM "),
         (("emacs", "--sandbox"), "emacs is no host that is known here"),
         (("cursor", "--base-url", "http://api.example.com"), "plain http"),
     ],

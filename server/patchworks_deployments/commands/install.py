@@ -50,6 +50,8 @@ def run(options: dict[str, Any]) -> None:
         _check(options, entry, environment)
         say(_by_hand(key, entry, project=project))
         return
+    if project and host.trusts:
+        host = dataclasses.replace(host, after=host.trusts)
     file = files.read(path)
     entry = _with_secret(host, entry, file, environment, may_ask=write)
     _check(options, entry, environment)

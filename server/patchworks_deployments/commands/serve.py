@@ -9,7 +9,7 @@ from typing import Any
 
 from patchworks_deployments.commands.output import UNWRITTEN, end, is_broken_pipe, say, tell
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.settings import Settings, load_settings
+from patchworks_deployments.settings import PREFIX, Settings, load_settings
 from patchworks_deployments.startup import collect_rarely, exit_in_order, listen
 
 IN_A_TERMINAL = (
@@ -17,11 +17,21 @@ IN_A_TERMINAL = (
     "`patchworks-deployments-mcp demo` or `patchworks-deployments-mcp check`. Ctrl-C ends this."
 )
 
+_ACCOUNT = ("base_url", "api_key", "bearer_token", "username", "password")
+"""The settings that lead to an account."""
+
 
 def settings_of(options: dict[str, Any]) -> Settings:
-    """The settings, where the environment has a way to the network too. Raises `SettingsError`."""
+    """The settings, where the environment has a way to the network too. Raises `SettingsError`.
+
+    `--sandbox` wins over an account in the environment: some hosts pass on all that their terminal has set.
+    """
     from patchworks_deployments.network.routes import ensure_usable  # noqa: PLC0415 - slow: after the settings
 
+    if options.get("sandbox"):
+        unused = [name for name in _ACCOUNT if name not in options and os.environ.pop(PREFIX + name.upper(), "")]
+        if unused:
+            tell(f"--sandbox needs no account, so this is not used: {', '.join(PREFIX + n.upper() for n in unused)}")
     settings = load_settings(None, **options)
     ensure_usable(settings)
     return settings
@@ -34,7 +44,7 @@ def run(options: dict[str, Any]) -> int:
         from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
 
         # Workers are processes of their own and read their settings from the environment.
-        os.environ.update({f"PATCHWORKS_{name.upper()}": str(value) for name, value in options.items()})
+        os.environ.update({PREFIX + name.upper(): str(value) for name, value in options.items()})
         serve(settings, announce=say)
     elif settings.credentials == "caller":
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")

@@ -56,6 +56,8 @@ class Host:
     """What an entry gets unless it has it already."""
     after: str = "Restart it."
     """What makes the host take up the change."""
+    trusts: str = ""
+    """How a person says that they trust the servers of a project, where they have to."""
 
     def path(self, machine: Machine, *, project: bool) -> Path | None:
         """The file that is to be changed; None where the host has none of this kind."""
@@ -147,7 +149,7 @@ HOSTS = {
         project=(".mcp.json",),
         reference="${NAME}",
         begins={"type": "stdio"},
-        after="Start it in this folder: it asks whether you trust the servers of the project.",
+        trusts="Start it in this folder: it asks whether you trust the servers of the project.",
     ),
     "cursor": Host(
         "Cursor",
@@ -175,6 +177,7 @@ HOSTS = {
         root="mcp_servers",
         # Without them it waits 10 s for the start and 60 s for a call.
         defaults={"startup_timeout_sec": 30, "tool_timeout_sec": QUESTION_SECONDS},
+        trusts="Start it in this folder and trust that, or use `codex exec --trust`.",
     ),
     "gemini": Host(
         "Gemini CLI",
@@ -182,6 +185,7 @@ HOSTS = {
         user=lambda machine: machine.home / ".gemini" / "settings.json",
         project=(".gemini", "settings.json"),
         reference="$NAME",
+        trusts="Start it in this folder and trust that.",
     ),
     "copilot": Host(
         "Copilot CLI",
@@ -191,6 +195,7 @@ HOSTS = {
         reference="${NAME}",
         begins={"type": "stdio"},
         defaults={"tools": ["*"]},
+        trusts="Start it in this folder and trust that.",
     ),
     "windsurf": Host(
         "Windsurf",

@@ -46,6 +46,7 @@ _OWN_WORDS = {
     "bool_parsing": "must be true or false",
     "float_parsing": "must be a number alone, without a unit",
     "int_parsing": "must be a whole number alone",
+    "string_pattern_mismatch": "holds a character that a scope cannot have",
 }
 
 
@@ -128,7 +129,8 @@ class Settings(BaseSettings):
         except ValidationError as error:
             for details in error.errors(include_input=False):
                 message = _OWN_WORDS.get(details["type"], details["msg"]).removeprefix("Value error, ")
-                told = f"{PREFIX}{str(details['loc'][0]).upper()}: {message.replace('Input should be', 'must be')}"
+                # Without a colon: Claude Code takes what follows `API_KEY: ` for a secret, and cuts it.
+                told = f"{PREFIX}{str(details['loc'][0]).upper()} {message.replace('Input should be', 'must be')}"
                 faults.setdefault(str(details["loc"][0]), []).append(told)
             made = handler({name: value for name, value in filled_in.items() if name.lower() not in faults})
         names = [name for field in faults for name in (PREFIX + field.upper(), "--" + field.replace("_", "-"))]

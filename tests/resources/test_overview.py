@@ -180,6 +180,20 @@ async def test_disabled_ones_are_no_finding_among_enabled_ones() -> None:
 # What is not known --------------------------------------------------------------------------------
 
 
+async def test_only_the_sandbox_is_said_to_be_made_up() -> None:
+    """A host that was set up without an account shows believable deployments: nobody shall take them for their own."""
+    said = "This is the sandbox: all of it is made up."
+    async with connected() as client:
+        made_up = await client.call_tool("deployment_overview", {})
+    assert said in text(made_up)
+    assert data(made_up)["remarks"][0] == said
+    empty = reply(200, {"data": [], "meta": {"current_page": 1, "last_page": 1, "total": 0}})
+    async with connected(transport=scripted(empty), api_key="a-key-of-an-account") as client:
+        own = await client.call_tool("deployment_overview", {})
+    assert not own.is_error
+    assert "sandbox" not in text(own)
+
+
 async def test_what_patchworks_did_not_say_is_a_question_mark() -> None:
     """No state is not "off", no environment sent is not "no environment", and no flow is not "None"."""
     records = [
@@ -195,6 +209,7 @@ async def test_what_patchworks_did_not_say_is_a_question_mark() -> None:
         "environments: environment ?: 1 | no environment: 1, 1 off | environment 10: 1, 1 off",
         "disabled (2)",
         "without environment (1)",
+        "This is the sandbox: all of it is made up.",
         "id | flow version | flow (id) | iteration | environment (id) | package | state",
         "2 | 8 | (100) | ? | no environment | - | off",
         "1 | 7 | ? | ? | environment ? | - | ?",

@@ -16,7 +16,7 @@ import httpx2
 from opentelemetry.trace import SpanKind, get_tracer
 
 from patchworks_deployments.api import paths
-from patchworks_deployments.api.credentials import Account, Credentials, build_credentials
+from patchworks_deployments.api.credentials import SANDBOX, Account, Credentials, build_credentials
 from patchworks_deployments.api.failures import read_answer, reading, translating
 from patchworks_deployments.api.pacing import GLANCE_SECONDS, deadline, retried
 from patchworks_deployments.api.query import CUTS, NAMES, PAGE_SIZE, Cut, DeploymentQuery, every
@@ -62,7 +62,7 @@ class DeploymentsClient:
     def account(self) -> Account:
         """Whose deployments these are. Raises `Unauthenticated` where that is the caller, who sent no key."""
         identity = self._auth.identity()
-        name = "the sandbox" if identity == SANDBOX_KEY else self._address.partition("://")[2]
+        name = SANDBOX if identity == SANDBOX_KEY else self._address.partition("://")[2]
         return Account(name, hashlib.sha256(f"{self._address}\n{identity}".encode()).hexdigest())
 
     async def list_deployments(self, query: DeploymentQuery) -> DeploymentPage:

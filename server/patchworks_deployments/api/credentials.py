@@ -42,12 +42,21 @@ MARK_CHARACTERS = 12
 """Characters of an account's digest by which the audit log tells it from others."""
 
 
+SANDBOX = "the sandbox"
+"""The name of the account that is none."""
+
+
 @dataclass(frozen=True)
 class Account:
     """Whose deployments a client reads and changes: a name for people, and a digest of address and credentials."""
 
     name: str
     digest: str
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether all of it is made up."""
+        return self.name == SANDBOX
 
     @property
     def mark(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate, chain
 from typing import Any
 
+from patchworks_deployments.api.credentials import Account
 from patchworks_deployments.api.selection import NOT_SEVERAL, Selected, Selection
 from patchworks_deployments.errors import InvalidArgument
 from patchworks_deployments.model import rendering
@@ -80,8 +81,11 @@ class Overview(Output):
     call: Maybe[ToolCall] = None
 
 
-def summarise(selected: Selected, show: Show | None = None, page: int = 1) -> Overview:
-    """Count the deployments, and find what deserves attention or show one page of what is asked for.
+MADE_UP = "This is the sandbox: all of it is made up."
+
+
+def summarise(selected: Selected, account: Account, show: Show | None = None, page: int = 1) -> Overview:
+    """Count the deployments of the account, and find what deserves attention or show one page of what is asked for.
 
     Raises `InvalidArgument` for a page past the last one.
     """
@@ -101,7 +105,7 @@ def summarise(selected: Selected, show: Show | None = None, page: int = 1) -> Ov
         disabled=sum(d.enabled is False for d in deployments),
         missing=selected.missing or None,
         flows=len(flows),
-        remarks=[*_remarks(selected), *shown.pop("remarks", ())] or None,
+        remarks=[*[MADE_UP] * account.is_sandbox, *_remarks(selected), *shown.pop("remarks", ())] or None,
         **shown,
     )
 

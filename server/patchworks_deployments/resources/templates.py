@@ -87,7 +87,8 @@ async def overview(
 ) -> str:
     """What runs where, as deployment_overview shows it."""
     selection = Selection(**dict(_parameters(ctx, uris.OverviewParameters)))
-    return _json(summarise(await read_selected(services(ctx).client, selection)).to_json())
+    client = services(ctx).client
+    return _json(summarise(await read_selected(client, selection), client.account()).to_json())
 
 
 async def changes(

@@ -57,7 +57,7 @@ async def deployment_overview(
     if deployment_id and not selected.deployments:
         selected.require_whole(f"Deployment {deployment_id} did not show.")
         selected.require_some()
-    overview = summarise(selected, show, page or 1)
+    overview = summarise(selected, services(ctx).client.account(), show, page or 1)
     return answer(to_text(overview), overview, for_page=_board(ctx, selected) if shows_pages(ctx) else None)
 
 

@@ -42,7 +42,7 @@ def server_json(options: dict[str, Any]) -> None:
     from patchworks_deployments.hosts.registry import server_json  # noqa: PLC0415 - not for who serves
 
     output: Path = options["output"]
-    output.write_text(json.dumps(server_json(), indent=2) + "\n", encoding="utf-8")
+    output.write_text(json.dumps(server_json(), indent=2) + "\n", encoding="utf-8", newline="\n")
     say(output)
 
 

@@ -6,10 +6,10 @@ import tomllib
 from typing import Any
 
 from docs.pages import ROOT, blocks, code, links, prose, rows, spans
+from support import install_links as made
 from support.clients import TOOLS
 from support.processes import over_stdio, run_here
 
-from patchworks_deployments.hosts import links as made
 from patchworks_deployments.hosts.entry import Entry
 from patchworks_deployments.hosts.rows import HOSTS, Machine
 

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from support import install_links as links
 from support.processes import ROOT, run_here
 from support.programs import program
 
-from patchworks_deployments.hosts import links
 from patchworks_deployments.hosts.entry import Entry
 from patchworks_deployments.hosts.options import OVER_HTTP, SECRETS
 from patchworks_deployments.hosts.rows import HOSTS, input_for
@@ -48,6 +48,17 @@ def test_the_server_json_in_the_repository_is_what_the_command_writes(tmp_path: 
     """A setting that is new, or has new words, has to be written there too."""
     run_here("server-json", "--output", str(tmp_path / "server.json"))
     assert (tmp_path / "server.json").read_bytes() == KEPT.read_bytes()
+
+
+@pytest.mark.parametrize("command", [("server-json", "--output"), ("bundle", "--output"), ("schemas", "--directory")])
+def test_what_cannot_be_written_is_told_in_one_line(command: tuple[str, str], tmp_path: Path) -> None:
+    """Here a file stands where a folder would have to be."""
+    (tmp_path / "file").touch()
+    outcome = run_here(*command, str(tmp_path / "file" / "x"))
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith(str(tmp_path / "file" / "x"))
+    assert f"could not be written ({tmp_path / 'file'}" in line
 
 
 @pytest.mark.slow

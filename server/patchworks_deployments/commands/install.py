@@ -13,7 +13,14 @@ from patchworks_deployments.commands.output import say, tell
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.hosts.change import DOTS, Change, change
 from patchworks_deployments.hosts.editing import files, jsonc
-from patchworks_deployments.hosts.entry import Entry, checked_name, flags_of, installed_command, secret_variable
+from patchworks_deployments.hosts.entry import (
+    PROGRAM,
+    Entry,
+    checked_name,
+    flags_of,
+    installed_command,
+    secret_variable,
+)
 from patchworks_deployments.hosts.options import OVER_HTTP
 from patchworks_deployments.hosts.rows import HOSTS, Host, this_machine
 from patchworks_deployments.settings import PREFIX, load_settings
@@ -65,7 +72,8 @@ def run(options: dict[str, Any]) -> None:
 def _by_hand(key: str, entry: Entry, *, project: bool) -> str:
     """What to paste, or which command to run, where there is no file to change. Raises `SettingsError`."""
     if key in BY_HAND:
-        return f"{BY_HAND[key]}. Paste this, with your own secret in the place of the dots:\n{_to_paste(entry)}"
+        dots = ", with your own secret in the place of the dots" if entry.secret else ""
+        return f"{BY_HAND[key]}. Paste this{dots}:\n{_to_paste(entry)}"
     host = HOSTS[key]
     if project:
         raise SettingsError(f"{host.title} has no file for a project: leave out --project. Nothing was written.")
@@ -186,7 +194,7 @@ def _to_paste(entry: Entry) -> str:
 def _listed() -> str:
     machine = this_machine(os.environ)
     width = max(map(len, [*HOSTS, *BY_HAND]))
-    lines = ["patchworks-deployments-mcp install HOST, where HOST is one of:"]
+    lines = [f"{PROGRAM} install HOST, where HOST is one of:"]
     for key, host in HOSTS.items():
         path = host.path(machine, project=False) or "(by its own command, which is shown)"
         project = f"; with --project {'/'.join(host.project)}" if host.project else ""

@@ -109,5 +109,6 @@ def _masked(value: Any, shown: frozenset[Any]) -> Any:  # noqa: ANN401 - any JSO
         # A name that a terminal would take for more than text is not shown either.
         return {key if key.isprintable() else DOTS: _masked(each, shown) for key, each in value.items()}
     if isinstance(value, list):
+        # Tables in a list are not written as TOML here, and an old entry may have some.
         return [DOTS if isinstance(each, dict) else _masked(each, shown) for each in value]
     return value if value is None or isinstance(value, bool) or value in shown else DOTS

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,20 @@ def test_what_cannot_be_written_leaves_everything_as_it_was(install: Install, ho
     assert "cannot be" in outcome.stderr
     assert (home / ".codex").read_text(encoding="utf-8") == "a file"
     assert list(home.iterdir()) == [home / ".codex"]
+
+
+def test_half_a_backup_is_none(install: Install, file: Path) -> None:
+    """Where the disk is full, nothing stands beside the file as if it were a copy."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        outcome = install("cursor", "--sandbox", "--write")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert outcome.returncode == 2
+    assert "cannot be written (File too large). Nothing was changed." in outcome.stderr
+    assert file.read_text(encoding="utf-8") == BEFORE
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_toml_that_is_written_in_another_form_has_to_be_changed_by_hand(install: Install, home: Path) -> None:

@@ -10,11 +10,12 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -126,7 +127,13 @@ STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREA
 def exit_in_order() -> None:
     """Let the signals to stop end the process with status 0, at once or once the server that catches them has ended."""
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, _exit)
+
+
+def _exit(*_: object) -> NoReturn:
+    # A server that was just about to begin leaves a coroutine that nobody awaits, and Python would tell people so.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    sys.exit(0)
 
 
 STOPPING = "The server is stopping. Nothing was changed. Call again once it is back."

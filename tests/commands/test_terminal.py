@@ -75,6 +75,22 @@ def test_ctrl_c_amid_the_imports_is_no_traceback(module: str) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
 
 
+STOPPED = """
+import os, signal
+from patchworks_deployments.startup import exit_in_order
+async def serve(): pass
+exit_in_order()
+coroutine = serve()
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_server_that_is_stopped_before_it_has_begun_says_nothing() -> None:
+    """Its address may just have been announced; Python has a warning about what nobody waited for."""
+    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, timeout=20, check=False)  # noqa: S603 - our own command
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
 def test_ctrl_c_ends_the_demo_and_its_server() -> None:
     """Without a word, and with the status that shells have for it."""
     with subprocess.Popen([*COMMAND, "demo"], stdout=PIPE, stderr=PIPE, env=clean_environment()) as demo:  # noqa: S603 - ours

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -46,9 +46,7 @@ def open_redis(url: str) -> Any:  # noqa: ANN401 - an extra, so its types may no
     try:
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
     except ImportError:
-        raise SettingsError(
-            "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
-        ) from None
+        raise SettingsError("PATCHWORKS_REDIS_URL needs an extra: install patchworks-deployments-mcp[redis]") from None
     try:
         return Redis.from_url(url, socket_connect_timeout=REDIS_CONNECT_SECONDS)
     except ValueError:
@@ -126,14 +124,10 @@ STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREA
 
 def exit_in_order() -> None:
     """Let the signals to stop end the process with status 0, at once or once the server that catches them has ended."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, _exit)
-
-
-def _exit(*_: object) -> NoReturn:
     # A server that was just about to begin leaves a coroutine that nobody awaits, and Python would tell people so.
-    warnings.simplefilter("ignore", RuntimeWarning)
-    sys.exit(0)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 STOPPING = "The server is stopping. Nothing was changed. Call again once it is back."

@@ -22,7 +22,7 @@ The rooms of the package. Each imports only what stands above it in this list:
     hosts       the programs that start this server: where each keeps its configuration, how an entry is put in, and
                 what is published for them
     serving     the server over stdio and HTTP: wiring, tokens, scopes, limits, stopping
-    commands    what a person types: serve, demo, check, schemas, token, sandbox, install, bundle
+    commands    what a person types, from the arguments to the exit status; doctor is the command check
 """
 
 __version__ = "0.1.0"

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -45,9 +46,7 @@ def open_redis(url: str) -> Any:  # noqa: ANN401 - an extra, so its types may no
     try:
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
     except ImportError:
-        raise SettingsError(
-            "PATCHWORKS_REDIS_URL needs the extra `redis`: install patchworks-deployments-mcp[redis]"
-        ) from None
+        raise SettingsError("PATCHWORKS_REDIS_URL needs an extra: install patchworks-deployments-mcp[redis]") from None
     try:
         return Redis.from_url(url, socket_connect_timeout=REDIS_CONNECT_SECONDS)
     except ValueError:
@@ -125,6 +124,8 @@ STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREA
 
 def exit_in_order() -> None:
     """Let the signals to stop end the process with status 0, at once or once the server that catches them has ended."""
+    # A server that was just about to begin leaves a coroutine that nobody awaits, and Python would tell people so.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))
 

@@ -63,11 +63,10 @@ def test_wrong_settings_stop_the_start_with_one_clear_message(
     assert "hush" not in outcome.stderr
 
 
-@pytest.mark.slow
 def test_the_sandbox_as_a_flag_wins_over_an_account_in_the_environment() -> None:
     """Hosts that pass on all that a terminal has set start it all the same, and stderr says what is not used."""
     account = {"PATCHWORKS_API_KEY": "hush", "PATCHWORKS_BASE_URL": "https://core.example"}
-    outcome = run("check", "--sandbox", **account)
+    outcome = run_here("check", "--sandbox", **account)
     assert outcome.returncode == 0, outcome.stdout
     assert "the embedded sandbox, no account" in outcome.stdout
     (line,) = outcome.stderr.splitlines()
@@ -135,11 +134,10 @@ def test_a_port_in_use_is_named_in_one_line(arguments: tuple[str, ...]) -> None:
     assert outcome.stdout == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("url", ["localhost:6379", "redis://:hush@localhost:port", "https://hush.example"])
 def test_a_redis_address_that_is_none_stops_the_start(url: str) -> None:
     """One line says how to write it, and does not repeat it."""
-    outcome = run("--sandbox", "--http", "0", PATCHWORKS_REDIS_URL=url)
+    outcome = run_here("--sandbox", "--http", "0", PATCHWORKS_REDIS_URL=url)
     assert outcome.returncode == 2
     assert "PATCHWORKS_REDIS_URL is not right: write it as redis://HOST:6379/0" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1

@@ -10,7 +10,7 @@ import pytest
 from support.certificates import Authority
 from support.doctor import found, lines
 from support.faults import Fault, Upstream, every, reply, scripted
-from support.processes import run, run_here, sandbox_over_http
+from support.processes import run_here, sandbox_over_http
 from support.team import on_loopback
 
 from patchworks_deployments.commands.doctor.findings import Exit, status_of_all
@@ -42,7 +42,7 @@ def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_check_says_line_by_line_what_works() -> None:
     """With good settings every line is ok and the status is 0."""
     with sandbox_over_http() as address:
-        outcome = run("check", PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=address)
+        outcome = run_here("check", PATCHWORKS_API_KEY="sandbox-key", PATCHWORKS_BASE_URL=address)
     assert (outcome.returncode, outcome.stderr) == (0, ""), outcome.stdout
     assert all(line.startswith("ok  ") for line in outcome.stdout.splitlines())
     assert "60 deployments" in outcome.stdout

@@ -103,13 +103,17 @@ async def test_an_issuer_that_writes_itself_otherwise_is_told(itself: str) -> No
     assert "letter by letter" in lines(told, "FAIL")
 
 
-async def test_what_hosts_will_stumble_over_is_told() -> None:
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [("https://other.example/jwks", "https://other.example/jwks"), (["a", "list"], "something that is no text (list)")],
+)
+async def test_what_hosts_will_stumble_over_is_told(place: object, shown: str) -> None:
     """No registration, and keys at another address."""
-    async with an_issuer(registration_endpoint=None, jwks_uri="https://other.example/jwks") as settings:
+    async with an_issuer(registration_endpoint=None, jwks_uri=place) as settings:
         told, ended = await found(**settings)
     assert ended is Exit.FINE
     assert "Dynamic Client Registration" in lines(told, "note")
-    assert "publishes its keys at https://other.example/jwks" in lines(told, "note")
+    assert f"publishes its keys at {shown}" in lines(told, "note")
 
 
 async def test_an_issuer_without_metadata_is_told() -> None:

@@ -6,12 +6,12 @@ import tomllib
 from typing import Any
 
 from docs.pages import ROOT, blocks, code, links, prose, rows, spans
+from support import install_links as made
 from support.clients import TOOLS
 from support.processes import over_stdio, run_here
 
-from patchworks_deployments.hosts import links as made
 from patchworks_deployments.hosts.entry import Entry
-from patchworks_deployments.hosts.rows import HOSTS, Machine
+from patchworks_deployments.hosts.rows import HOSTS, QUESTION_SECONDS, Machine
 
 PAGE = ROOT / "docs" / "connecting.md"
 COMMAND = ("patchworks-deployments-mcp",)
@@ -107,4 +107,4 @@ def test_what_is_written_by_hand_is_no_other_toml() -> None:
     (transcript,) = [block for block in blocks("text") if block.page == PAGE and "config.toml" in block.text]
     table = "\n".join(line[2:] for line in transcript.lines if line.startswith("+ "))
     assert tomllib.loads(table)["mcp_servers"]["patchworks"]["env_vars"] == ["PATCHWORKS_API_KEY"]
-    assert "660" in prose(PAGE)
+    assert str(QUESTION_SECONDS) in prose(PAGE)

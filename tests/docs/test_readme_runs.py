@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from asyncio import to_thread
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from docs.pages import PAGES, blocks, spans
 from mcp import Client, StdioServerParameters
 from support.clients import TOOLS
-from support.processes import COMMAND, clean_environment, run
+from support.processes import clean_environment, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -52,17 +53,9 @@ def _entries(home: Path, shown: str) -> list[dict[str, Any]]:
 async def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
     """What it writes, or tells to run, starts a server with all tools."""
     assert line.startswith(FROM_A_CLONE), "say here how to run it"
-    told = run(*shlex.split(line.removeprefix(FROM_A_CLONE)), **_home(tmp_path))
+    told = await to_thread(run_here, *shlex.split(line.removeprefix(FROM_A_CLONE)), **_home(tmp_path))
     assert (told.returncode, told.stderr) == (0, "")
     entries = _entries(tmp_path, told.stdout)
     assert bool(entries) is ("--write" in line or "claude-code" in line)
     for entry in entries:
         assert await _tools(entry["command"], entry["args"]) >= set(TOOLS)
-
-
-async def test_the_example_configuration_starts_a_server_as_it_stands() -> None:
-    """With the installed command in place of its name."""
-    example = json.loads((PAGE.parent / "claude_config.example.json").read_text(encoding="utf-8"))
-    for server in example["mcpServers"].values():
-        assert server["command"] == "patchworks-deployments-mcp"
-        assert await _tools(COMMAND[0], [*COMMAND[1:], *server["args"]]) >= set(TOOLS)

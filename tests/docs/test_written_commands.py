@@ -165,7 +165,7 @@ def test_commands_in_prose_are_too(span: str) -> None:
 @pytest.mark.parametrize("span", [span for span in SPANS if span.startswith("--")])
 def test_a_flag_in_prose_is_one_of_ours(span: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Or one of granian's, where the page speaks of that."""
-    for command in ([], ["schemas"], ["sandbox"], ["token"]):
+    for command in ([], ["schemas"], ["sandbox"], ["token"], ["install"], ["bundle"]):
         with pytest.raises(SystemExit):
             parser().parse_args([*command, "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--backpressure"}

@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from patchworks_deployments.hosts.editing.jsonc import Document, NoObject, NotJson, Twice, read
 
@@ -58,7 +59,7 @@ def _holds(text: str, part: str) -> bool:
 
 
 @given(documents())
-@settings(max_examples=60, deadline=None)
+@examples(50)
 def test_an_entry_comes_to_what_is_there(document: tuple[dict[str, Any], str]) -> None:
     """The data is the old one and ours, and no comment and no letter of the old text is lost; twice is once."""
     data, text = document
@@ -72,7 +73,7 @@ def test_an_entry_comes_to_what_is_there(document: tuple[dict[str, Any], str]) -
 
 
 @given(documents(), values)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_an_entry_takes_the_place_of_another_one(document: tuple[dict[str, Any], str], old: Any) -> None:
     """What stands before and behind the old entry stays, letter by letter."""
     edited = Document(document[1])
@@ -88,7 +89,7 @@ def test_an_entry_takes_the_place_of_another_one(document: tuple[dict[str, Any],
 
 
 @given(documents())
-@settings(max_examples=75, deadline=None)
+@examples(60)
 def test_a_list_grows_at_its_end(document: tuple[dict[str, Any], str]) -> None:
     """VS Code's inputs come behind those that are there."""
     data, text = document
@@ -102,7 +103,7 @@ def test_a_list_grows_at_its_end(document: tuple[dict[str, Any], str]) -> None:
 
 
 @given(st.text(alphabet='{}[]",:/*\n 1atrue\\', max_size=20))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_no_text_makes_it_stumble(text: str) -> None:
     """What Python's JSON takes is read the same, and anything else is JSON with comments or refused."""
     try:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -145,15 +146,28 @@ def test_a_folder_in_the_place_of_the_file_is_named(install: Install, home: Path
     assert "is a folder, where a file belongs. Nothing was changed." in outcome.stderr
 
 
-@pytest.mark.parametrize("name", ["config.toml", "settings"])
-def test_what_cannot_be_written_leaves_everything_as_it_was(install: Install, home: Path, name: str) -> None:
+def test_what_cannot_be_written_leaves_everything_as_it_was(install: Install, home: Path) -> None:
     """A file stands where the folder would have to be."""
-    (home / ".codex").write_text(name, encoding="utf-8")
+    (home / ".codex").write_text("a file", encoding="utf-8")
     outcome = install("codex", "--sandbox", "--write")
     assert outcome.returncode == 2
     assert "cannot be" in outcome.stderr
-    assert (home / ".codex").read_text(encoding="utf-8") == name
+    assert (home / ".codex").read_text(encoding="utf-8") == "a file"
     assert list(home.iterdir()) == [home / ".codex"]
+
+
+def test_half_a_backup_is_none(install: Install, file: Path) -> None:
+    """Where the disk is full, nothing stands beside the file as if it were a copy."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        outcome = install("cursor", "--sandbox", "--write")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert outcome.returncode == 2
+    assert "cannot be written (File too large). Nothing was changed." in outcome.stderr
+    assert file.read_text(encoding="utf-8") == BEFORE
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_toml_that_is_written_in_another_form_has_to_be_changed_by_hand(install: Install, home: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from patchworks_deployments.hosts.change import change
 from patchworks_deployments.hosts.editing.files import File
 from patchworks_deployments.hosts.entry import Entry, installed_command
+from patchworks_deployments.hosts.insertion import insert
 from patchworks_deployments.hosts.rows import HOSTS, Machine
 
 CLAUDE = "Claude/claude_desktop_config.json"
@@ -62,7 +62,7 @@ def test_a_path_of_windows_is_written_so_that_it_is_read_again(host: str) -> Non
     command = (r"C:\Users\new O'Neill\tools\patchworks-deployments-mcp.exe",)
     before = '{\r\n  "a": 1\r\n}\r\n' if host == "cursor" else "a = 1\r\n"
     file = File(Path("x"), before.encode(), before, None)
-    text = change(HOSTS[host], Entry("patchworks", command, ("--sandbox",)), file).text
+    text = insert(HOSTS[host], Entry("patchworks", command, ("--sandbox",)), file).text
     read = json.loads(text) if host == "cursor" else tomllib.loads(text)
     assert read[HOSTS[host].root]["patchworks"]["command"] == command[0]
     assert text.count("\n") == text.count("\r\n")

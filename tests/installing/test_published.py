@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from support import install_links as links
 from support.processes import ROOT, run_here
 from support.programs import program
 
-from patchworks_deployments.hosts import links
 from patchworks_deployments.hosts.entry import Entry
 from patchworks_deployments.hosts.options import OVER_HTTP, SECRETS
 from patchworks_deployments.hosts.rows import HOSTS, input_for
@@ -29,10 +29,11 @@ VALIDATE = """
 import json, sys
 from importlib.resources import files
 from jsonschema import Draft7Validator
-server = json.load(open(sys.argv[1], encoding="utf-8"))
-version = "v" + server["$schema"].split("/")[-2].replace("-", "_")
-schema = files("skillsaw") / "schemas" / "mcp_registry" / version / "server.schema.json"
-Draft7Validator(json.loads(schema.read_text(encoding="utf-8"))).validate(server)
+for server in json.load(sys.stdin):
+    version = "v" + server["$schema"].split("/")[-2].replace("-", "_")
+    schema = files("skillsaw") / "schemas" / "mcp_registry" / version / "server.schema.json"
+    validator = Draft7Validator(json.loads(schema.read_text(encoding="utf-8")))
+    print(json.dumps([error.message for error in validator.iter_errors(server)]))
 """
 
 KEPT = ROOT / "docs" / "server.json"
@@ -49,21 +50,34 @@ def test_the_server_json_in_the_repository_is_what_the_command_writes(tmp_path: 
     assert (tmp_path / "server.json").read_bytes() == KEPT.read_bytes()
 
 
+@pytest.mark.parametrize("command", [("server-json", "--output"), ("bundle", "--output"), ("schemas", "--directory")])
+def test_what_cannot_be_written_is_told_in_one_line(command: tuple[str, str], tmp_path: Path) -> None:
+    """Here a file stands where a folder would have to be."""
+    (tmp_path / "file").touch()
+    outcome = run_here(*command, str(tmp_path / "file" / "x"))
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith(str(tmp_path / "file" / "x"))
+    assert f"could not be written ({tmp_path / 'file'}" in line
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("wrong", "complaint"),
-    [({}, ""), ({"packages": [{"registryType": "pypi"}]}, "is a required property")],
-)
-def test_the_server_json_is_what_the_registry_takes(tmp_path: Path, wrong: dict[str, Any], complaint: str) -> None:
-    """By its own schema; what is wrong in the file is found."""
-    (tmp_path / "server.json").write_text(json.dumps(_kept() | wrong), encoding="utf-8")
+def test_the_server_json_is_what_the_registry_takes() -> None:
+    """By its own schema, which finds what is wrong in another one."""
+    wrong = _kept() | {"packages": [{"registryType": "pypi"}]}
     uv = os.environ.get("UV") or program("uv")
     package = [uv, "run", "--quiet", "--isolated", "--no-project", "--python", sys.executable, "--with", SCHEMAS]
     outcome = subprocess.run(  # noqa: S603 - our own script
-        [*package, "python", "-c", VALIDATE, str(tmp_path / "server.json")], capture_output=True, text=True, check=False
+        [*package, "python", "-c", VALIDATE],
+        input=json.dumps([_kept(), wrong]),
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert outcome.returncode == bool(complaint), outcome.stderr
-    assert complaint in outcome.stderr
+    assert outcome.returncode == 0, outcome.stderr
+    of_ours, of_the_wrong_one = map(json.loads, outcome.stdout.splitlines())
+    assert of_ours == []
+    assert any("is a required property" in fault for fault in of_the_wrong_one)
 
 
 def test_the_server_json_has_each_setting_of_a_server_that_a_host_starts() -> None:

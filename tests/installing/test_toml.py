@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from patchworks_deployments.hosts.editing import toml
 
@@ -45,7 +46,7 @@ def _without_ours(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(documents())
-@settings(max_examples=150, deadline=None)
+@examples(100)
 def test_our_table_is_there_and_nothing_else_has_changed(text: str) -> None:
     """The values are the old ones and ours; lines of other tables, with their remarks, stay in their order."""
     edited = toml.put(text, PATH, TABLE)

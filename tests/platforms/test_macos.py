@@ -21,7 +21,7 @@ room.append(b"{}\\n", is_durable=True)
 """
 
 
-@pytest.mark.parametrize(("cannot", "flushed"), [("", "to the drive's disk"), ("1", "to the drive")])
+@pytest.mark.parametrize(("cannot", "flushed"), [("", "to the disk"), ("1", "to the drive")])
 def test_what_must_outlast_a_loss_of_power_is_on_the_disk(cannot: str, flushed: str, tmp_path: Path) -> None:
     """There a flush ends at the drive, which must be asked to write it down; a disk far away may not know that."""
     environment = {**os.environ, "PYTHONPATH": MACOS, "FLUSHED": str(tmp_path / "flushed"), "CANNOT_FLUSH": cannot}

@@ -1,7 +1,6 @@
 """What is different on Windows, played in processes that find it so: see `windows/sitecustomize.py`."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -160,34 +159,3 @@ def test_several_workers_are_refused() -> None:
     out, said = _python(WORKERS).communicate(timeout=20)
     assert out == ""
     assert said.splitlines()[-1].endswith("Start several with a port each, behind a proxy.")
-
-
-INTERRUPTED = """
-import builtins, os, signal, sys
-real, module, *sys.argv[1:] = builtins.__import__, *sys.argv[1:]
-def importing(name, *rest, **more):
-    if name == module:
-        os.kill(os.getpid(), signal.SIGINT)
-    return real(name, *rest, **more)
-builtins.__import__ = importing
-from patchworks_deployments.__main__ import main
-main()
-"""
-
-
-@pytest.mark.parametrize("module", ["stamina.instrumentation", "pydantic_core", "mcp.server.stdio"])
-def test_ctrl_c_amid_the_imports_is_no_traceback(module: str) -> None:
-    """On every system: whoever has changed his mind at once reads nothing."""
-    command = [sys.executable, "-c", INTERRUPTED, module, "--sandbox"]
-    ended = subprocess.run(command, capture_output=True, env=clean_environment(), timeout=20, check=False)  # noqa: S603 - our own command
-    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
-
-
-def test_ctrl_c_ends_the_demo_and_its_server() -> None:
-    """Without a word, and with the status that shells have for it."""
-    with subprocess.Popen([*COMMAND, "demo"], stdout=PIPE, stderr=PIPE, env=os.environ) as demo:  # noqa: S603 - ours
-        assert demo.stdout
-        demo.stdout.readline()
-        demo.send_signal(signal.SIGINT)
-        _, said = demo.communicate(timeout=20)
-    assert (demo.returncode, said) == (130, b"")

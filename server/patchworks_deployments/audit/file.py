@@ -116,12 +116,9 @@ def _is_empty(file: FileIO) -> bool:
 
 def _append(file: FileIO, data: bytes) -> None:
     with contextlib.ExitStack() as appending:
-        if not APPENDS_IN_ONE_PIECE:
-            appending.enter_context(_alone(file))
-        if _is_cut_short(file):
+        if not APPENDS_IN_ONE_PIECE or _is_cut_short(file):
             # Of all who see the same stump one begins the new line, and the others see that when their turn comes.
-            if APPENDS_IN_ONE_PIECE:
-                appending.enter_context(_alone(file))
+            appending.enter_context(_alone(file))
             if _is_cut_short(file):
                 data = b"\n" + data
         if file.write(data) != len(data):

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 from patchworks_deployments.commands.output import USAGE_ERROR, say
+from patchworks_deployments.hosts.entry import PROGRAM
 from patchworks_deployments.settings import Settings
-
-PROGRAM = "patchworks-deployments-mcp"
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,15 +11,7 @@ from typing import Any
 from stamina.instrumentation import set_on_retry_hooks
 
 from patchworks_deployments import __version__
-from patchworks_deployments.commands.arguments import (
-    PROGRAM,
-    Parser,
-    add_settings,
-    count,
-    port,
-    refuse_unknown_flags,
-    word,
-)
+from patchworks_deployments.commands.arguments import Parser, add_settings, count, port, refuse_unknown_flags, word
 from patchworks_deployments.commands.output import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -30,6 +22,7 @@ from patchworks_deployments.commands.output import (
     writing,
 )
 from patchworks_deployments.errors import SettingsError
+from patchworks_deployments.hosts.entry import PROGRAM
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

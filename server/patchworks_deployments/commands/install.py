@@ -11,9 +11,16 @@ from typing import Any
 
 from patchworks_deployments.commands.output import say, tell
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.hosts.change import DOTS, Change, change
 from patchworks_deployments.hosts.editing import files, jsonc
-from patchworks_deployments.hosts.entry import Entry, checked_name, flags_of, installed_command, secret_variable
+from patchworks_deployments.hosts.entry import (
+    PROGRAM,
+    Entry,
+    checked_name,
+    flags_of,
+    installed_command,
+    secret_variable,
+)
+from patchworks_deployments.hosts.insertion import DOTS, Inserted, insert
 from patchworks_deployments.hosts.options import OVER_HTTP
 from patchworks_deployments.hosts.rows import HOSTS, Host, this_machine
 from patchworks_deployments.settings import PREFIX, load_settings
@@ -55,18 +62,18 @@ def run(options: dict[str, Any]) -> None:
     file = files.read(path)
     entry = _with_secret(host, entry, file, environment, may_ask=write)
     _check(options, entry, environment)
-    wanted = change(host, entry, file)
+    inserted = insert(host, entry, file)
     say(f"{host.title}: {file.path}{'' if file.raw is not None else ' (a new file)'}")
     if not project and not file.path.parent.exists():
         say(f"There is no folder {file.path.parent} yet: is {host.title} installed here, and was it started once?")
-    _carry_out(host, entry, file, wanted, write=write)
+    _carry_out(host, entry, file, inserted, write=write)
 
 
 def _by_hand(key: str, entry: Entry, *, project: bool) -> str:
     """What to paste, or which command to run, where there is no file to change. Raises `SettingsError`."""
     if key in BY_HAND:
-        how = ", with your own secret in the place of the dots" if entry.secret else ""
-        return f"{BY_HAND[key]}. Paste this{how}:\n{_to_paste(entry)}"
+        dots = ", with your own secret in the place of the dots" if entry.secret else ""
+        return f"{BY_HAND[key]}. Paste this{dots}:\n{_to_paste(entry)}"
     host = HOSTS[key]
     if project:
         raise SettingsError(f"{host.title} has no file for a project: leave out --project. Nothing was written.")
@@ -139,18 +146,18 @@ def _check(given: dict[str, Any], entry: Entry, environment: dict[str, str]) -> 
         raise SettingsError(f"Nothing was written, because the server would not start with this:\n{faults}") from None
 
 
-def _carry_out(host: Host, entry: Entry, file: files.File, wanted: Change, *, write: bool) -> None:
-    if not wanted.difference:
+def _carry_out(host: Host, entry: Entry, file: files.File, inserted: Inserted, *, write: bool) -> None:
+    if not inserted.difference:
         say(f"{entry.name} is already there, nothing to do.{_to_be_set(host, entry)}")
         return
-    say("\n".join(wanted.difference))
+    say("\n".join(inserted.difference))
     if not write:
         asked = (
             f" You are asked for {entry.secret}, unless this terminal has set it." if entry.value == STAND_IN else ""
         )
         say(f"Nothing was written. To write it, add --write.{asked}")
         return
-    backup = files.replace(file, wanted.text, is_secret=entry.value is not None)
+    backup = files.replace(file, inserted.text, is_secret=entry.value is not None)
     say("Written." + (f" The file as it was: {backup}" if backup else ""))
     if entry.value is not None and file.is_shared:
         say(f"Others on this machine can read {file.path}, which holds a secret: `chmod 600` would end that.")
@@ -187,7 +194,7 @@ def _to_paste(entry: Entry) -> str:
 def _listed() -> str:
     machine = this_machine(os.environ)
     width = max(map(len, [*HOSTS, *BY_HAND]))
-    lines = ["patchworks-deployments-mcp install HOST, where HOST is one of:"]
+    lines = [f"{PROGRAM} install HOST, where HOST is one of:"]
     for key, host in HOSTS.items():
         path = host.path(machine, project=False) or "(by its own command, which is shown)"
         project = f"; with --project {'/'.join(host.project)}" if host.project else ""

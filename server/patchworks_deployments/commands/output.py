@@ -13,7 +13,8 @@ UNWRITTEN, USAGE_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 def end(status: int, why: str = "") -> NoReturn:
     """Say why on stderr, where there is anything to say, and end the process with this status."""
     with contextlib.suppress(OSError):  # stderr may be no better
-        tell(why, end="\n" if why else "")
+        if why:
+            tell(why)
     sys.exit(status)
 
 
@@ -45,7 +46,7 @@ def say(line: object) -> None:
         print(line, flush=True)
 
 
-def tell(line: str, end: str = "\n") -> None:
+def tell(line: str) -> None:
     """Print the line on stderr, for a person, where stdout is for a program."""
     if sys.stderr:  # else Python would print it on stdout
-        print(line, end=end, file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)

@@ -52,6 +52,7 @@ class Host:
     reference: str = ""
     """How an entry names a variable of the host's own environment, with NAME for its name; empty: it cannot."""
     begins: dict[str, Any] = field(default_factory=dict)
+    """What stands in an entry before its command."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """What an entry gets unless it has it already."""
     after: str = "Restart it."

@@ -81,11 +81,8 @@ class JwksKeys:
 
     async def _renew(self, now: float) -> None:
         try:
-            with anyio.fail_after(FETCH_SECONDS):
-                published = json.loads(await fetched(self.url, self.transport))["keys"]
-            if not isinstance(published, list):
-                raise TypeError("keys must be a list")  # noqa: TRY301 - as for any other nonsense
-        except (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
+            published = await fetched_keys(self.url, self.transport)
+        except UNFETCHED as error:
             self._failed = now
             logger.warning("the issuer's keys could not be fetched: %s", why(error))
             return
@@ -96,24 +93,37 @@ class JwksKeys:
             logger.warning("keys of the issuer are ignored: %s", ignored or "none any more")
 
 
-async def fetched(url: str, transport: httpx2.AsyncBaseTransport | None = None) -> bytes:
-    """What is published there. Raises `httpx2.HTTPError`, and `ValueError` when that is more than `MAX_KEYS_BYTES`."""
+UNFETCHED = (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError)
+"""What is raised where nothing comes, nothing comes in time, or what comes is not of the kind that belongs there."""
+
+
+async def fetched(url: str, transport: httpx2.AsyncBaseTransport | None = None) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON that is published there. Raises one of `UNFETCHED`, also for more than `MAX_KEYS_BYTES`."""
     content = b""
-    async with (
-        httpx2.AsyncClient(
-            transport=transport,
-            mounts=DIRECT,
-            verify=True if transport else trust(url),
-            event_hooks={"request": [Routes()]},
-            timeout=FETCH_SECONDS,
-        ) as client,
-        client.stream("GET", url) as answer,
-    ):
-        async for chunk in answer.raise_for_status().aiter_bytes():
-            content += chunk
-            if len(content) > MAX_KEYS_BYTES:
-                raise ValueError("too many keys")
-    return content
+    with anyio.fail_after(FETCH_SECONDS):
+        async with (
+            httpx2.AsyncClient(
+                transport=transport,
+                mounts=DIRECT,
+                verify=True if transport else trust(url),
+                event_hooks={"request": [Routes()]},
+                timeout=FETCH_SECONDS,
+            ) as client,
+            client.stream("GET", url) as answer,
+        ):
+            async for chunk in answer.raise_for_status().aiter_bytes():
+                content += chunk
+                if len(content) > MAX_KEYS_BYTES:
+                    raise ValueError("too much")
+    return json.loads(content)
+
+
+async def fetched_keys(url: str, transport: httpx2.AsyncBaseTransport | None = None) -> list[Any]:
+    """The keys that are published there, usable or not. Raises one of `UNFETCHED`."""
+    keys = (await fetched(url, transport))["keys"]
+    if not isinstance(keys, list):
+        raise TypeError("keys must be a list")
+    return keys
 
 
 def why(error: Exception) -> str:

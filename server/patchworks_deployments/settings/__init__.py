@@ -142,8 +142,8 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _in_its_place(cls, value: object) -> object:
-        return pasted.in_its_place(value)
+    def _value_itself(cls, value: object) -> object:
+        return pasted.value_itself(value)
 
     @property
     def is_authorized(self) -> bool:

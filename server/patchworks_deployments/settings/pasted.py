@@ -44,7 +44,7 @@ def is_left_blank(value: object) -> bool:
     return isinstance(value, str) and _LEFT_BLANK.fullmatch(unquoted(value.strip())) is not None
 
 
-def in_its_place(value: object) -> object:
+def value_itself(value: object) -> object:
     """The value. Raises `ValueError` where it only stands for one, in a way that is none of any setting."""
     if not isinstance(value, str):
         return value
@@ -110,7 +110,7 @@ def _key(text: str) -> str:
     key = unquoted(text)
     if key[:1] in _QUOTES or key[-1:] in _QUOTES:
         raise ValueError("has a quotation mark at its end or its beginning: write it without")
-    in_its_place(key)
+    value_itself(key)
     _refuse_placeholder(key)
     if _EXAMPLE.fullmatch(key.strip()):
         raise ValueError("holds the words of an example, where the value itself belongs")

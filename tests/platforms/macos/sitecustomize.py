@@ -16,7 +16,7 @@ def _full(file: Any, command: int, *rest: Any) -> Any:
         return _fcntl(file, command, *rest)
     if os.environ.get("CANNOT_FLUSH"):
         raise OSError(45, "Operation not supported")
-    Path(os.environ["FLUSHED"]).write_text("to the drive's disk", encoding="utf-8")
+    Path(os.environ["FLUSHED"]).write_text("to the disk", encoding="utf-8")
     return 0
 
 

@@ -142,7 +142,7 @@ async def _of_filter(client: DeploymentsClient, rows: Sequence[Deployment]) -> A
     others = sum(d.virtual_environment_id != wanted for d in page.deployments)
     if others or not page.deployments:
         yield fail(
-            f"filter: asked for environment {wanted}, Patchworks sent {others or 'no'} others",
+            f"filter: asked for environment {wanted}, Patchworks sent {f'{others} others' if others else 'nothing'}",
             "What is chosen by a filter is not to be relied on: name deployments by their ids.",
             Exit.STRANGE,
         )

@@ -1,13 +1,11 @@
 """Looks at what a server over HTTP needs beside Patchworks: tokens, their issuer and its keys, and Redis."""
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
-import httpx2
 
 from patchworks_deployments.commands.doctor.findings import Exit, Finding, fail, failed, note
 from patchworks_deployments.errors import SettingsError
@@ -46,14 +44,13 @@ def _tokens(settings: Settings) -> Finding:
 
 async def _issuer(issuer: str, jwks_url: str) -> AsyncIterator[Finding]:
     """Whether the issuer's metadata can be had, by hosts too, and say what the settings say."""
-    from patchworks_deployments.serving.jwt import FETCH_SECONDS, fetched, why  # noqa: PLC0415 - only who needs it pays for it
+    from patchworks_deployments.serving.jwt import UNFETCHED, fetched, why  # noqa: PLC0415 - only who needs it pays for it
 
     told, reasons = None, dict[str, None]()
     for url in _metadata_urls(issuer):
         try:
-            with anyio.fail_after(FETCH_SECONDS):
-                answer = json.loads(await fetched(url))
-        except (httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
+            answer = await fetched(url)
+        except UNFETCHED as error:
             reasons[why(error)] = None
             continue
         if isinstance(answer, dict) and "issuer" in answer:
@@ -80,7 +77,7 @@ def _metadata_urls(issuer: str) -> Iterator[str]:
 
 
 def _of_metadata(told: dict[str, Any], issuer: str, jwks_url: str) -> Iterator[Finding]:
-    itself = inert_address(told["issuer"])
+    itself = _inert_address(told["issuer"])
     if told["issuer"] != issuer:
         yield fail(
             f"OAuth issuer: it calls itself {itself}, and the setting says {issuer}",
@@ -88,9 +85,9 @@ def _of_metadata(told: dict[str, Any], issuer: str, jwks_url: str) -> Iterator[F
         )
     else:
         yield Finding(f"OAuth issuer: {issuer} names itself so")
-    if told.get("jwks_uri") not in {None, jwks_url}:
+    if (told.get("jwks_uri") or jwks_url) != jwks_url:
         yield note(
-            f"OAuth issuer: it publishes its keys at {inert_address(told['jwks_uri'])}",
+            f"OAuth issuer: it publishes its keys at {_inert_address(told['jwks_uri'])}",
             "PATCHWORKS_OAUTH_JWKS_URL names another address.",
         )
     if not told.get("registration_endpoint") and not told.get("client_id_metadata_document_supported"):
@@ -100,23 +97,21 @@ def _of_metadata(told: dict[str, Any], issuer: str, jwks_url: str) -> Iterator[F
         )
 
 
-def inert_address(value: object) -> str:
+def _inert_address(value: object) -> str:
     """What was told as an address, safe to be shown on one line."""
     if not isinstance(value, str):
         return f"something that is no text ({type(value).__name__})"
+    # With its own slashes: a person compares it letter by letter with a setting.
     return inert(value, MAX_ISSUER_CHARACTERS).replace("∕", "/")
 
 
 async def _keys(url: str) -> Finding:
-    from patchworks_deployments.serving.jwt import FETCH_SECONDS, fetched, usable_keys, why  # noqa: PLC0415 - as above
+    from patchworks_deployments.serving.jwt import UNFETCHED, fetched_keys, usable_keys, why  # noqa: PLC0415 - as above
 
     advice = "Check PATCHWORKS_OAUTH_JWKS_URL: nobody is let in before it answers."
     try:
-        with anyio.fail_after(FETCH_SECONDS):
-            published = json.loads(await fetched(url))["keys"]
-        if not isinstance(published, list):
-            raise TypeError("keys must be a list")  # noqa: TRY301 - as for any other nonsense
-    except (httpx2.HTTPError, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
+        published = await fetched_keys(url)
+    except UNFETCHED as error:
         return fail(f"OAuth keys: {url} could not be read ({why(error)})", advice)
     keys, ignored = usable_keys(published)
     remark = f"; ignored: {ignored}" if ignored else ""

@@ -84,9 +84,13 @@ def _backed_up(file: File) -> Path:
             descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE)
         except FileExistsError:
             continue
-        with os.fdopen(descriptor, "wb") as copy:
-            _fill(copy.fileno(), file.raw or b"")
-        backup.chmod(file.mode or PRIVATE)
+        try:
+            with os.fdopen(descriptor, "wb") as copy:
+                _fill(copy.fileno(), file.raw or b"")
+            backup.chmod(file.mode or PRIVATE)
+        except BaseException:  # half a copy is none
+            backup.unlink(missing_ok=True)
+            raise
         return backup
     raise FileExistsError(0, "too many backups in one second")
 

@@ -68,7 +68,7 @@ class _Reader:
     def value(self, at: int) -> Value:
         """The value that begins exactly there."""
         opening = self._text[at : at + 1]
-        if opening in {"{", "["} and opening:
+        if opening in {"{", "["}:
             self._depth += 1
             if self._depth > MAX_DEPTH:
                 raise NotJson(self._text, at, f"no value within more than {MAX_DEPTH} others")

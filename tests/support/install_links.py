@@ -1,4 +1,4 @@
-"""Links that open a host and ask it to add this server."""
+"""Links that open a host and ask it to add this server, as docs/connecting.md has them."""
 
 import base64
 import json

@@ -16,14 +16,14 @@ DOTS = "•••"
 
 
 @dataclass(frozen=True)
-class Change:
+class Inserted:
     """A host's file with the entry in it; the `difference` shows no value that somebody else has written there."""
 
     text: str
     difference: tuple[str, ...]
 
 
-def change(host: Host, entry: Entry, file: File) -> Change:
+def insert(host: Host, entry: Entry, file: File) -> Inserted:
     """What is to be written. Raises `Untouched` for a file that nobody can be sure to change rightly."""
     bom = BOM if file.text.startswith(BOM) else ""
     text = file.text.removeprefix(BOM)
@@ -38,10 +38,10 @@ def change(host: Host, entry: Entry, file: File) -> Change:
         raise Untouched(file.path, f"has {error} twice: remove one of the two, then try again") from None
     except toml.Unwritable as error:
         raise Untouched(file.path, f"has to be changed by hand: {error}") from None
-    return Change(bom + made.text, made.difference)
+    return Inserted(bom + made.text, made.difference)
 
 
-def _in_json(host: Host, entry: Entry, text: str) -> Change:
+def _in_json(host: Host, entry: Entry, text: str) -> Inserted:
     document = jsonc.Document(text if text.strip() else "{}\n")
     path = (host.root, entry.name)
     old = document.get(*path)
@@ -51,7 +51,7 @@ def _in_json(host: Host, entry: Entry, text: str) -> Change:
         document.set(path, new)
     if entry.secret and host.asks_for_secrets:
         shown += _add_input(document, entry.secret)
-    return Change(document.text, tuple(shown))
+    return Inserted(document.text, tuple(shown))
 
 
 def _add_input(document: jsonc.Document, variable: str) -> list[str]:
@@ -64,13 +64,13 @@ def _add_input(document: jsonc.Document, variable: str) -> list[str]:
     return ["+ " + line for line in f'"inputs": {jsonc.show([ours])}'.splitlines()]
 
 
-def _in_toml(host: Host, entry: Entry, text: str) -> Change:
+def _in_toml(host: Host, entry: Entry, text: str) -> Inserted:
     path = (host.root, entry.name)
     servers = toml.read(text).get(host.root, {})
     old = servers.get(entry.name) if isinstance(servers, dict) else None
     new = merged(old, host.form(entry), host.defaults)
     shown = _difference(host, entry, old, new)
-    return Change(text if old == new else toml.put(text, path, new), tuple(shown))
+    return Inserted(text if old == new else toml.put(text, path, new), tuple(shown))
 
 
 # What is shown ------------------------------------------------------------------------------------
@@ -109,5 +109,6 @@ def _masked(value: Any, shown: frozenset[Any]) -> Any:  # noqa: ANN401 - any JSO
         # A name that a terminal would take for more than text is not shown either.
         return {key if key.isprintable() else DOTS: _masked(each, shown) for key, each in value.items()}
     if isinstance(value, list):
+        # Tables in a list are not written as TOML here, and an old entry may have some.
         return [DOTS if isinstance(each, dict) else _masked(each, shown) for each in value]
     return value if value is None or isinstance(value, bool) or value in shown else DOTS

@@ -7,28 +7,24 @@ from typing import Any
 import anyio
 
 from patchworks_deployments.commands.output import say
+from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.settings import load_settings
 
 
 def schemas(options: dict[str, Any]) -> None:
-    """Write each tool's definition to a file of its own, and say its name."""
-    directory: Path = options["directory"]
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write each tool's definition to a file of its own, and say its name. Raises `SettingsError`."""
     for name, definition in anyio.run(tool_definitions).items():
-        (directory / f"{name}.json").write_text(json.dumps(definition, indent=2) + "\n", encoding="utf-8", newline="\n")
-        say(directory / f"{name}.json")
+        _write(options["directory"] / f"{name}.json", _json(definition))
 
 
 def bundle(options: dict[str, Any]) -> None:
-    """Write the bundle for hosts, and say its name. Raises `SettingsError` outside of a clone."""
+    """Write the bundle for hosts, and say its name. Raises `SettingsError`, also outside of a clone."""
     from patchworks_deployments.hosts.bundle import bundle, clone  # noqa: PLC0415 - not for who serves
 
     root = clone()
     known = anyio.run(tool_definitions)
     titles = {name: each["title"] for name, each in known.items() if "model" in _seen_by(each)}
-    output: Path = options["output"]
-    output.write_bytes(bundle(root, titles))
-    say(output)
+    _write(options["output"], bundle(root, titles))
 
 
 def _seen_by(definition: dict[str, Any]) -> list[str]:
@@ -38,12 +34,24 @@ def _seen_by(definition: dict[str, Any]) -> list[str]:
 
 
 def server_json(options: dict[str, Any]) -> None:
-    """Write what the MCP registry wants to know, and say the file's name."""
+    """Write what the MCP registry wants to know, and say the file's name. Raises `SettingsError`."""
     from patchworks_deployments.hosts.registry import server_json  # noqa: PLC0415 - not for who serves
 
-    output: Path = options["output"]
-    output.write_text(json.dumps(server_json(), indent=2) + "\n", encoding="utf-8")
-    say(output)
+    _write(options["output"], _json(server_json()))
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write the file, in a folder that is made where there is none, and say its name. Raises `SettingsError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"{path} could not be written ({error.strerror}). Name another place for it.") from None
+    say(path)
 
 
 async def tool_definitions() -> dict[str, dict[str, Any]]:

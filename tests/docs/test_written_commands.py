@@ -113,6 +113,9 @@ def _npx(arguments: Words) -> None:
     package, *arguments = arguments
     assert package == "@modelcontextprotocol/inspector"
     words = [word for word in arguments if word != "--cli"]
+    if words[0] == "--config":
+        assert words[3] in json.loads((ROOT / words[1]).read_text(encoding="utf-8"))["mcpServers"]
+        return
     _check(words[: words.index("--method")] if "--method" in words else words)
 
 

@@ -65,7 +65,8 @@ def run(options: dict[str, Any]) -> None:
 def _by_hand(key: str, entry: Entry, *, project: bool) -> str:
     """What to paste, or which command to run, where there is no file to change. Raises `SettingsError`."""
     if key in BY_HAND:
-        return f"{BY_HAND[key]}. Paste this, with your own secret in the place of the dots:\n{_to_paste(entry)}"
+        how = ", with your own secret in the place of the dots" if entry.secret else ""
+        return f"{BY_HAND[key]}. Paste this{how}:\n{_to_paste(entry)}"
     host = HOSTS[key]
     if project:
         raise SettingsError(f"{host.title} has no file for a project: leave out --project. Nothing was written.")

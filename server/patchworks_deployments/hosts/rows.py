@@ -149,7 +149,7 @@ HOSTS = {
         project=(".mcp.json",),
         reference="${NAME}",
         begins={"type": "stdio"},
-        trusts="Start it in this folder: it asks whether you trust the servers of the project.",
+        trusts="Start it in this folder, and choose to use this server: what it proposes is to go on without.",
     ),
     "cursor": Host(
         "Cursor",

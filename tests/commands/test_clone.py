@@ -81,6 +81,63 @@ def test_a_python_without_pip_takes_the_uv_that_is_there(bare: Path) -> None:
     assert tests.stdout.splitlines()[-3:] == ["pytest", "-m", "not slow"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for uv is a script of a shell")
+def test_what_is_set_for_other_projects_is_not_taken_over(bare: Path) -> None:
+    """Else pip and uv would install elsewhere, or not at all."""
+    uv = bare / "uv"
+    uv.write_text("#!/bin/sh\n/usr/bin/env\n", encoding="utf-8")
+    uv.chmod(0o755)
+    elsewhere = ("PIP_TARGET", "PIP_USER", "UV_NO_SYNC", "UV_FROZEN", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV")
+    told = _start(bare, "demo", flags=("-S",), PATH=str(bare), UV_OFFLINE="1", **dict.fromkeys(elsewhere, "x"))
+    names = {line.partition("=")[0] for line in told.stdout.splitlines()}
+    assert "UV_OFFLINE" in names
+    assert not names & set(elsewhere)
+
+
+WAITING_PIP = """
+import os, pathlib, sys, time
+made, clone = pathlib.Path(sys.argv[sys.argv.index("--python") + 1]), pathlib.Path(os.environ["CLONE"])
+(made / "begun").touch()
+while len(list(clone.glob("*/begun")) + list(clone.glob(".*/begun"))) < 2:
+    time.sleep(0.01)
+(made / "bin" / "uv").write_text("#!/bin/sh\\necho this is uv\\n")
+(made / "bin" / "uv").chmod(0o755)
+time.sleep(0.2)
+"""
+"""A pip that has installed its uv only when another one is at it, too."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for uv is a script of a shell")
+def test_two_first_runs_at_once_do_not_disturb_each_other(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One of them puts its uv in place, both use it, and nothing else is left."""
+    modules = tmp_path_factory.mktemp("modules")
+    (modules / "pip").mkdir()
+    (modules / "pip" / "__init__.py").touch()
+    (modules / "pip" / "__main__.py").write_text(WAITING_PIP, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(modules), "CLONE": str(bare), "PYTHONDONTWRITEBYTECODE": "1"}
+    both = [
+        subprocess.Popen([PYTHON, str(bare / "server"), "demo"], env=environment, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
+        for _ in range(2)
+    ]
+    assert [process.communicate()[0] for process in both] == ["this is uv\n"] * 2
+    assert sorted(path.name for path in bare.iterdir()) == [".uv", "server"]
+
+
+def test_a_clone_that_cannot_be_written_to_is_told(bare: Path) -> None:
+    """In one line."""
+    refused = (
+        "import runpy, sys, tempfile\n"
+        "def refuse(*_, **__): raise OSError(30, 'Read-only file system')\n"
+        "tempfile.mkdtemp = refuse\n"
+        "runpy.run_path(sys.argv[1], run_name='__main__')"
+    )
+    told = subprocess.run([PYTHON, "-c", refused, str(bare / "server")], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].startswith(f"Nothing can be installed into {bare} (Read-only file system)")
+
+
 def test_what_cannot_be_downloaded_ends_it_with_what_to_do(bare: Path) -> None:
     """A company's proxy is the usual reason. stdout, which may be a host's, stays empty."""
     told = _start(bare, "demo", PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS=str(bare))

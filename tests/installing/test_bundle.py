@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -86,6 +87,20 @@ def test_the_same_sources_make_the_same_bundle(bundle: Path, tmp_path: Path) -> 
     assert {name for name in names if "/" not in name} == {"manifest.json", "pyproject.toml", "README.md", "LICENSE"}
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
     assert {"server/main.py", "server/patchworks_deployments/app/page.html"} <= names
+
+
+@pytest.mark.slow
+def test_what_lies_among_the_sources_is_not_in_it(bundle: Path, tmp_path: Path) -> None:
+    """Neither a log nor a key nor an older bundle: it is the same as without them."""
+    package = Path("server", "patchworks_deployments")
+    shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in (".env", "audit.jsonl", "tokens", "old.mcpb", "app/.audit.jsonl.0123456789ab", "key.pem"):
+        (tmp_path / package / name).write_text("hush", encoding="utf-8")
+    outcome = run("bundle", "--output", str(tmp_path / "x.mcpb"), PYTHONPATH=str(tmp_path / "server"))
+    assert outcome.returncode == 0, outcome.stderr
+    assert (tmp_path / "x.mcpb").read_bytes() == bundle.read_bytes()
 
 
 def _started(folder: Path, **filled: str) -> StdioServerParameters:

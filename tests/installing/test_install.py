@@ -160,6 +160,7 @@ def test_a_key_that_stands_there_stays(install: Install, home: Path) -> None:
         (("cursor", "--sandbox", "--name", "x" * 29), "at most 28"),
         (("windsurf", "--sandbox", "--project"), "Windsurf has no file for a project"),
         (("jetbrains", "--sandbox", "--confirm", "nothing"), "PATCHWORKS_CONFIRM "),
+        (("codex", "--sandbox", "--audit-log", "\udcff.jsonl"), "is not in UTF-8"),
         (("emacs", "--sandbox"), "emacs is no host that is known here"),
         (("cursor", "--base-url", "http://api.example.com"), "plain http"),
     ],

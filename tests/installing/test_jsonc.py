@@ -128,12 +128,21 @@ def test_no_text_makes_it_stumble(text: str) -> None:
         ("[" * 200, "line 1, column 101: no value within more than 100 others"),
         ('{"a": 1 /* open', "line 1, column 9: a comma or }"),
         ("{,}", "line 1, column 2: a name"),
+        ('{"a": 1e999}', "line 1, column 7: a number that is not as large"),
+        (f'{{"a": {"1" * 5000}}}', "line 1, column 7: a number that is not as large"),
     ],
 )
 def test_an_error_says_where(text: str, where: str) -> None:
     """In lines and columns as editors count them."""
     with pytest.raises(NotJson, match=re.escape(where)):
         read(text)
+
+
+def test_half_a_character_stays_the_escape_that_it_was() -> None:
+    """JSON can have one, and a file in UTF-8 only so."""
+    document = Document('{"mcpServers": {}}')
+    document.set(("mcpServers", NAME), {"\ud800": ["\udc00"]})
+    assert b'"\\ud800": ["\\udc00"]' in document.text.encode()
 
 
 def test_what_is_twice_is_not_guessed() -> None:

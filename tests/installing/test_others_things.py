@@ -1,12 +1,17 @@
 """What stands in a host's file already: it stays, it is not shown, and what cannot be read is not touched."""
 
 import json
+import os
 import re
 import resource
 from pathlib import Path
 
 import pytest
 from installing.conftest import KEY, Install
+
+from patchworks_deployments.hosts.editing.files import MAX_BYTES
+
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows has neither pipes among files nor such owners")
 
 SECRET = "hush-of-somebody-else"
 BEFORE = f"""{{
@@ -102,6 +107,7 @@ def test_a_file_that_others_can_read_is_named_when_it_gets_a_key(install: Instal
         (b'{"mcpServers": {}, "mcpServers": {}}', 'has "mcpServers" twice'),
         (b'{"mcpServers": {"patchworks-sandbox": 1, "patchworks-sandbox": 2}}', "twice"),
         ('{"ü": 1}'.encode("utf-16"), "is not in UTF-8"),
+        (b" " * (MAX_BYTES + 1), "has more than 1,048,576 bytes"),
     ],
 )
 def test_a_file_that_cannot_be_changed_for_sure_stays(install: Install, file: Path, content: bytes, said: str) -> None:
@@ -179,3 +185,45 @@ def test_a_toml_that_is_written_in_another_form_has_to_be_changed_by_hand(instal
     assert outcome.returncode == 2
     assert "has to be changed by hand" in outcome.stderr
     assert path.read_text(encoding="utf-8") == "mcp_servers = {}\n"
+
+
+@posix
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(install: Install, file: Path) -> None:
+    """And nothing is put in the place of a device."""
+    file.unlink()
+    os.mkfifo(file)
+    outcome = install("cursor", "--sandbox", "--write")
+    assert outcome.returncode == 2
+    assert "is no file but a device or a pipe. Nothing was changed." in outcome.stderr
+    assert file.is_fifo()
+
+
+@posix
+@pytest.mark.parametrize("room", [100, len(BEFORE.encode()) + 10], ids=["for no backup", "for no new file"])
+def test_a_full_disk_leaves_the_file_and_nothing_beside_it(install: Install, file: Path, room: int) -> None:
+    """Half a backup would look like a whole one."""
+    import resource  # noqa: PLC0415 - Windows has none
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        outcome = install("cursor", "--sandbox", "--protected-environments", "x" * 500, "--write")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert outcome.returncode == 2
+    assert "cannot be written (File too large). Nothing was changed." in outcome.stderr
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_text(encoding="utf-8") == BEFORE
+
+
+@posix
+def test_a_file_keeps_its_owner(install: Install, file: Path) -> None:
+    """As root installs it for somebody, whose host could not read it otherwise; others cannot give a file away."""
+    if os.geteuid() == 0:
+        os.chown(file, 65534, 65534)
+    file.chmod(0o600)
+    owner = file.stat().st_uid, file.stat().st_gid
+    assert install("cursor", "--sandbox", "--write").returncode == 0
+    for path in file.parent.iterdir():
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (*owner, 0o600)

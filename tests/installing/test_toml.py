@@ -83,3 +83,17 @@ def test_what_is_no_toml_is_refused_with_its_place() -> None:
     """As Python's reader says it."""
     with pytest.raises(toml.NotToml, match="line 2"):
         toml.put("a = 1\nb = \n", PATH, TABLE)
+
+
+@pytest.mark.parametrize("text", [f"a = {'[' * 5000}", f"a = {'1' * 5000}"])
+def test_what_python_cannot_read_is_refused_like_it(text: str) -> None:
+    """Values too deep within others, and a number with too many digits."""
+    with pytest.raises(toml.NotToml):
+        toml.put(text, PATH, TABLE)
+
+
+@pytest.mark.timeout(20)
+def test_a_file_with_many_tables_is_edited_in_a_moment() -> None:
+    """Codex keeps one for each folder that somebody has trusted."""
+    text = "".join(f'[projects."/home/p{number}"]\ntrust_level = "trusted"\n\n' for number in range(2000))
+    assert toml.put(text, PATH, TABLE).startswith(text)

@@ -99,7 +99,15 @@ def _entry(name: str | None, given: dict[str, Any], environment: dict[str, str])
         raise SettingsError(f"A host starts the server over stdio: leave out {', '.join(wrong)}. Nothing was written.")
     default = "patchworks-sandbox" if given.get("sandbox") else "patchworks"
     secret = secret_variable(given, environment)
-    return Entry(checked_name(name or default), installed_command(), flags_of(given, Path.cwd()), secret)
+    entry = Entry(checked_name(name or default), installed_command(), flags_of(given, Path.cwd()), secret)
+    try:
+        "".join(entry.command + entry.flags).encode()
+    except UnicodeEncodeError:
+        raise SettingsError(
+            "The entry would hold a path or a name that is not in UTF-8, which no host's file can have: give it "
+            "another name. Nothing was written."
+        ) from None
+    return entry
 
 
 def _with_secret(host: Host, entry: Entry, file: files.File, environment: dict[str, str], *, may_ask: bool) -> Entry:

@@ -50,7 +50,9 @@ def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
-        raise SettingsError(f"{path} could not be written ({error.filename}: {error.strerror}).") from None
+        raise SettingsError(
+            f"{path} could not be written ({error.filename}: {error.strerror}). Name another place for it."
+        ) from None
     say(path)
 
 

@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from patchworks_deployments.commands.output import UNWRITTEN, end, is_broken_pipe, say, tell
@@ -17,7 +18,7 @@ IN_A_TERMINAL = (
     "`patchworks-deployments-mcp demo` or `patchworks-deployments-mcp check`. Ctrl-C ends this."
 )
 
-_ACCOUNT = ("base_url", "api_key", "bearer_token", "username", "password")
+_ACCOUNT = ("base_url", "api_key", "bearer_token", "username", "password", "login_url", "login_user_field")
 """The settings that lead to an account."""
 
 
@@ -29,12 +30,18 @@ def settings_of(options: dict[str, Any]) -> Settings:
     from patchworks_deployments.network.routes import ensure_usable  # noqa: PLC0415 - slow: after the settings
 
     if options.get("sandbox"):
-        unused = [name for name in _ACCOUNT if name not in options and os.environ.pop(PREFIX + name.upper(), "")]
+        unused = _taken_out(name for name in _ACCOUNT if name not in options)
         if unused:
-            tell(f"--sandbox needs no account, so this is not used: {', '.join(PREFIX + n.upper() for n in unused)}")
+            tell(f"--sandbox needs no account, so this is not used: {', '.join(unused)}")
     settings = load_settings(None, **options)
     ensure_usable(settings)
     return settings
+
+
+def _taken_out(names: Iterable[str]) -> list[str]:
+    """Take these settings out of the environment, in whatever case; the variables that had a value."""
+    variables = {PREFIX + name.upper() for name in names}
+    return [name for name in list(os.environ) if name.upper() in variables and os.environ.pop(name)]
 
 
 def run(options: dict[str, Any]) -> int:
@@ -44,6 +51,7 @@ def run(options: dict[str, Any]) -> int:
         from patchworks_deployments.serving.asgi import serve  # noqa: PLC0415 - not for who serves stdio
 
         # Workers are processes of their own and read their settings from the environment.
+        _taken_out(options)
         os.environ.update({PREFIX + name.upper(): str(value) for name, value in options.items()})
         serve(settings, announce=say)
     elif settings.credentials == "caller":

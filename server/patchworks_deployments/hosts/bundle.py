@@ -19,6 +19,8 @@ ENTRY_POINT = "server/main.py"
 ENTRY = f"from {MODULE}.commands.bundled import main\n\nmain()\n"
 PACKAGE = Path(__file__).parent.parent
 PROJECT_FILES = ("pyproject.toml", "README.md", "LICENSE")
+SOURCES = frozenset({".py", ".html", ".css", ".js", ".typed"})
+"""How the names of the package's files end: a log or a key that lies among them is nobody else's business."""
 
 DESCRIPTION = "See and safely change which flow versions of Patchworks run where."
 KEYLESS = "; without any, the server plays a made-up account"
@@ -98,5 +100,5 @@ def _files(root: Path, said: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     for name in PROJECT_FILES:
         yield name, (root / name).read_bytes()
     for path in sorted(PACKAGE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.suffix in SOURCES and path.is_file():
             yield path.relative_to(root).as_posix(), path.read_bytes()

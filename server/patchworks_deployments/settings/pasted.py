@@ -65,7 +65,9 @@ def value_itself(value: object) -> object:
 def refuse_variables(text: str) -> None:
     """Raises `ValueError` where a part of it, as of a list, stands for a value that nobody has put there."""
     if _VARIABLE.search(text) or any(_PLACEHOLDER.fullmatch(part.strip()) for part in text.split(",")):
-        raise ValueError("holds a placeholder that nobody has filled in")
+        raise ValueError(
+            "holds a placeholder that nobody has filled in; give the id of an environment that is really called so"
+        )
 
 
 def one_line(secret: SecretStr) -> SecretStr:
@@ -108,6 +110,8 @@ def bearer_token(value: object) -> object:
 
 def _key(text: str) -> str:
     key = unquoted(text)
+    if not key.strip():
+        raise ValueError("holds only what stands around a value, and no value")
     if key[:1] in _QUOTES or key[-1:] in _QUOTES:
         raise ValueError("has a quotation mark at its end or its beginning: write it without")
     value_itself(key)
@@ -146,15 +150,19 @@ def address(value: object) -> object:
         return value
     url = unquoted(value.strip())
     _refuse_placeholder(url)
-    if _VARIABLE.search(url) or set("$%<>") & set(urlsplit(url).netloc.rpartition("@")[2]):
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its words repeat what was given, with a password that may be in it
+        raise ValueError("must be a web address such as " + API_ADDRESS) from None
+    if _VARIABLE.search(url) or set("$%<>") & set(parts.netloc.rpartition("@")[2]):
         raise ValueError("holds a placeholder that nobody has filled in")
     if "://" not in url:
         raise ValueError(f"must be a web address such as {API_ADDRESS}, with https:// in front")
     if not url.isprintable() or " " in url:
         raise ValueError("must have no space or line break in it")
     try:
-        has_odd_port = urlsplit(url).port == 0
-    except ValueError:  # its words repeat what was given
+        has_odd_port = parts.port == 0
+    except ValueError:  # the same
         has_odd_port = True
     if has_odd_port:
         raise ValueError("must have a port from 1 to 65535 behind its host, or none")

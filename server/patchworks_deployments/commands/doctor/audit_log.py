@@ -68,8 +68,9 @@ def _problems(real: Path, free_bytes: int) -> Iterator[tuple[str, str]]:
     folder = real.parent
     if not folder.is_dir():
         yield f"cannot be made: there is no folder {folder}", "Make that folder, or name another file."
-    elif real.is_dir():
-        yield "is a folder", "Name a file in PATCHWORKS_AUDIT_LOG."
+    elif real.is_dir() or real.is_socket() or real.is_symlink():
+        kind = "folder" if real.is_dir() else "socket" if real.is_socket() else "link to itself"
+        yield f"is a {kind}", "Name a file in PATCHWORKS_AUDIT_LOG."
     elif not real.exists() and not _may(folder, os.W_OK | os.X_OK):
         yield "cannot be made", f"Let the user who runs this server write to {folder}, or name another file."
     elif real.exists() and not _may(real, os.W_OK):

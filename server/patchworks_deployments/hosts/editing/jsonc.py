@@ -1,6 +1,7 @@
 """JSON with comments and commas at ends, edited in place: reading it keeps where each value stands."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,7 +82,13 @@ class _Reader:
         found = _SCALAR.match(self._text, at)
         if not found or self._text[found.end() : found.end() + 1].isalnum():
             raise NotJson(self._text, at, "a value")
-        return Value(at, found.end(), json.loads(found[0]))
+        try:
+            data = json.loads(found[0])
+        except ValueError:  # more digits than Python takes
+            data = math.inf
+        if data in {math.inf, -math.inf}:
+            raise NotJson(self._text, at, "a number that is not as large")
+        return Value(at, found.end(), data)
 
     def _string(self, at: int) -> Value:
         found = _STRING.match(self._text, at)
@@ -226,8 +233,8 @@ class Document:
         if whole.items and not whole.has_comma:
             comma = whole.items[-1].end
             head = head[:comma] + "," + head[comma:]
-        name = "" if key is None else json.dumps(key, ensure_ascii=False) + ": "
-        written = self._written(data, inner) if has_lines else json.dumps(data, ensure_ascii=False)
+        name = "" if key is None else _plain(key) + ": "
+        written = self._written(data, inner) if has_lines else _plain(data)
         added = (self._newline + inner if has_lines else " ") + name + written + "," * whole.has_comma
         if has_lines and not _LINE_END.match(tail.lstrip(" \t")):
             added, tail = added + self._newline + outer, tail.lstrip(" \t")
@@ -246,11 +253,16 @@ class Document:
 def show(data: Any, indent: str = "  ") -> str:  # noqa: ANN401 - any JSON
     """The data as JSON over several lines, but lists of plain values on one."""
     if isinstance(data, dict) and data:
-        lines = [f"{json.dumps(key, ensure_ascii=False)}: {show(value, indent)}" for key, value in data.items()]
+        lines = [f"{_plain(key)}: {show(value, indent)}" for key, value in data.items()]
         return "{\n" + ",\n".join(_indented(line, indent) for line in lines) + "\n}"
     if isinstance(data, list) and any(isinstance(value, dict | list) for value in data):
         return "[\n" + ",\n".join(_indented(show(value, indent), indent) for value in data) + "\n]"
-    return json.dumps(data, ensure_ascii=False)
+    return _plain(data)
+
+
+def _plain(data: Any) -> str:  # noqa: ANN401 - any JSON
+    """The data on one line; half a character, which UTF-8 cannot have, stays the escape that it was."""
+    return json.dumps(data, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 def _indented(text: str, indent: str) -> str:

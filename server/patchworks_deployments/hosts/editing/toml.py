@@ -23,7 +23,9 @@ def read(text: str) -> dict[str, Any]:
     """The text's values. Raises `NotToml`."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise NotToml("it has too many values within values") from None
+    except ValueError as error:  # also a number with more digits than Python takes
         raise NotToml(str(error)) from None
 
 
@@ -76,10 +78,11 @@ def _without(text: str, path: tuple[str, ...]) -> tuple[str, int | None]:
 
 def _lines(text: str) -> Iterator[tuple[str, tuple[str, ...] | None]]:
     """Each line, with its path if it is the header of a table."""
-    above = ""
+    above = ""  # from the last header on, so that a file with many tables is not read as many times
     for line in re.findall(r"[^\n]*\n|[^\n]+", text):
-        yield line, _header(line) if _HEADER.match(line) and _is_whole(above) else None
-        above += line
+        header = _header(line) if _HEADER.match(line) and _is_whole(above) else None
+        above = line if header else above + line
+        yield line, header
 
 
 def _is_whole(text: str) -> bool:

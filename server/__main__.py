@@ -5,7 +5,6 @@ installed but into `.uv` and `.venv` of the clone, so it makes no difference who
 It runs on each Python that somebody may have, if only to say that it is too old.
 """
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -70,16 +69,24 @@ def _uv() -> str:
         # objects. stdout may be a host's, which expects messages there and nothing else.
         install = [sys.executable, "-m", "pip", "--python", made, "install", "--quiet", "uv"]
         failed = subprocess.call([*install, "--disable-pip-version-check"], stdout=sys.stderr)  # noqa: S603 - this Python
-        if not failed and not _works(own):
-            shutil.rmtree(OWN_UV, ignore_errors=True)
-            with contextlib.suppress(OSError):  # the other was faster
-                Path(made).rename(OWN_UV)
+        if not failed and not _put(made) and not _works(own):
+            shutil.rmtree(OWN_UV, ignore_errors=True)  # half of one
+            _put(made)
     if failed or not _works(own):
         sys.exit(
             "uv could not be installed, for the reason above. Behind a company's proxy set HTTPS_PROXY, and PIP_CERT "
             "and SSL_CERT_FILE to its certificate, then run this again."
         )
     return str(own)
+
+
+def _put(made: str) -> bool:
+    """Whether what was made is in its place now; not where something is there already."""
+    try:
+        Path(made).rename(OWN_UV)
+    except OSError:
+        return False
+    return True
 
 
 def _works(uv: Path) -> bool:

@@ -19,6 +19,8 @@ PAGE = next(page for page in PAGES if page.name == "README.md")
 WRITTEN = [line for block in blocks("console") if block.page == PAGE for line in block.lines]
 WRITTEN += [span for span in spans(PAGE) if span.startswith(FROM_A_CLONE)]
 
+KEY = "a-key-that-nobody-has"
+
 ELSEWHERE = {"python3 server demo", "python3 server tests"}
 """Run as they stand by .ci/run, and the demo by `tests/commands/test_clone.py`, too."""
 
@@ -26,11 +28,11 @@ ELSEWHERE = {"python3 server demo", "python3 server tests"}
 def _home(path: Path) -> dict[str, str]:
     """A home folder with nothing in it, on every system, and a key for who asks for one."""
     names = ("HOME", "USERPROFILE", "APPDATA", "XDG_CONFIG_HOME")
-    return {name: str(path) for name in names} | {"PATCHWORKS_API_KEY": "a-key-that-nobody-has"}
+    return {name: str(path) for name in names} | {"PATCHWORKS_API_KEY": KEY}
 
 
 async def _tools(command: str, arguments: list[str]) -> set[str]:
-    server = StdioServerParameters(command=command, args=arguments, env=clean_environment())
+    server = StdioServerParameters(command=command, args=arguments, env=clean_environment(PATCHWORKS_API_KEY=KEY))
     async with Client(server) as client:
         return {tool.name for tool in (await client.list_tools()).tools}
 

@@ -91,7 +91,7 @@ def _mypy(arguments: Words) -> None:
 
 def _claude(arguments: Words) -> None:
     """A host's own command: what it would start is ours."""
-    if arguments == ["mcp", "list"]:
+    if arguments == ["mcp", "list"] or arguments[:2] == ["mcp", "remove"]:
         return
     assert arguments[:2] == ["mcp", "add"]
     if "--" in arguments:

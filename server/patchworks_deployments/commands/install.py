@@ -46,6 +46,7 @@ def run(options: dict[str, Any]) -> None:
     if key is None:
         say(_listed())
         return
+    key = key.lower()
     if key not in {*HOSTS, *BY_HAND}:
         raise SettingsError(f"{key} is no host that is known here. Nothing was written.\n{_listed()}")
     environment = _taken_out()
@@ -163,7 +164,7 @@ def _carry_out(host: Host, entry: Entry, file: files.File, inserted: Inserted, *
         asked = (
             f" You are asked for {entry.secret}, unless this terminal has set it." if entry.value == STAND_IN else ""
         )
-        say(f"Nothing was written. To write it, add --write.{asked}")
+        say(f"Nothing was written. To write it, add --write.{asked}{_to_be_set(host, entry)}")
         return
     backup = files.replace(file, inserted.text, is_secret=entry.value is not None)
     say("Written." + (f" The file as it was: {backup}" if backup else ""))
@@ -183,7 +184,8 @@ def _to_be_set(host: Host, entry: Entry) -> str:
         return f" It asks you for the secret ({entry.secret}) when it starts the server, and keeps it."
     return (
         f" It takes the secret of your account from its own environment: set {entry.secret} where {host.title} is "
-        "started. A program that the desktop starts does not see what a terminal sets."
+        "started. A program that the desktop starts does not see what a terminal sets: start it from the terminal, or "
+        "write the secret itself in the place of its reference."
     )
 
 

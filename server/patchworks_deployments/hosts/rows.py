@@ -176,6 +176,7 @@ HOSTS = {
         user=lambda machine: machine.folder("CODEX_HOME", ".codex") / "config.toml",
         project=(".codex", "config.toml"),
         root="mcp_servers",
+        after="Restart it. `codex exec` has to be told to wait for it: see docs/connecting.md.",
         # Without them it waits 10 s for the start and 60 s for a call.
         defaults={"startup_timeout_sec": 30, "tool_timeout_sec": QUESTION_SECONDS},
         trusts="Start it in this folder and trust that, or use `codex exec --trust`.",

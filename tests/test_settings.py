@@ -106,6 +106,7 @@ def test_each_way_to_authenticate_is_enough(
         ({"SANDBOX": "1", "TOKENS_FILE": "$env:APPDATA\\hush"}, "TOKENS_FILE holds a variable in whose place"),
         ({"SANDBOX": "1", "AUDIT_LOG": "~nobody-hush/log"}, "AUDIT_LOG begins with ~, and this machine"),
         ({"SANDBOX": "1", "PROTECTED_ENVIRONMENTS": "10,${HUSH}"}, "PROTECTED_ENVIRONMENTS holds a placeholder"),
+        ({"SANDBOX": "1", "PROTECTED_ENVIRONMENTS": " , "}, "PROTECTED_ENVIRONMENTS names nothing"),
         ({"SANDBOX": "1", "PROTECTED_ENVIRONMENTS": "<hush>"}, "PROTECTED_ENVIRONMENTS holds a placeholder"),
         ({"API_KEY": "hush", "BASE_URL": "https://$HUSH/"}, "PATCHWORKS_BASE_URL holds a placeholder"),
         ({"SANDBOX": "1", "REDIS_URL": "${HUSH}"}, "PATCHWORKS_REDIS_URL holds a placeholder such as"),

@@ -24,6 +24,8 @@ def _split_names(value: object) -> object:
         names = [name.strip() for row in csv.reader([value], skipinitialspace=True, strict=True) for name in row]
     except csv.Error:
         raise ValueError('must be comma-separated, and what holds a comma in "double quotes"') from None
+    if value.strip() and not any(names):  # as what protects nothing would be taken for a protection
+        raise ValueError("names nothing: write a name or an id, or leave it out")
     return [name for name in names if name]
 
 

@@ -1,5 +1,6 @@
 """What every test stands on: asyncio, no waiting between retries, and a server on a sandbox of its own."""
 
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from support.programs import program
 def pytest_configure(config: pytest.Config) -> None:
     """Before the tests are imported: their decorators count on the profile."""
     settings.load_profile(examples.FAST if config.option.markexpr == "not slow" else examples.WHOLE)
+    # A shell lets what it runs in the background ignore Ctrl-C, and what the tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

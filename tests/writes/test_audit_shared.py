@@ -99,6 +99,9 @@ def _copy_and_truncate(log: Path, number: int) -> Path:
             more.write(data)
             more.flush()
         file.truncate(0)
+    # Who reads while a line is being appended may see half of it, and the other half goes with the truncation.
+    if not (whole := copy.read_bytes()).rstrip(b"\t").endswith(b"\n"):
+        copy.write_bytes(whole[: whole.rfind(b"\n") + 1])
     return copy
 
 

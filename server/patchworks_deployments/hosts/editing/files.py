@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def _make_like(file: File, copy: Path) -> None:
     """Give the copy the file's owner and permissions. Raises `OSError` where it cannot have that owner."""
     assert file.status
     made = copy.stat()
-    if (made.st_uid, made.st_gid) != (file.status.st_uid, file.status.st_gid):
+    if sys.platform != "win32" and (made.st_uid, made.st_gid) != (file.status.st_uid, file.status.st_gid):
         os.chown(copy, file.status.st_uid, file.status.st_gid)  # as for root: else the owner's host could not read it
     copy.chmod(stat.S_IMODE(file.status.st_mode))
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 from patchworks_deployments.commands.output import USAGE_ERROR, say
-from patchworks_deployments.hosts.entry import PROGRAM
-from patchworks_deployments.settings import Settings
+from patchworks_deployments.settings import PROGRAM, Settings, flag_of
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{message}. Nothing was started. All flags and commands: {PROGRAM} --help\n")
 
 
-_SETTINGS = {"--" + name.replace("_", "-"): field for name, field in Settings.model_fields.items() if field.description}
+_SETTINGS = {flag_of(name): field for name, field in Settings.model_fields.items() if field.description}
 """A flag for each setting that has a description; secrets have none, as flags show in process lists."""
 
 

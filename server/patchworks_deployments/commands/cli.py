@@ -22,7 +22,7 @@ from patchworks_deployments.commands.output import (
     writing,
 )
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.hosts.entry import PROGRAM
+from patchworks_deployments.settings import PROGRAM
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,6 @@ from patchworks_deployments.commands.output import say, tell
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.hosts.editing import files, jsonc
 from patchworks_deployments.hosts.entry import (
-    PROGRAM,
     Entry,
     checked_name,
     flags_of,
@@ -21,9 +20,9 @@ from patchworks_deployments.hosts.entry import (
     secret_variable,
 )
 from patchworks_deployments.hosts.insertion import DOTS, Inserted, insert
-from patchworks_deployments.hosts.options import OVER_HTTP
+from patchworks_deployments.hosts.options import OVER_HTTP, SECRETS
 from patchworks_deployments.hosts.rows import HOSTS, Host, this_machine
-from patchworks_deployments.settings import PREFIX, load_settings
+from patchworks_deployments.settings import PREFIX, PROGRAM, flag_of, load_settings, variable_of
 
 BY_HAND = {
     "jetbrains": "JetBrains AI Assistant: Settings, Tools, AI Assistant, Model Context Protocol (MCP), Add, JSON"
@@ -88,14 +87,14 @@ def _taken_out() -> dict[str, str]:
 
 
 def _warn_of_unused(environment: dict[str, str]) -> None:
-    secrets = {PREFIX + name for name in ("API_KEY", "BEARER_TOKEN", "PASSWORD")}
+    secrets = set(map(variable_of, SECRETS))
     names = [name for name, value in sorted(environment.items()) if value and name not in secrets]
     if names:
         tell(f"Not taken over from this terminal: {', '.join(names)}. Give it as a flag, or add it to `env` there.")
 
 
 def _entry(name: str | None, given: dict[str, Any], environment: dict[str, str]) -> Entry:
-    wrong = sorted("--" + setting.replace("_", "-") for setting in given if setting in OVER_HTTP)
+    wrong = sorted(flag_of(setting) for setting in given if setting in OVER_HTTP)
     if wrong:
         raise SettingsError(f"A host starts the server over stdio: leave out {', '.join(wrong)}. Nothing was written.")
     default = "patchworks-sandbox" if given.get("sandbox") else "patchworks"

@@ -10,7 +10,7 @@ from typing import Any
 
 from patchworks_deployments.commands.output import UNWRITTEN, end, is_broken_pipe, say, tell
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.settings import PREFIX, Settings, load_settings
+from patchworks_deployments.settings import Settings, load_settings, variable_of
 from patchworks_deployments.startup import collect_rarely, exit_in_order, listen
 
 IN_A_TERMINAL = (
@@ -40,7 +40,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
 
 def _taken_out(names: Iterable[str]) -> list[str]:
     """Take these settings out of the environment, in whatever case; the variables that had a value."""
-    variables = {PREFIX + name.upper() for name in names}
+    variables = set(map(variable_of, names))
     return [name for name in list(os.environ) if name.upper() in variables and os.environ.pop(name)]
 
 
@@ -52,7 +52,7 @@ def run(options: dict[str, Any]) -> int:
 
         # Workers are processes of their own and read their settings from the environment.
         _taken_out(options)
-        os.environ.update({PREFIX + name.upper(): str(value) for name, value in options.items()})
+        os.environ.update({variable_of(name): str(value) for name, value in options.items()})
         serve(settings, announce=say)
     elif settings.credentials == "caller":
         raise SettingsError("PATCHWORKS_CREDENTIALS=caller works over HTTP only: add --http PORT")

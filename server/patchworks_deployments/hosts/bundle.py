@@ -9,8 +9,9 @@ from typing import Any
 
 from patchworks_deployments import __version__
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.hosts.entry import MODULE, PROGRAM
+from patchworks_deployments.hosts.entry import MODULE
 from patchworks_deployments.hosts.options import Option, options
+from patchworks_deployments.settings import PROGRAM
 
 MANIFEST_VERSION = "0.4"
 """The first one with the server type `uv`: github.com/modelcontextprotocol/mcpb, MANIFEST.md."""

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from patchworks_deployments.errors import SettingsError
-from patchworks_deployments.settings import PREFIX, Settings
+from patchworks_deployments.settings import PREFIX, PROGRAM, Settings, flag_of
 
-PROGRAM = "patchworks-deployments-mcp"
 MODULE = "patchworks_deployments"
 
 MAX_NAME = 28
 """Characters: hosts show a tool as `mcp__NAME__TOOL` and allow 64, of which our longest tool takes 29."""
 
-FLAGS = frozenset("--" + name.replace("_", "-") for name in Settings.model_fields)
+FLAGS = frozenset(map(flag_of, Settings.model_fields))
 
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}")
 
@@ -41,7 +40,7 @@ def flags_of(given: Mapping[str, object], folder: Path) -> tuple[str, ...]:
     for name in Settings.model_fields:
         if name not in given:
             continue
-        flag, value = "--" + name.replace("_", "-"), given[name]
+        flag, value = flag_of(name), given[name]
         if value is True:
             flags.append(flag)
             continue

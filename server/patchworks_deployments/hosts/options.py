@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from patchworks_deployments.settings import PREFIX, Settings
+from patchworks_deployments.settings import Settings, variable_of
 
 OVER_HTTP = frozenset(
     {
@@ -46,13 +46,18 @@ class Option:
     @property
     def variable(self) -> str:
         """The variable of the environment."""
-        return PREFIX + self.name.upper()
+        return variable_of(self.name)
 
     @property
     def title(self) -> str:
         """The name for people: `API key`."""
-        words = self.name.replace("_", " ")
-        return (words[:1].upper() + words[1:]).replace("Api", "API").replace("url", "URL").replace(" http", " HTTP")
+        return title_of(self.name)
+
+
+def title_of(setting: str) -> str:
+    """The setting's name for people: `API key`."""
+    words = setting.replace("_", " ")
+    return (words[:1].upper() + words[1:]).replace("Api", "API").replace("url", "URL").replace(" http", " HTTP")
 
 
 def options() -> Iterator[Option]:

@@ -4,8 +4,8 @@ from typing import Any
 
 from patchworks_deployments import __version__
 from patchworks_deployments.hosts.bundle import DESCRIPTION
-from patchworks_deployments.hosts.entry import PROGRAM
 from patchworks_deployments.hosts.options import Option, options
+from patchworks_deployments.settings import PROGRAM
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 NAMESPACE = "io.github.your-name"

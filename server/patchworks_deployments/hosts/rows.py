@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from patchworks_deployments.hosts.entry import Entry
+from patchworks_deployments.hosts.options import title_of
 from patchworks_deployments.settings import PREFIX
 
 QUESTION_SECONDS = 660
@@ -107,11 +108,10 @@ def input_id(variable: str) -> str:
 
 def input_for(variable: str) -> dict[str, Any]:
     """What makes VS Code ask for the secret, once, and keep it with its other secrets."""
-    what = variable.removeprefix(PREFIX).replace("_", " ").capitalize().replace("Api", "API")
     return {
         "type": "promptString",
         "id": input_id(variable),
-        "description": f"{what} of your Patchworks account",
+        "description": f"{title_of(variable.removeprefix(PREFIX).lower())} of your Patchworks account",
         "password": True,
     }
 

@@ -33,6 +33,7 @@ from patchworks_deployments.settings.kinds import (
 )
 from patchworks_deployments.settings.rules import contradictions
 
+PROGRAM = "patchworks-deployments-mcp"
 PREFIX = "PATCHWORKS_"
 BASE_URL = pasted.API_ADDRESS
 LOGIN_URL = f"https://{pasted.DASHBOARD}{pasted.LOGIN_PATH}"
@@ -48,6 +49,16 @@ _OWN_WORDS = {
     "int_parsing": "must be a whole number alone",
     "string_pattern_mismatch": "holds a character that a scope cannot have",
 }
+
+
+def variable_of(setting: str) -> str:
+    """The environment's variable of the setting."""
+    return PREFIX + setting.upper()
+
+
+def flag_of(setting: str) -> str:
+    """The flag of the setting on the command line, which takes none for secrets."""
+    return "--" + setting.replace("_", "-")
 
 
 class _FaultsError(Exception):
@@ -130,10 +141,10 @@ class Settings(BaseSettings):
             for details in error.errors(include_input=False):
                 message = _OWN_WORDS.get(details["type"], details["msg"]).removeprefix("Value error, ")
                 # Without a colon: Claude Code takes what follows `API_KEY: ` for a secret, and cuts it.
-                told = f"{PREFIX}{str(details['loc'][0]).upper()} {message.replace('Input should be', 'must be')}"
+                told = f"{variable_of(str(details['loc'][0]))} {message.replace('Input should be', 'must be')}"
                 faults.setdefault(str(details["loc"][0]), []).append(told)
             made = handler({name: value for name, value in filled_in.items() if name.lower() not in faults})
-        names = [name for field in faults for name in (PREFIX + field.upper(), "--" + field.replace("_", "-"))]
+        names = [name for field in faults for name in (variable_of(field), flag_of(field))]
         # What is said of a setting that is wrong by itself would be said of its default.
         others = [told for told in contradictions(made) if not any(name in told for name in names)]
         if faults or others:

@@ -10,6 +10,8 @@ import anyio
 from patchworks_deployments.commands.doctor.findings import Exit, Finding, fail, failed, note
 from patchworks_deployments.errors import SettingsError
 from patchworks_deployments.model.text import inert
+from patchworks_deployments.serving.jwt import UNFETCHED, fetched, fetched_keys, usable_keys, why
+from patchworks_deployments.serving.tokens import StaticTokens
 from patchworks_deployments.settings import Settings
 from patchworks_deployments.startup import REDIS_CONNECT_SECONDS, open_redis
 
@@ -30,8 +32,6 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _tokens(settings: Settings) -> Finding:
-    from patchworks_deployments.serving.tokens import StaticTokens  # noqa: PLC0415 - only who needs it pays for it
-
     assert settings.tokens_file
     try:
         tokens = StaticTokens(settings.tokens_file)
@@ -44,8 +44,6 @@ def _tokens(settings: Settings) -> Finding:
 
 async def _issuer(issuer: str, jwks_url: str) -> AsyncIterator[Finding]:
     """Whether the issuer's metadata can be had, by hosts too, and say what the settings say."""
-    from patchworks_deployments.serving.jwt import UNFETCHED, fetched, why  # noqa: PLC0415 - only who needs it pays for it
-
     told, reasons = None, dict[str, None]()
     for url in _metadata_urls(issuer):
         try:
@@ -106,8 +104,6 @@ def _inert_address(value: object) -> str:
 
 
 async def _keys(url: str) -> Finding:
-    from patchworks_deployments.serving.jwt import UNFETCHED, fetched_keys, usable_keys, why  # noqa: PLC0415 - as above
-
     advice = "Check PATCHWORKS_OAUTH_JWKS_URL: nobody is let in before it answers."
     try:
         published = await fetched_keys(url)
